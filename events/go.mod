@@ -1,0 +1,3 @@
+module github.com/slipway-cd/slipway/events
+
+go 1.26.0

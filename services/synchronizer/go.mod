@@ -1,0 +1,17 @@
+module github.com/slipway-cd/slipway/services/synchronizer
+
+go 1.26.0
+
+require (
+	github.com/slipway-cd/slipway/events v0.0.0
+	github.com/slipway-cd/slipway/shared v0.0.0
+	github.com/slipway-cd/slipway/shared/kube v0.0.0
+	github.com/slipway-cd/slipway/shared/render v0.0.0
+)
+
+replace (
+	github.com/slipway-cd/slipway/events => ../../events
+	github.com/slipway-cd/slipway/shared => ../../shared
+	github.com/slipway-cd/slipway/shared/kube => ../../shared/kube
+	github.com/slipway-cd/slipway/shared/render => ../../shared/render
+)
