@@ -1,0 +1,230 @@
+package events
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// ErrName says that a name is not in its grammar.
+var ErrName = errors.New("invalid name")
+
+// Aliases maps other hosts of a registry or Git host to its public name:
+// "localhost:5000" to "registry:5000", a mirror to its origin.
+type Aliases map[string]string
+
+func (a Aliases) of(host string) string {
+	if public, ok := a[host]; ok {
+		return public
+	}
+	return host
+}
+
+// Application names an application: cluster/namespace/name.
+type Application struct {
+	Cluster, Namespace, Name string
+}
+
+var applicationPart = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
+
+// ParseApplication reads "cluster/namespace/name"; each part is a DNS name
+// as Kubernetes demands it.
+func ParseApplication(s string) (Application, error) {
+	parts := strings.Split(s, "/")
+	if len(parts) != 3 {
+		return Application{}, fmt.Errorf("%w: application %q is not cluster/namespace/name", ErrName, s)
+	}
+	for _, p := range parts {
+		if len(p) > 253 || !applicationPart.MatchString(p) {
+			return Application{}, fmt.Errorf("%w: application %q: %q is not a DNS name in lower case", ErrName, s, p)
+		}
+	}
+	return Application{Cluster: parts[0], Namespace: parts[1], Name: parts[2]}, nil
+}
+
+func (a Application) String() string { return a.Cluster + "/" + a.Namespace + "/" + a.Name }
+
+// ImageRepository names an image repository: Host is host[:port], Path the
+// path as in OCI.
+type ImageRepository struct {
+	Host, Path string
+}
+
+func (r ImageRepository) String() string { return r.Host + "/" + r.Path }
+
+// The grammar of OCI's distribution specification, "Pulling manifests", and
+// of distribution/reference for hosts.
+var (
+	imagePath = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
+	imageTag  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+	digestRE  = regexp.MustCompile(`^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$`)
+	hostRE    = regexp.MustCompile(`^(?:[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*|\[[0-9a-f:]+\])(?::[0-9]{1,5})?$`)
+)
+
+// dockerHub is the host that short names stand for.
+const dockerHub = "docker.io"
+
+// ParseImageRepository reads "[host[:port]/]path" without tag and digest.
+// Docker Hub's short names are written out, its index.docker.io is docker.io,
+// the host is lowered, and aliases are resolved.
+func ParseImageRepository(s string, aliases Aliases) (ImageRepository, error) {
+	host, path, found := strings.Cut(s, "/")
+	if !found || (!strings.ContainsAny(host, ".:[") && host != "localhost" && strings.ToLower(host) == host) {
+		host, path = dockerHub, s
+	}
+	host = strings.ToLower(host)
+	if host == "index.docker.io" || host == "registry-1.docker.io" {
+		host = dockerHub
+	}
+	host = aliases.of(host)
+	if host == dockerHub && !strings.Contains(path, "/") {
+		path = "library/" + path
+	}
+	if !hostRE.MatchString(host) {
+		return ImageRepository{}, fmt.Errorf("%w: image repository %q: %q is not a host", ErrName, s, host)
+	}
+	if len(host)+1+len(path) > 255 || !imagePath.MatchString(path) {
+		return ImageRepository{}, fmt.Errorf("%w: image repository %q: %q is not a path of lower-case OCI components", ErrName, s, path)
+	}
+	return ImageRepository{Host: host, Path: path}, nil
+}
+
+// Image is a reference: a repository with a tag, a digest, both, or neither.
+type Image struct {
+	Repository  ImageRepository
+	Tag, Digest string
+}
+
+// ParseImage reads "repository[:tag][@digest]".
+func ParseImage(s string, aliases Aliases) (Image, error) {
+	rest, digest, hasDigest := strings.Cut(s, "@")
+	if hasDigest && !ValidDigest(digest) {
+		return Image{}, fmt.Errorf("%w: image %q: %q is not a digest", ErrName, s, digest)
+	}
+	tag := ""
+	if i := strings.LastIndexByte(rest, ':'); i > strings.LastIndexByte(rest, '/') {
+		rest, tag = rest[:i], rest[i+1:]
+		if !ValidTag(tag) {
+			return Image{}, fmt.Errorf("%w: image %q: %q is not a tag", ErrName, s, tag)
+		}
+	}
+	repo, err := ParseImageRepository(rest, aliases)
+	if err != nil {
+		return Image{}, err
+	}
+	return Image{Repository: repo, Tag: tag, Digest: digest}, nil
+}
+
+// Reference is the part behind the repository: "tag", "tag@digest",
+// "digest" or nothing.
+func (i Image) Reference() string {
+	switch {
+	case i.Digest == "":
+		return i.Tag
+	case i.Tag == "":
+		return i.Digest
+	default:
+		return i.Tag + "@" + i.Digest
+	}
+}
+
+func (i Image) String() string {
+	s := i.Repository.String()
+	if i.Tag != "" {
+		s += ":" + i.Tag
+	}
+	if i.Digest != "" {
+		s += "@" + i.Digest
+	}
+	return s
+}
+
+// ValidTag says whether s is in OCI's grammar of tags.
+func ValidTag(s string) bool { return imageTag.MatchString(s) }
+
+// ValidDigest says whether s is a whole sha256 or sha512 digest.
+func ValidDigest(s string) bool { return digestRE.MatchString(s) }
+
+// GitRepository names a Git repository: host[:port]/path.
+type GitRepository string
+
+// URL is "https://" and the name: a name for events, not an address to call.
+func (r GitRepository) URL() string { return "https://" + string(r) }
+
+var (
+	scpLike  = regexp.MustCompile(`^(?:[^/@]+@)?([^/:@]+):([^/].*)$`)
+	gitPorts = map[string]string{"http": "80", "https": "443", "ssh": "22", "git": "9418"}
+)
+
+// ParseGitRepository reads a clone address (https, http, ssh, git, or the
+// scp-like user@host:path) or a name, and gives the name: lower-case host, no
+// scheme, user, ".git" or slash at the end; the port is dropped when it is
+// the scheme's own.
+func ParseGitRepository(s string, aliases Aliases) (GitRepository, error) {
+	bad := func(why string) (GitRepository, error) {
+		return "", fmt.Errorf("%w: Git repository %q: %s", ErrName, redactUser(s), why)
+	}
+	raw := s
+	if !strings.Contains(raw, "://") {
+		if m := scpLike.FindStringSubmatch(raw); m != nil && !isPort(m[2]) {
+			raw = "ssh://" + m[1] + "/" + m[2]
+		} else {
+			raw = "https://" + raw
+		}
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return bad("it is not an address")
+	}
+	port := u.Port()
+	if known, ok := gitPorts[u.Scheme]; !ok {
+		return bad("the scheme is none of https, http, ssh, git")
+	} else if port == known {
+		port = ""
+	}
+	host := strings.ToLower(u.Hostname())
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port != "" {
+		host += ":" + port
+	}
+	host = aliases.of(host)
+	path := strings.TrimRight(strings.TrimSuffix(strings.TrimRight(u.Path, "/"), ".git"), "/")
+	path = strings.TrimLeft(path, "/")
+	if !hostRE.MatchString(host) {
+		return bad("it has no host")
+	}
+	if path == "" {
+		return bad("it has no path")
+	}
+	for _, part := range strings.Split(path, "/") {
+		if part == "" || part == "." || part == ".." || strings.HasPrefix(part, "-") || hasControl(part) {
+			return bad("its path has a part that is empty, a dot part, or begins with a hyphen")
+		}
+	}
+	return GitRepository(host + "/" + path), nil
+}
+
+// isPort says whether what follows "host:" is a port and a path rather than
+// an scp-like path.
+func isPort(rest string) bool {
+	digits, _, slash := strings.Cut(rest, "/")
+	return slash && digits != "" && strings.Trim(digits, "0123456789") == ""
+}
+
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' })
+}
+
+// redactUser drops user and password, since an address may hold a token.
+func redactUser(s string) string {
+	if i := strings.LastIndexByte(s, '@'); i >= 0 {
+		if j := strings.Index(s, "://"); j >= 0 && j < i {
+			return s[:j+3] + s[i+1:]
+		}
+	}
+	return s
+}
