@@ -1,0 +1,217 @@
+package gitrepo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+)
+
+// Fetch asks the host where the branch is and brings what is new. The first
+// fetch brings one commit with its files, a later one only new objects.
+func (m *Mirror) Fetch(ctx context.Context) (*Commit, error) {
+	m.network.Lock()
+	defer m.network.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, m.opts.Timeout)
+	defer cancel()
+	c, err := m.fetch(ctx)
+	if err == nil || ctx.Err() != nil || !damaged(err) {
+		return c, err
+	}
+	m.mu.Lock()
+	wipeErr := m.wipe()
+	m.mu.Unlock()
+	if wipeErr != nil {
+		return nil, errors.Join(err, wipeErr)
+	}
+	return m.fetch(ctx)
+}
+
+func (m *Mirror) fetch(ctx context.Context) (*Commit, error) {
+	s, err := m.client.NewUploadPackSession(m.endpoint, m.auth)
+	if err != nil {
+		return nil, m.hostError("connect to", err)
+	}
+	defer s.Close()
+	head, adv, err := m.remoteHead(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fetches >= maxPacks && head != m.head {
+		if err := m.wipe(); err != nil {
+			return nil, err
+		}
+	}
+	if m.store.HasEncodedObject(head) != nil {
+		depth := 0
+		if m.head.IsZero() {
+			depth = 1
+		}
+		if err := m.download(ctx, s, adv, head, depth); err != nil {
+			return nil, err
+		}
+	}
+	c, err := m.commitLocked(head)
+	if err != nil {
+		return nil, err
+	}
+	return c, m.setHead(head)
+}
+
+// remoteHead reads the host's advertisement.
+func (m *Mirror) remoteHead(ctx context.Context, s transport.UploadPackSession) (plumbing.Hash, *packp.AdvRefs, error) {
+	adv, err := s.AdvertisedReferencesContext(ctx)
+	if err != nil {
+		return plumbing.ZeroHash, nil, m.hostError("ask for refs of", err)
+	}
+	head, ok := adv.References[m.refName().String()]
+	if !ok {
+		return plumbing.ZeroHash, nil, m.hostError("look at", fmt.Errorf("%w: %s", ErrNoBranch, m.opts.Branch))
+	}
+	return head, adv, nil
+}
+
+// download brings want and all that it needs; depth 0 means whatever is new
+// since the head we have, else the number of commits. The mutex is held.
+func (m *Mirror) download(ctx context.Context, s transport.UploadPackSession, adv *packp.AdvRefs, want plumbing.Hash, depth int) error {
+	req := packp.NewUploadPackRequestFromCapabilities(adv.Capabilities)
+	req.Wants = []plumbing.Hash{want}
+	shallows, err := m.store.Shallow()
+	if err != nil {
+		return fmt.Errorf("read shallow commits of mirror: %w", err)
+	}
+	req.Shallows = shallows
+	if !m.head.IsZero() {
+		req.Haves = []plumbing.Hash{m.head}
+	}
+	if depth > 0 {
+		req.Depth = packp.DepthCommits(depth)
+	}
+	if depth > 0 || len(shallows) > 0 {
+		if err := req.Capabilities.Set(capability.Shallow); err != nil {
+			return fmt.Errorf("prepare fetch: %w", err)
+		}
+	}
+	res, err := s.UploadPack(ctx, req)
+	if err != nil {
+		return m.hostError("fetch from", err)
+	}
+	defer res.Close()
+	if depth > 0 {
+		if err := m.store.SetShallow(newShallows(shallows, res)); err != nil {
+			return fmt.Errorf("record shallow commits of mirror: %w", err)
+		}
+	}
+	err = packfile.UpdateObjectStorage(m.store, demux(req.Capabilities, res, nil))
+	if err != nil && !errors.Is(err, packfile.ErrEmptyPackfile) {
+		return m.hostError("receive objects from", err)
+	}
+	m.fetches++
+	return nil
+}
+
+// newShallows is what is shallow after the host's answer.
+func newShallows(old []plumbing.Hash, res *packp.UploadPackResponse) []plumbing.Hash {
+	set := map[plumbing.Hash]bool{}
+	for _, h := range old {
+		set[h] = true
+	}
+	for _, h := range res.Shallows {
+		set[h] = true
+	}
+	for _, h := range res.Unshallows {
+		delete(set, h)
+	}
+	all := make([]plumbing.Hash, 0, len(set))
+	for h := range set {
+		all = append(all, h)
+	}
+	return all
+}
+
+// demux takes the packs out of the side band where one was agreed on; what
+// the host says to people goes to words.
+func demux(caps *capability.List, r io.Reader, words *bytes.Buffer) io.Reader {
+	kind := sideband.Sideband64k
+	switch {
+	case caps.Supports(capability.Sideband64k):
+	case caps.Supports(capability.Sideband):
+		kind = sideband.Sideband
+	default:
+		return r
+	}
+	d := sideband.NewDemuxer(kind, r)
+	if words != nil {
+		d.Progress = words
+	}
+	return d
+}
+
+// deepen brings history until commit is known, in growing steps, and errs
+// with [ErrGap] when the whole history doesn't have it.
+func (m *Mirror) deepen(ctx context.Context, head, commit plumbing.Hash) error {
+	m.network.Lock()
+	defer m.network.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, m.opts.Timeout)
+	defer cancel()
+	for _, depth := range []int{50, 1000, math.MaxInt32} {
+		m.mu.Lock()
+		shallows, err := m.store.Shallow()
+		known := m.store.HasEncodedObject(commit) == nil
+		m.mu.Unlock()
+		if err != nil {
+			return fmt.Errorf("read shallow commits of mirror: %w", err)
+		}
+		if known {
+			return nil
+		}
+		if len(shallows) == 0 {
+			break
+		}
+		if err := m.deepenTo(ctx, head, depth); err != nil {
+			return err
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.store.HasEncodedObject(commit) != nil {
+		return fmt.Errorf("look for %s in the history of %s: %w", commit, head, ErrGap)
+	}
+	return nil
+}
+
+func (m *Mirror) deepenTo(ctx context.Context, head plumbing.Hash, depth int) error {
+	s, err := m.client.NewUploadPackSession(m.endpoint, m.auth)
+	if err != nil {
+		return m.hostError("connect to", err)
+	}
+	defer s.Close()
+	now, adv, err := m.remoteHead(ctx, s)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.store.HasEncodedObject(head) != nil {
+		head = now
+	}
+	return m.download(ctx, s, adv, now, depth)
+}
+
+// damaged says whether err comes of the mirror rather than of the host.
+func damaged(err error) bool {
+	return errors.Is(err, plumbing.ErrObjectNotFound) || errors.Is(err, object.ErrUnsupportedObject) ||
+		errors.Is(err, packfile.ErrReferenceDeltaNotFound)
+}

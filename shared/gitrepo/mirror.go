@@ -1,0 +1,201 @@
+// Package gitrepo gives one branch of a remote Git repository: its files at
+// any commit, what changed between two, and commits pushed by
+// compare-and-swap. It keeps a bare mirror on disk and never a work tree, so
+// that cost follows the change.
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-git/go-billy/v5/osfs"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+)
+
+var (
+	// ErrNoBranch says that the remote has no such branch, or is empty.
+	ErrNoBranch = errors.New("branch does not exist")
+	// ErrMoved says that the branch was no longer where the pusher thought:
+	// fetch and decide again.
+	ErrMoved = errors.New("branch has moved")
+	// ErrRefused says that the host refused a push for another reason than a
+	// moved branch; the error holds the host's words.
+	ErrRefused = errors.New("push refused by the Git host")
+	// ErrGap says that two commits are not in one line of history, as after
+	// a forced push.
+	ErrGap = errors.New("commits are not in one line of history")
+	// ErrUnauthorized says that the host did not accept the credentials.
+	ErrUnauthorized = errors.New("Git host refused the credentials")
+)
+
+// Options say which branch to mirror, and where to.
+type Options struct {
+	// URL is http:// or https://, without credentials in it.
+	URL string
+	// Branch is the short name, such as "main".
+	Branch string
+	// Dir is the mirror's folder, made when missing. Nobody else may use it.
+	Dir string
+	// User and Password are sent as basic credentials; for a token the
+	// user may be empty.
+	User, Password string
+	// Timeout bounds one exchange with the host; 0 means one minute.
+	Timeout time.Duration
+}
+
+// cacheSize bounds the objects that are kept in memory for each mirror.
+const cacheSize = 32 * cache.MiByte
+
+// maxPacks is after how many fetches and pushes a mirror is cloned anew,
+// since go-git never packs what it gathers.
+const maxPacks = 200
+
+// Mirror is one branch of one remote. It is safe for concurrent use.
+type Mirror struct {
+	opts     Options
+	endpoint *transport.Endpoint
+	client   transport.Transport
+	auth     transport.AuthMethod
+
+	network sync.Mutex // one exchange with the host at a time
+	mu      sync.Mutex // guards what follows; go-git's storage is not safe
+	store   *filesystem.Storage
+	head    plumbing.Hash
+	fetches int
+}
+
+// Open prepares a mirror without asking the network. A damaged folder is
+// emptied, since all of it can be fetched again.
+func Open(_ context.Context, o Options) (*Mirror, error) {
+	u, err := url.Parse(o.URL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("open mirror: the address must be http:// or https:// with a host")
+	}
+	if u.User != nil {
+		return nil, fmt.Errorf("open mirror of %s: credentials belong in the config's credentials, not in the address", u.Host)
+	}
+	if o.Branch == "" {
+		return nil, fmt.Errorf("open mirror of %s: no branch is named", o.URL)
+	}
+	if o.Timeout == 0 {
+		o.Timeout = time.Minute
+	}
+	endpoint, err := transport.NewEndpoint(strings.TrimRight(o.URL, "/"))
+	if err != nil {
+		return nil, fmt.Errorf("open mirror of %s: %w", o.URL, err)
+	}
+	tr := http.DefaultTransport.(*http.Transport).Clone()
+	tr.MaxIdleConnsPerHost = 4
+	m := &Mirror{opts: o, endpoint: endpoint, client: githttp.NewClient(&http.Client{Transport: tr})}
+	if o.Password != "" {
+		user := o.User
+		if user == "" {
+			user = "slipway"
+		}
+		m.auth = &githttp.BasicAuth{Username: user, Password: o.Password}
+	}
+	if err := m.openStore(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// openStore opens the storage and finds the head that was fetched last.
+func (m *Mirror) openStore() error {
+	if err := os.MkdirAll(m.opts.Dir, 0o700); err != nil {
+		return fmt.Errorf("make mirror folder: %w", err)
+	}
+	m.store = filesystem.NewStorage(osfs.New(m.opts.Dir), cache.NewObjectLRU(cacheSize))
+	m.head = plumbing.ZeroHash
+	if err := m.store.Init(); err != nil {
+		return fmt.Errorf("prepare mirror in %s: %w", m.opts.Dir, err)
+	}
+	ref, err := m.store.Reference(m.refName())
+	if errors.Is(err, plumbing.ErrReferenceNotFound) {
+		return nil
+	}
+	if err == nil {
+		_, err = object.GetCommit(m.store, ref.Hash())
+	}
+	if err != nil {
+		return m.wipe()
+	}
+	m.head = ref.Hash()
+	packs, _ := filepath.Glob(filepath.Join(m.opts.Dir, "objects", "pack", "*.pack"))
+	m.fetches = len(packs)
+	return nil
+}
+
+// wipe empties a mirror that is damaged or has grown.
+func (m *Mirror) wipe() error {
+	m.head, m.fetches = plumbing.ZeroHash, 0
+	if m.store != nil {
+		_ = m.store.Close()
+	}
+	if err := os.RemoveAll(m.opts.Dir); err != nil {
+		return fmt.Errorf("empty mirror %s: %w", m.opts.Dir, err)
+	}
+	if err := os.MkdirAll(m.opts.Dir, 0o700); err != nil {
+		return fmt.Errorf("make mirror folder: %w", err)
+	}
+	m.store = filesystem.NewStorage(osfs.New(m.opts.Dir), cache.NewObjectLRU(cacheSize))
+	if err := m.store.Init(); err != nil {
+		return fmt.Errorf("prepare mirror in %s: %w", m.opts.Dir, err)
+	}
+	return nil
+}
+
+func (m *Mirror) refName() plumbing.ReferenceName {
+	return plumbing.NewBranchReferenceName(m.opts.Branch)
+}
+
+// Head is the commit that was fetched or pushed last, or nil before the
+// first fetch. It asks nobody.
+func (m *Mirror) Head() *Commit {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.head.IsZero() {
+		return nil
+	}
+	c, err := m.commitLocked(m.head)
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
+// setHead records where the branch is. The mutex is held.
+func (m *Mirror) setHead(h plumbing.Hash) error {
+	if m.head == h {
+		return nil
+	}
+	if err := m.store.SetReference(plumbing.NewHashReference(m.refName(), h)); err != nil {
+		return fmt.Errorf("record head in mirror: %w", err)
+	}
+	m.head = h
+	return nil
+}
+
+// hostError turns what go-git says into our sentinels, without credentials.
+func (m *Mirror) hostError(doing string, err error) error {
+	switch {
+	case errors.Is(err, transport.ErrEmptyRemoteRepository):
+		err = fmt.Errorf("%w: the repository is empty", ErrNoBranch)
+	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
+		err = fmt.Errorf("%w: %w", ErrUnauthorized, err)
+	}
+	return fmt.Errorf("%s %s: %w", doing, m.opts.URL, err)
+}
