@@ -1,0 +1,55 @@
+package render
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Reason sorts errors, for conditions and exit codes.
+type Reason string
+
+// The reasons for which a path can't be rendered.
+const (
+	// ReasonPath says that the path isn't there, or isn't a directory.
+	ReasonPath Reason = "PathNotFound"
+	// ReasonUnsupported says that something is asked for that Slipway
+	// refuses, or can't do yet.
+	ReasonUnsupported Reason = "Unsupported"
+	// ReasonInvalid says that a file can't be read as what it claims to be.
+	ReasonInvalid Reason = "InvalidManifest"
+	// ReasonBuild says that kustomize failed.
+	ReasonBuild Reason = "BuildFailed"
+	// ReasonDuplicate says that an object is there twice.
+	ReasonDuplicate Reason = "DuplicateObject"
+	// ReasonTooLarge says that a limit was passed.
+	ReasonTooLarge Reason = "TooLarge"
+)
+
+// Error is one fault in the repository. It names the place, and what to do.
+type Error struct {
+	File    string
+	Line    int // 0 where no line is at fault
+	Reason  Reason
+	Message string
+	Help    string // may be empty
+	Err     error  // may be nil
+}
+
+// Error is "file:line: message: help".
+func (e *Error) Error() string {
+	parts := []string{where(e.File, e.Line), e.Message}
+	if e.Help != "" {
+		parts = append(parts, e.Help)
+	}
+	return strings.Join(parts, ": ")
+}
+
+// Unwrap is the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+func where(file string, line int) string {
+	if line == 0 {
+		return file
+	}
+	return file + ":" + strconv.Itoa(line)
+}

@@ -1,0 +1,44 @@
+package render
+
+import "slices"
+
+// The stages of an apply; an object waits for those of lower stages.
+const (
+	StageFoundation = iota // CRDs and namespaces
+	StageCluster           // other cluster-wide objects
+	StageRest
+)
+
+// clusterWide are the cluster-wide kinds of Kubernetes itself, by group. A
+// custom kind that isn't here counts as the rest: without a cluster its scope
+// isn't known, and an object of a custom kind rarely is what others need.
+var clusterWide = map[string][]string{
+	"":                             {"Node", "PersistentVolume", "ComponentStatus"},
+	"admissionregistration.k8s.io": {"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"},
+	"apiregistration.k8s.io":       {"APIService"},
+	"certificates.k8s.io":          {"CertificateSigningRequest", "ClusterTrustBundle"},
+	"flowcontrol.apiserver.k8s.io": {"FlowSchema", "PriorityLevelConfiguration"},
+	"networking.k8s.io":            {"IngressClass", "IPAddress", "ServiceCIDR"},
+	"node.k8s.io":                  {"RuntimeClass"},
+	"rbac.authorization.k8s.io":    {"ClusterRole", "ClusterRoleBinding"},
+	"resource.k8s.io":              {"DeviceClass", "ResourceSlice"},
+	"scheduling.k8s.io":            {"PriorityClass"},
+	"storage.k8s.io":               {"StorageClass", "CSIDriver", "CSINode", "VolumeAttachment", "VolumeAttributesClass"},
+}
+
+// Stage is the stage in which an object is applied.
+func (id ID) Stage() int {
+	group := id.Group()
+	switch {
+	case group == "" && id.Kind == "Namespace", group == "apiextensions.k8s.io" && id.Kind == "CustomResourceDefinition":
+		return StageFoundation
+	case slices.Contains(clusterWide[group], id.Kind):
+		return StageCluster
+	}
+	return StageRest
+}
+
+// order sorts by stage and keeps the tool's order within a stage.
+func order(objects []Object) {
+	slices.SortStableFunc(objects, func(a, b Object) int { return a.Stage() - b.Stage() })
+}

@@ -1,0 +1,181 @@
+package render
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Request says what to render.
+type Request struct {
+	// FS is the whole repository at one commit.
+	FS fs.FS
+	// Path is a directory of FS, slash-separated; "." or "" is all of it.
+	Path string
+	// Limits bound the work; the zero value is [DefaultLimits].
+	Limits Limits
+}
+
+// Limits bound what one render may read. A field that is 0 has its default.
+type Limits struct {
+	FileBytes  int64 // of one file
+	TotalBytes int64 // of all files
+	Documents  int   // YAML documents, and items of Lists
+}
+
+// DefaultLimits hold where a request says nothing.
+var DefaultLimits = Limits{FileBytes: 4 << 20, TotalBytes: 64 << 20, Documents: 20_000}
+
+func (l Limits) orDefault() Limits {
+	if l.FileBytes == 0 {
+		l.FileBytes = DefaultLimits.FileBytes
+	}
+	if l.TotalBytes == 0 {
+		l.TotalBytes = DefaultLimits.TotalBytes
+	}
+	if l.Documents == 0 {
+		l.Documents = DefaultLimits.Documents
+	}
+	return l
+}
+
+// Kind is what a path was found to be.
+type Kind string
+
+// The kinds of path.
+const (
+	Plain     Kind = "plain"
+	Kustomize Kind = "kustomize"
+)
+
+// ID names an object. Namespace is as rendered: empty for a cluster-wide
+// object and for one that lands in the application's destination.
+type ID struct {
+	APIVersion, Kind, Namespace, Name string
+}
+
+// Group is the part of APIVersion before the slash; empty for the core.
+func (id ID) Group() string {
+	if group, _, found := strings.Cut(id.APIVersion, "/"); found {
+		return group
+	}
+	return ""
+}
+
+// String is such as "Deployment.apps shop/web".
+func (id ID) String() string {
+	s := id.Kind
+	if g := id.Group(); g != "" {
+		s += "." + g
+	}
+	s += " "
+	if id.Namespace != "" {
+		s += id.Namespace + "/"
+	}
+	return s + id.Name
+}
+
+// Object is one rendered object.
+type Object struct {
+	ID
+	// Raw is the document: byte for byte what the tool prints, without
+	// separators. For plain files it is the file's own bytes.
+	Raw []byte
+	// Map is Raw, parsed as Kubernetes' clients parse it: numbers are int64
+	// or float64. The caller may change it.
+	Map map[string]any
+	// File is where the object came from: its file, or the kustomization
+	// that was built. Line is the first line of the document, from 1; 0
+	// where it isn't known.
+	File string
+	Line int
+}
+
+// Where is "file:line", or the file alone.
+func (o Object) Where() string { return where(o.File, o.Line) }
+
+// Result is what a path stands for.
+type Result struct {
+	Kind Kind
+	// Objects are in apply order.
+	Objects []Object
+	// Inputs are the paths that the result depends on, clean and sorted:
+	// files and directories, also such as aren't there (yet). A directory
+	// stands for everything below it; "." is the whole repository.
+	Inputs []string
+}
+
+// Touched says whether a change of one of the paths can change the result.
+func (r Result) Touched(changed []string) bool {
+	for _, p := range changed {
+		for at := path.Clean(p); ; at = path.Dir(at) {
+			if _, found := slices.BinarySearch(r.Inputs, at); found {
+				return true
+			}
+			if at == "." || at == "/" {
+				break
+			}
+		}
+	}
+	return false
+}
+
+// Render renders a path. With an error, Result has the Inputs alone: the
+// paths whose change may mend it. The error is an *[Error] or joins several.
+func Render(ctx context.Context, req Request) (Result, error) {
+	dir := path.Clean(req.Path)
+	if !fs.ValidPath(dir) {
+		return Result{}, &Error{File: req.Path, Reason: ReasonPath, Message: "the path is not a relative path inside the repository",
+			Help: "write it without a leading slash and without \"..\""}
+	}
+	src := &source{fsys: req.FS, limits: req.Limits.orDefault(), dirs: map[string]bool{}}
+	if err := src.isDir(dir); err != nil {
+		return Result{Inputs: []string{dir}}, err
+	}
+	result, err := render(ctx, src, dir)
+	if err == nil {
+		err = errors.Join(duplicates(result.Objects)...)
+	}
+	if err != nil {
+		result.Objects = nil
+	}
+	slices.Sort(result.Inputs)
+	result.Inputs = slices.Compact(result.Inputs)
+	return result, err
+}
+
+func render(ctx context.Context, src *source, dir string) (Result, error) {
+	if err := src.refuseHelm(dir); err != nil {
+		return Result{Inputs: []string{dir}}, err
+	}
+	file, err := src.kustomization(dir)
+	if err != nil {
+		return Result{Inputs: []string{dir}}, err
+	}
+	if file != "" {
+		return buildKustomization(ctx, src, dir, file)
+	}
+	return readPlain(ctx, src, dir)
+}
+
+// duplicates finds objects that are there twice.
+func duplicates(objects []Object) []error {
+	type key struct{ group, kind, namespace, name string }
+	first := make(map[key]Object, len(objects))
+	var faults []error
+	for _, o := range objects {
+		k := key{o.Group(), o.Kind, o.Namespace, o.Name}
+		before, found := first[k]
+		if !found {
+			first[k] = o
+			continue
+		}
+		faults = append(faults, &Error{File: o.File, Line: o.Line, Reason: ReasonDuplicate,
+			Message: fmt.Sprintf("%s is also in %s", o.ID, before.Where()), Help: "remove one of them"})
+	}
+	return faults
+}
