@@ -1,0 +1,393 @@
+// Package service is what every Slipway process is made of: the one config
+// file with its overrides, logs, metrics, health, listeners and a drain that
+// loses nothing.
+package service
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slipway-cd/slipway/events"
+)
+
+// Config is the whole config file. Each service reads its part; a field that
+// is left out has the default that stands beside it.
+type Config struct {
+	// Cluster names the synchronizer's own cluster.
+	Cluster string `yaml:"cluster"`
+	// Data is the folder for mirrors and embedded JetStream.
+	Data         string       `yaml:"data"` // default /var/lib/slipway
+	Bus          Bus          `yaml:"bus"`
+	Listen       Listen       `yaml:"listen"`
+	Registries   []Registry   `yaml:"registries"`
+	Repositories []Repository `yaml:"repositories"`
+	Receivers    Receivers    `yaml:"receivers"`
+	Automator    Automator    `yaml:"automator"`
+	Synchronizer Synchronizer `yaml:"synchronizer"`
+	Sweep        Sweep        `yaml:"sweep"`
+}
+
+// Bus says where JetStream is: at URL, or in this process.
+type Bus struct {
+	URL         string      `yaml:"url"` // nats://host:port
+	Credentials Credentials `yaml:"credentials"`
+	Replicas    int         `yaml:"replicas"` // of streams; default 1
+	Embedded    *Embedded   `yaml:"embedded"`
+}
+
+// Embedded is a JetStream server inside of `slipway up`.
+type Embedded struct {
+	// Sync is "always" (survives power loss; the default) or "default"
+	// (survives a killed process).
+	Sync string `yaml:"sync"`
+	// Listen is where other processes reach it; default 127.0.0.1:4222.
+	Listen string `yaml:"listen"`
+}
+
+// Listen has the addresses of the three listeners, "host:port". A host may
+// be left out; port 0 takes a free one.
+type Listen struct {
+	Hooks   string `yaml:"hooks"`   // default :8080
+	API     string `yaml:"api"`     // default 127.0.0.1:8081
+	Metrics string `yaml:"metrics"` // default :9090
+}
+
+// Secret names where a secret lies: exactly one of File and Env.
+type Secret struct {
+	File string `yaml:"file"`
+	Env  string `yaml:"env"`
+}
+
+// Credentials are what a host wants to see.
+type Credentials struct {
+	File         string  `yaml:"file"`         // NATS credentials
+	User         string  `yaml:"user"`         // with password
+	Password     *Secret `yaml:"password"`     //
+	Token        *Secret `yaml:"token"`        //
+	DockerConfig string  `yaml:"dockerConfig"` // a docker config.json
+}
+
+// Registry is how one registry host is reached.
+type Registry struct {
+	Host        string      `yaml:"host"`     // as it stands in image references
+	Endpoint    string      `yaml:"endpoint"` // where it is called; default https://<host>
+	Insecure    bool        `yaml:"insecure"` // allow http, and TLS that isn't verified
+	Aliases     []string    `yaml:"aliases"`  // other names of the same registry
+	Credentials Credentials `yaml:"credentials"`
+}
+
+// Repository is a config repo.
+type Repository struct {
+	URL         string       `yaml:"url"`
+	Branch      string       `yaml:"branch"` // default main
+	Aliases     []string     `yaml:"aliases"`
+	Credentials Credentials  `yaml:"credentials"`
+	Roots       []Root       `yaml:"roots"`
+	Policies    []PolicyPath `yaml:"policies"`
+}
+
+// Root is a path of a config repo and the cluster that it describes.
+type Root struct {
+	Cluster string `yaml:"cluster"`
+	Path    string `yaml:"path"`
+}
+
+// PolicyPath is a path with policies and the applications for which they may
+// speak.
+type PolicyPath struct {
+	Path         string   `yaml:"path"`
+	Applications []string `yaml:"applications"`
+}
+
+// Receivers has the sources of webhooks.
+type Receivers struct {
+	Sources []Source `yaml:"sources"`
+}
+
+// Source is one sender of webhooks: /hooks/<name>.
+type Source struct {
+	Name     string   `yaml:"name"`
+	Provider string   `yaml:"provider"`
+	Registry string   `yaml:"registry"` // public host of a registry
+	Host     string   `yaml:"host"`     // public host of a Git host
+	Secrets  []Secret `yaml:"secrets"`
+	Insecure bool     `yaml:"insecure"`
+	// MaxBody is the limit for a body in bytes; 0 is the provider's.
+	MaxBody int64 `yaml:"maxBody"`
+}
+
+// Automator is the Deploy Automator's part.
+type Automator struct {
+	Debounce Debounce `yaml:"debounce"`
+	Commit   Commit   `yaml:"commit"`
+}
+
+// Debounce is how long changes to one repo wait for company.
+type Debounce struct {
+	Quiet   time.Duration `yaml:"quiet"`   // since the last; default 20ms
+	Longest time.Duration `yaml:"longest"` // since the first; default 1s
+}
+
+// Commit says how commits look.
+type Commit struct {
+	Author string `yaml:"author"` // "Name <mail>"; default Slipway <slipway@localhost>
+}
+
+// Synchronizer is the Deploy Synchronizer's part.
+type Synchronizer struct {
+	Kubeconfig  string   `yaml:"kubeconfig"`  // default: in cluster, $KUBECONFIG, ~/.kube/config
+	Trusted     []string `yaml:"trusted"`     // namespaces that act with our own rights; default slipway-system
+	Concurrency int      `yaml:"concurrency"` // applications at a time; default 8
+}
+
+// Sweep is the slow poll that finds what no webhook told of.
+type Sweep struct {
+	Interval time.Duration `yaml:"interval"` // default 5m
+}
+
+// withDefaults fills what was left out.
+func (c Config) withDefaults() Config {
+	def(&c.Data, "/var/lib/slipway")
+	def(&c.Listen.Hooks, ":8080")
+	def(&c.Listen.API, "127.0.0.1:8081")
+	def(&c.Listen.Metrics, ":9090")
+	def(&c.Bus.Replicas, 1)
+	def(&c.Automator.Debounce.Quiet, 20*time.Millisecond)
+	def(&c.Automator.Debounce.Longest, time.Second)
+	def(&c.Automator.Commit.Author, "Slipway <slipway@localhost>")
+	def(&c.Synchronizer.Concurrency, 8)
+	if c.Synchronizer.Trusted == nil {
+		c.Synchronizer.Trusted = []string{"slipway-system"}
+	}
+	def(&c.Sweep.Interval, 5*time.Minute)
+	if c.Bus.Embedded != nil {
+		e := *c.Bus.Embedded
+		def(&e.Sync, "always")
+		def(&e.Listen, "127.0.0.1:4222")
+		c.Bus.Embedded = &e
+	}
+	c.Repositories = slices.Clone(c.Repositories)
+	for i := range c.Repositories {
+		def(&c.Repositories[i].Branch, "main")
+	}
+	return c
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Aliases joins the aliases of all registries.
+func (c Config) Aliases() events.Aliases {
+	all := events.Aliases{}
+	for _, r := range c.Registries {
+		for _, a := range r.Aliases {
+			all[a] = r.Host
+		}
+	}
+	return all
+}
+
+// GitAliases maps the hosts of all other addresses of config repos to the
+// host of their own.
+func (c Config) GitAliases() events.Aliases {
+	all := events.Aliases{}
+	for _, r := range c.Repositories {
+		if u, err := url.Parse(r.URL); err == nil {
+			for _, a := range r.Aliases {
+				all[a] = u.Host
+			}
+		}
+	}
+	return all
+}
+
+// Name is the repository's name in events.
+func (r Repository) Name(aliases events.Aliases) (events.GitRepository, error) {
+	return events.ParseGitRepository(r.URL, aliases)
+}
+
+// Read gives the secret's value without the line feed at its end. An empty
+// secret is an error, since anybody can compute its proof.
+func (s Secret) Read() (string, error) {
+	var value, where string
+	switch {
+	case s.File != "" && s.Env != "":
+		return "", errors.New("name either file or env for a secret, not both")
+	case s.File != "":
+		where = "file " + s.File
+		data, err := os.ReadFile(s.File)
+		if err != nil {
+			return "", fmt.Errorf("read secret: %w", err)
+		}
+		value = strings.TrimRight(string(data), "\r\n")
+	case s.Env != "":
+		where = "environment variable " + s.Env
+		value = os.Getenv(s.Env)
+	default:
+		return "", errors.New("a secret needs a file or an env")
+	}
+	if value == "" {
+		return "", fmt.Errorf("read secret: %s is empty", where)
+	}
+	return value, nil
+}
+
+// Basic gives user and password or token for HTTP basic credentials; both
+// are empty where none are configured.
+func (c Credentials) Basic() (user, password string, err error) {
+	switch {
+	case c.Token != nil && c.Password != nil:
+		return "", "", errors.New("name either token or password, not both")
+	case c.Token != nil:
+		password, err = c.Token.Read()
+	case c.Password != nil:
+		password, err = c.Password.Read()
+	}
+	return c.User, password, err
+}
+
+var sourceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// Validate returns every fault of the config, each with its path.
+func (c Config) Validate() error {
+	f := &faults{}
+	if c.Cluster != "" && !sourceName.MatchString(c.Cluster) {
+		f.add("cluster", "%q is not a DNS label in lower case", c.Cluster)
+	}
+	if (c.Bus.URL == "") == (c.Bus.Embedded == nil) {
+		f.add("bus", "give either url or embedded")
+	}
+	if e := c.Bus.Embedded; e != nil && e.Sync != "always" && e.Sync != "default" {
+		f.add("bus.embedded.sync", "%q is neither always nor default", e.Sync)
+	}
+	if r := c.Bus.Replicas; r != 1 && r != 3 && r != 5 {
+		f.add("bus.replicas", "%d is none of 1, 3, 5", r)
+	}
+	c.validateRegistries(f)
+	c.validateRepositories(f)
+	c.validateSources(f)
+	if c.Automator.Debounce.Quiet < 0 || c.Automator.Debounce.Longest < c.Automator.Debounce.Quiet {
+		f.add("automator.debounce", "longest must be at least quiet, and quiet not negative")
+	}
+	if _, _, err := c.Automator.Commit.Identity(); err != nil {
+		f.add("automator.commit.author", "%v", err)
+	}
+	if c.Synchronizer.Concurrency < 1 {
+		f.add("synchronizer.concurrency", "%d is less than 1", c.Synchronizer.Concurrency)
+	}
+	if c.Sweep.Interval < time.Second {
+		f.add("sweep.interval", "%s is less than a second", c.Sweep.Interval)
+	}
+	return f.err()
+}
+
+func (c Config) validateRegistries(f *faults) {
+	for i, r := range c.Registries {
+		at := fmt.Sprintf("registries[%d]", i)
+		if _, err := events.ParseImageRepository(r.Host+"/x", nil); err != nil || r.Host == "" || strings.Contains(r.Host, "/") {
+			f.add(at+".host", "%q is not host or host:port", r.Host)
+		}
+		if r.Endpoint == "" {
+			continue
+		}
+		u, err := url.Parse(r.Endpoint)
+		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			f.add(at+".endpoint", "%q is not http:// or https:// with a host", r.Endpoint)
+		} else if u.Scheme == "http" && !r.Insecure {
+			f.add(at+".endpoint", "%q is plain http: say insecure: true if that is meant", r.Endpoint)
+		}
+	}
+}
+
+func (c Config) validateRepositories(f *faults) {
+	seen := map[string]int{}
+	for i, r := range c.Repositories {
+		at := fmt.Sprintf("repositories[%d]", i)
+		name, err := r.Name(nil)
+		if err != nil {
+			f.add(at+".url", "%v", err)
+		}
+		if u, err := url.Parse(r.URL); err == nil && u.User != nil {
+			f.add(at+".url", "credentials belong in credentials, not in the address")
+		}
+		key := string(name) + "@" + r.Branch
+		if j, twice := seen[key]; twice && err == nil {
+			f.add(at, "the same repository and branch as repositories[%d]", j)
+		}
+		seen[key] = i
+		for j, root := range r.Roots {
+			checkPath(f, fmt.Sprintf("%s.roots[%d].path", at, j), root.Path)
+			if !sourceName.MatchString(root.Cluster) {
+				f.add(fmt.Sprintf("%s.roots[%d].cluster", at, j), "%q is not a DNS label in lower case", root.Cluster)
+			}
+		}
+		for j, p := range r.Policies {
+			checkPath(f, fmt.Sprintf("%s.policies[%d].path", at, j), p.Path)
+			if len(p.Applications) == 0 {
+				f.add(fmt.Sprintf("%s.policies[%d].applications", at, j), `no patterns: say ["**"] if the policies may speak for all`)
+			}
+		}
+	}
+}
+
+func checkPath(f *faults, at, p string) {
+	if p == "" || path.IsAbs(p) || path.Clean(p) != p || p == ".." || strings.HasPrefix(p, "../") {
+		f.add(at, "%q is not a clean path inside the repository (use . for its root)", p)
+	}
+}
+
+func (c Config) validateSources(f *faults) {
+	seen := map[string]bool{}
+	for i, s := range c.Receivers.Sources {
+		at := fmt.Sprintf("receivers.sources[%d]", i)
+		if !sourceName.MatchString(s.Name) {
+			f.add(at+".name", "%q is not a DNS label in lower case", s.Name)
+		}
+		if seen[s.Name] {
+			f.add(at+".name", "%q is there twice", s.Name)
+		}
+		seen[s.Name] = true
+		if s.Provider == "" {
+			f.add(at+".provider", "no provider (`slipway providers` lists them)")
+		}
+		if len(s.Secrets) == 0 && !s.Insecure {
+			f.add(at+".secrets", "source %q has no secret: anybody could send to it; say insecure: true if that is meant", s.Name)
+		}
+		for j, secret := range s.Secrets {
+			if _, err := secret.Read(); err != nil {
+				f.add(fmt.Sprintf("%s.secrets[%d]", at, j), "%v", err)
+			}
+		}
+	}
+}
+
+var identity = regexp.MustCompile(`^([^<>\x00-\x1f]+) <([^<>\s]+@[^<>\s]+)>$`)
+
+// Identity splits the author into name and mail address.
+func (c Commit) Identity() (name, email string, err error) {
+	m := identity.FindStringSubmatch(c.Author)
+	if m == nil {
+		return "", "", fmt.Errorf("%q is not of the form Name <mail@host>", c.Author)
+	}
+	return m[1], m[2], nil
+}
+
+// faults gathers what is wrong, so that all of it is told at once.
+type faults struct{ list []error }
+
+func (f *faults) add(at, format string, args ...any) {
+	f.list = append(f.list, fmt.Errorf("%s: %w", at, fmt.Errorf(format, args...)))
+}
+
+func (f *faults) err() error { return errors.Join(f.list...) }

@@ -1,0 +1,94 @@
+package service_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slipway-cd/slipway/shared/service"
+)
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	p := filepath.Join(t.TempDir(), "slipway.yaml")
+	if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+const good = `
+cluster: production
+bus: {url: "nats://nats:4222"}
+repositories:
+- url: https://git.example.com/acme/config.git
+  roots: [{cluster: production, path: clusters/production}]
+  policies: [{path: policies, applications: ["**"]}]
+`
+
+func TestDefaultsStandWhereNothingIsSaid(t *testing.T) {
+	c, err := service.Load(write(t, good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Repositories[0].Branch != "main" || c.Sweep.Interval != 5*time.Minute || c.Synchronizer.Concurrency != 8 {
+		t.Fatalf("defaults are missing: %+v", c)
+	}
+}
+
+func TestTheEnvironmentOverridesAnyField(t *testing.T) {
+	t.Setenv("SLIPWAY_AUTOMATOR_DEBOUNCE", "{quiet: 5ms, longest: 2s}")
+	t.Setenv("SLIPWAY_AUTOMATOR_DEBOUNCE_QUIET", "7ms")
+	t.Setenv("SLIPWAY_CLUSTER", "staging")
+	t.Setenv("SLIPWAY_SYNCHRONIZER_TRUSTED", "[a, b]")
+	t.Setenv("SLIPWAY_CORPUS", "/not/a/field")
+	c, err := service.Load(write(t, good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := c.Automator.Debounce; d.Quiet != 7*time.Millisecond || d.Longest != 2*time.Second {
+		t.Errorf("debounce is %+v", d)
+	}
+	if c.Cluster != "staging" || strings.Join(c.Synchronizer.Trusted, ",") != "a,b" {
+		t.Errorf("cluster %q, trusted %v", c.Cluster, c.Synchronizer.Trusted)
+	}
+}
+
+func TestEveryFaultIsToldAtOnce(t *testing.T) {
+	t.Setenv("SLIPWAY_AUTOMATOR_NONE", "1")
+	t.Setenv("EMPTY", "")
+	_, err := service.Load(write(t, `
+cluster: Production
+busses: {}
+sweep: {interval: soon}
+registries: [{host: "a b", endpoint: "http://registry:5000"}]
+repositories:
+- url: https://user:pa55@git.example.com/acme/config.git
+  roots: [{cluster: production, path: /clusters}]
+  policies: [{path: ../policies}]
+receivers:
+  sources:
+  - {name: one, provider: github}
+  - {name: one, provider: github, secrets: [{file: /none}]}
+  - {name: two, provider: github, secrets: [{env: EMPTY}]}
+`))
+	if !errors.Is(err, service.ErrConfig) {
+		t.Fatalf("load: %v, want ErrConfig", err)
+	}
+	for _, want := range []string{
+		"line 3: field busses is not known", "line 4", "SLIPWAY_AUTOMATOR_NONE",
+		`cluster: "Production"`, "bus: give either", "registries[0].host", "plain http",
+		"repositories[0].url: credentials", "roots[0].path", "policies[0].path", "policies[0].applications",
+		"sources[0].secrets", "sources[1].name", "sources[1].secrets[0]", "EMPTY is empty",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error doesn't tell %q:\n%v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "pa55") {
+		t.Errorf("the error holds a password:\n%v", err)
+	}
+}

@@ -1,0 +1,150 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// listeners are the process's doors: for webhooks and for metrics and health.
+type listeners struct {
+	log     *slog.Logger
+	hooks   *hookMux
+	mu      sync.Mutex
+	healthy func() error
+	servers []server
+}
+
+type server struct {
+	name     string
+	listener net.Listener
+	http     *http.Server
+}
+
+func listen(ctx context.Context, cfg Listen, metrics *prometheus.Registry, log *slog.Logger) (*listeners, error) {
+	l := &listeners{log: log, hooks: &hookMux{}, healthy: func() error { return errors.New("starting") }}
+	ops := http.NewServeMux()
+	ops.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	ops.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	ops.HandleFunc("GET /readyz", l.readyz)
+	for _, d := range []struct {
+		name, addr string
+		handler    http.Handler
+	}{{"hooks", cfg.Hooks, l.hooks}, {"metrics", cfg.Metrics, ops}} {
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.addr)
+		if err != nil {
+			l.close()
+			return nil, fmt.Errorf("%w:\nlisten.%s: %w", ErrConfig, d.name, err)
+		}
+		l.servers = append(l.servers, server{d.name, ln, &http.Server{
+			Handler:           d.handler,
+			ReadHeaderTimeout: 10 * time.Second,
+			ReadTimeout:       30 * time.Second,
+			IdleTimeout:       2 * time.Minute,
+			MaxHeaderBytes:    64 << 10,
+			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		}})
+	}
+	return l, nil
+}
+
+func (l *listeners) readyz(w http.ResponseWriter, _ *http.Request) {
+	l.mu.Lock()
+	healthy := l.healthy
+	l.mu.Unlock()
+	if err := healthy(); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+func (l *listeners) ready(healthy func() error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.healthy = healthy
+}
+
+// serve answers until ctx ends, then lets requests under way finish.
+func (l *listeners) serve(ctx context.Context) error {
+	failed := make(chan error, len(l.servers))
+	for _, s := range l.servers {
+		l.log.Info("listening", "door", s.name, "address", s.listener.Addr().String())
+		go func() {
+			if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve %s: %w", s.name, err)
+			}
+		}()
+	}
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	var all []error
+	for _, s := range l.servers {
+		all = append(all, s.http.Shutdown(end))
+	}
+	return errors.Join(all...)
+}
+
+func (l *listeners) close() {
+	for _, s := range l.servers {
+		s.listener.Close()
+	}
+}
+
+// HandleHooks gives the webhooks of the named sources to h. Requests for
+// sources that no part of this process has are answered by h of any part, so
+// that an unknown source looks like a wrong token.
+func (s *Service) HandleHooks(sources []string, h http.Handler) {
+	s.listeners.hooks.add(sources, h)
+}
+
+// hookMux hands a webhook to the part that has its source.
+type hookMux struct {
+	mu      sync.RWMutex
+	sources map[string]http.Handler
+	any     http.Handler
+}
+
+func (m *hookMux) add(sources []string, h http.Handler) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sources == nil {
+		m.sources = map[string]http.Handler{}
+	}
+	for _, name := range sources {
+		m.sources[name] = h
+	}
+	m.any = h
+}
+
+// ServeHTTP answers 503 while no part is there yet: senders try again.
+func (m *hookMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m.mu.RLock()
+	h := m.sources[SourceOf(r)]
+	if h == nil {
+		h = m.any
+	}
+	m.mu.RUnlock()
+	if h == nil {
+		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_ = json.NewEncoder(w).Encode(map[string]any{"title": "starting", "status": http.StatusServiceUnavailable})
+		return
+	}
+	h.ServeHTTP(w, r)
+}

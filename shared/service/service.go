@@ -1,0 +1,173 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/slipway-cd/slipway/shared/bus"
+)
+
+// Service is what a part of the process gets to work with.
+type Service struct {
+	Name    string
+	Config  Config
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+	Bus     *bus.Bus
+
+	listeners *listeners
+}
+
+// Part is one service: in a process of its own, or beside others in
+// `slipway up`.
+type Part struct {
+	Name string
+	// Check returns every fault of the config that only this part knows.
+	Check func(Config) error
+	// Run works until ctx ends and returns when nothing is under way.
+	Run func(ctx context.Context, s *Service) error
+}
+
+// drain is how long listeners and handlers may take to finish.
+const drain = 10 * time.Second
+
+// Main is the body of a service's main: config from SLIPWAY_CONFIG or the
+// first argument, logs to standard error, and an end on SIGINT and SIGTERM.
+// It gives the process's exit code.
+func Main(parts ...Part) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	file := os.Getenv("SLIPWAY_CONFIG")
+	if len(os.Args) > 1 {
+		file = os.Args[1]
+	}
+	cfg, err := Load(file)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	if err := Run(ctx, cfg, parts...); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		if errors.Is(err, ErrConfig) {
+			return 2
+		}
+		return 1
+	}
+	return 0
+}
+
+// Run runs parts in this process until ctx ends or one of them fails.
+func Run(ctx context.Context, cfg Config, parts ...Part) error {
+	if err := check(cfg, parts); err != nil {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	l, err := listen(ctx, cfg.Listen, metrics, log)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	b, err := connect(ctx, cfg, names(parts), log, metrics)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	defer b.Close()
+	l.ready(b.Healthy)
+
+	group, ctx := errgroup.WithContext(ctx)
+	for _, p := range parts {
+		s := &Service{Name: p.Name, Config: cfg, Log: log.With("service", p.Name), Metrics: metrics, Bus: b, listeners: l}
+		group.Go(func() error {
+			if err := p.Run(ctx, s); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("%s: %w", p.Name, err)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error { return l.serve(ctx) })
+	log.Info("started", "parts", names(parts))
+	err = group.Wait()
+	log.Info("stopped", "parts", names(parts))
+	return err
+}
+
+// check asks every part for its faults, and tells them together.
+func check(cfg Config, parts []Part) error {
+	var all []error
+	for _, p := range parts {
+		if p.Check == nil {
+			continue
+		}
+		if err := p.Check(cfg); err != nil {
+			all = append(all, err)
+		}
+	}
+	if err := errors.Join(all...); err != nil {
+		return fmt.Errorf("%w:\n%w", ErrConfig, err)
+	}
+	return nil
+}
+
+func connect(ctx context.Context, cfg Config, name string, log *slog.Logger, metrics prometheus.Registerer) (*bus.Bus, error) {
+	o, err := BusOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	o.Name, o.Log, o.Metrics = name, log, metrics
+	b, err := bus.Connect(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the bus: %w", err)
+	}
+	return b, nil
+}
+
+// BusOptions says how the config's bus is reached from this machine: by its
+// URL, or at the embedded server with the token in the data folder.
+func BusOptions(cfg Config) (bus.Options, error) {
+	o := bus.Options{URL: cfg.Bus.URL, CredentialsFile: cfg.Bus.Credentials.File, Replicas: cfg.Bus.Replicas}
+	if t := cfg.Bus.Credentials.Token; t != nil {
+		token, err := t.Read()
+		if err != nil {
+			return o, fmt.Errorf("bus.credentials.token: %w", err)
+		}
+		o.Token = token
+	}
+	if e := cfg.Bus.Embedded; e != nil {
+		o.URL = "nats://" + e.Listen
+		token, err := Secret{File: TokenFile(cfg)}.Read()
+		if err != nil {
+			return o, fmt.Errorf("the embedded bus's token: %w (is `slipway up` running with this data folder?)", err)
+		}
+		o.Token = token
+	}
+	return o, nil
+}
+
+// TokenFile is where `slipway up` keeps the embedded bus's token.
+func TokenFile(cfg Config) string { return filepath.Join(cfg.Data, "bus.token") }
+
+func names(parts []Part) string {
+	var all []string
+	for _, p := range parts {
+		all = append(all, p.Name)
+	}
+	return strings.Join(all, ",")
+}
