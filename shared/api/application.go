@@ -1,0 +1,124 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// ApplicationKind and ApplicationResource are what Kubernetes calls an
+// [Application].
+const (
+	ApplicationKind     = "Application"
+	ApplicationResource = "applications"
+)
+
+// Application says what to keep in sync, and where.
+type Application struct {
+	APIVersion string             `json:"apiVersion"`
+	Kind       string             `json:"kind"`
+	Metadata   Metadata           `json:"metadata"`
+	Spec       ApplicationSpec    `json:"spec"`
+	Status     *ApplicationStatus `json:"status,omitempty"`
+}
+
+// Metadata is the part of Kubernetes' ObjectMeta that Slipway reads. In a
+// document in Git only the first four are written.
+type Metadata struct {
+	Name        string            `json:"name"`
+	Namespace   string            `json:"namespace,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// ApplicationSpec is what a user writes.
+type ApplicationSpec struct {
+	Source      Source      `json:"source"`
+	Destination Destination `json:"destination,omitzero"`
+	// Environment is named in events; empty means the cluster's name.
+	Environment string      `json:"environment,omitempty"`
+	Sync        SyncOptions `json:"sync,omitzero"`
+	// Labels and Annotations are set on everything applied.
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// OnDelete says what becomes of the objects when the Application is
+	// deleted: [OnDeletePrune], the default, or [OnDeleteOrphan].
+	OnDelete string `json:"onDelete,omitempty"`
+}
+
+// What an Application's deletion does to its objects.
+const (
+	OnDeletePrune  = "prune"
+	OnDeleteOrphan = "orphan"
+)
+
+// Source is where the manifests are.
+type Source struct {
+	// Repository is the address from which to fetch.
+	Repository string `json:"repository"`
+	Branch     string `json:"branch"`
+	// Path is a directory within the repository.
+	Path string `json:"path"`
+}
+
+// Destination is where the objects go.
+type Destination struct {
+	// Namespace of objects that name none; empty: the Application's own.
+	Namespace string `json:"namespace,omitempty"`
+	// ServiceAccount of the Application's own namespace with whose rights
+	// the objects are applied; empty: "default".
+	ServiceAccount string `json:"serviceAccount,omitempty"`
+}
+
+// SyncOptions say how to apply. What is nil has its default.
+type SyncOptions struct {
+	Prune   *bool     `json:"prune,omitempty"`   // delete what is gone from Git; default true
+	Wait    *bool     `json:"wait,omitempty"`    // for health; default true
+	Timeout *Duration `json:"timeout,omitempty"` // of that wait; default 5m
+	Resync  *Duration `json:"resync,omitempty"`  // safety net; default 10m
+}
+
+// The defaults of [SyncOptions].
+const (
+	DefaultTimeout = 5 * time.Minute
+	DefaultResync  = 10 * time.Minute
+)
+
+// Prunes says whether objects that are gone from Git are deleted.
+func (s SyncOptions) Prunes() bool { return s.Prune == nil || *s.Prune }
+
+// Waits says whether a sync ends only when everything is healthy.
+func (s SyncOptions) Waits() bool { return s.Wait == nil || *s.Wait }
+
+// TimeoutOrDefault is how long a sync waits for health.
+func (s SyncOptions) TimeoutOrDefault() time.Duration { return s.Timeout.or(DefaultTimeout) }
+
+// ResyncOrDefault is how often an application is looked at without an event.
+func (s SyncOptions) ResyncOrDefault() time.Duration { return s.Resync.or(DefaultResync) }
+
+// Duration is written as Go writes durations: "5m", "1h30m".
+type Duration time.Duration
+
+func (d *Duration) or(fallback time.Duration) time.Duration {
+	if d == nil || *d <= 0 {
+		return fallback
+	}
+	return time.Duration(*d)
+}
+
+// MarshalJSON writes a duration as a string.
+func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
+
+// UnmarshalJSON reads a duration that is not negative.
+func (d *Duration) UnmarshalJSON(data []byte) error {
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return fmt.Errorf("a duration is a string such as \"5m\": %w", err)
+	}
+	parsed, err := time.ParseDuration(text)
+	if err != nil || parsed < 0 {
+		return fmt.Errorf("%q is not a duration such as \"5m\" or \"1h30m\"", text)
+	}
+	*d = Duration(parsed)
+	return nil
+}

@@ -1,0 +1,131 @@
+package api
+
+import "time"
+
+// ApplicationStatus is what the synchronizer says of an Application.
+type ApplicationStatus struct {
+	// ObservedGeneration is the generation of the spec that was acted on.
+	ObservedGeneration int64       `json:"observedGeneration,omitempty"`
+	Conditions         []Condition `json:"conditions,omitempty"`
+	// Attempted is the commit of the last sync that began, Revision that of
+	// the last one applied whole, Healthy that of the last one healthy.
+	Attempted string `json:"attempted,omitempty"`
+	Revision  string `json:"revision,omitempty"`
+	Healthy   string `json:"healthy,omitempty"`
+	// Synced is when Revision was applied.
+	Synced *time.Time `json:"synced,omitempty"`
+	// Images are the whole references of the last sync.
+	Images []string `json:"images,omitempty"`
+	// Inventory is everything that was, or was about to be, applied.
+	Inventory []InventoryEntry `json:"inventory,omitempty"`
+	// History has the last [MaxHistory] syncs, the newest first.
+	History []HistoryEntry `json:"history,omitempty"`
+}
+
+// Condition is as Kubernetes' own: Type is Ready, Reconciling or Stalled, by
+// kstatus's rules.
+type Condition struct {
+	Type               string    `json:"type"`
+	Status             string    `json:"status"` // True, False or Unknown
+	ObservedGeneration int64     `json:"observedGeneration,omitempty"`
+	LastTransitionTime time.Time `json:"lastTransitionTime"`
+	Reason             string    `json:"reason"`
+	Message            string    `json:"message"`
+}
+
+// The types of [Condition].
+const (
+	ConditionReady       = "Ready"
+	ConditionReconciling = "Reconciling"
+	ConditionStalled     = "Stalled"
+)
+
+// InventoryEntry is one object that an application manages.
+type InventoryEntry struct {
+	Group     string `json:"group,omitempty"`
+	Version   string `json:"version"`
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	// State is [Intended] before the object is sent and [Applied] after, so
+	// that no crash between the two leaks it.
+	State string `json:"state"`
+	UID   string `json:"uid,omitempty"`
+}
+
+// The states of an [InventoryEntry].
+const (
+	Intended = "intended"
+	Applied  = "applied"
+)
+
+// MaxHistory bounds [ApplicationStatus.History].
+const MaxHistory = 20
+
+// HistoryEntry is one sync that ended.
+type HistoryEntry struct {
+	Commit  string    `json:"commit"`
+	Chains  []string  `json:"chains,omitempty"`
+	Images  []string  `json:"images,omitempty"`
+	Time    time.Time `json:"time"`
+	Outcome string    `json:"outcome"` // healthy, applied, failed, superseded
+	Message string    `json:"message,omitempty"`
+}
+
+// The outcomes of a sync.
+const (
+	OutcomeHealthy    = "healthy"    // applied, and everything is ready
+	OutcomeApplied    = "applied"    // applied; it doesn't wait for health
+	OutcomeFailed     = "failed"     // not rendered, not applied, or not healthy in time
+	OutcomeSuperseded = "superseded" // a newer commit came first
+)
+
+// Condition finds a condition by its type; nil when it isn't there.
+func (s *ApplicationStatus) Condition(kind string) *Condition {
+	if s == nil {
+		return nil
+	}
+	for i := range s.Conditions {
+		if s.Conditions[i].Type == kind {
+			return &s.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// SetCondition sets a condition; its transition time moves only when its
+// status does.
+func (s *ApplicationStatus) SetCondition(c Condition) {
+	old := s.Condition(c.Type)
+	if old == nil {
+		s.Conditions = append(s.Conditions, c)
+		return
+	}
+	if old.Status == c.Status {
+		c.LastTransitionTime = old.LastTransitionTime
+	}
+	*old = c
+}
+
+// RemoveCondition removes a condition: kstatus reads an absent Reconciling or
+// Stalled as False.
+func (s *ApplicationStatus) RemoveCondition(kind string) {
+	for i := range s.Conditions {
+		if s.Conditions[i].Type == kind {
+			s.Conditions = append(s.Conditions[:i], s.Conditions[i+1:]...)
+			return
+		}
+	}
+}
+
+// Remember puts an entry at the front of the history. An entry of the same
+// commit at the front is replaced: a sync that is tried again is one sync.
+func (s *ApplicationStatus) Remember(e HistoryEntry) {
+	if len(s.History) > 0 && s.History[0].Commit == e.Commit {
+		s.History = s.History[1:]
+	}
+	s.History = append([]HistoryEntry{e}, s.History...)
+	if len(s.History) > MaxHistory {
+		s.History = s.History[:MaxHistory]
+	}
+}
