@@ -46,14 +46,19 @@ func readPlain(ctx context.Context, src *source, dir string) (Result, error) {
 
 // enter decides whether to walk into a directory, and takes its ignore file.
 func enter(src *source, ignored *ignores, dir, name string) error {
+	if err := enterAny(src, ignored, dir, name); err != nil || name == dir {
+		return err
+	}
+	return src.refuseHelm(name)
+}
+
+// enterAny is enter for those who may also look into charts.
+func enterAny(src *source, ignored *ignores, dir, name string) error {
 	at := ""
 	if name != dir {
 		at = relative(dir, name)
 		if path.Base(name) == ".git" || ignored.match(at, true) {
 			return fs.SkipDir
-		}
-		if err := src.refuseHelm(name); err != nil {
-			return err
 		}
 	}
 	file := path.Join(name, ignoreFile)

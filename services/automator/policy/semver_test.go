@@ -1,0 +1,125 @@
+package policy_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/slipway-cd/slipway/services/automator/policy"
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+func tags(s string) []policy.Tag {
+	var all []policy.Tag
+	for _, name := range strings.Fields(s) {
+		all = append(all, policy.Tag{Name: name})
+	}
+	return all
+}
+
+func TestSemver(t *testing.T) {
+	for name, c := range map[string]struct {
+		track   api.Semver
+		current string
+		down    bool
+		tags    string
+		want    string
+	}{
+		"greatest in range":                    {api.Semver{Range: ">=1.4 <2"}, "1.4.0", false, "1.4.1 1.9.3 1.10.0 2.0.0 1.2.0", "1.10.0"},
+		"none better":                          {api.Semver{Range: ">=1 <2"}, "1.10.0", false, "1.9.0 1.10.0 0.1.0", ""},
+		"never older":                          {api.Semver{Range: "<2"}, "2.1.0", false, "1.9.0 1.10.0", ""},
+		"older when allowed":                   {api.Semver{Range: "<2"}, "2.1.0", true, "1.9.0 1.10.0", "1.10.0"},
+		"no current":                           {api.Semver{Range: "*"}, "", false, "1.0.0 1.1.0", "1.1.0"},
+		"unreadable current is older than all": {api.Semver{Range: ">=0.1"}, "latest", false, "0.1.0 0.2.0 latest", "0.2.0"},
+		"precision is kept":                    {api.Semver{Range: "*"}, "1.1", false, "1.1 1.2 1.2.0 1.3.5 2", "1.2"},
+		"one number stays one number":          {api.Semver{Range: "*"}, "7", false, "7 8 8.1 8.1.2", "8"},
+		"variant is kept":                      {api.Semver{Range: "*"}, "1.0.0-alpine", false, "1.1.0 1.1.0-alpine 1.2.0-bookworm-slim", "1.1.0-alpine"},
+		"no variant without a current":         {api.Semver{Range: "*"}, "", false, "1.1.0-alpine 1.0.0", "1.0.0"},
+		"variants are not pre-releases":        {api.Semver{Range: ">=1 <2"}, "1.0.0-ubuntu", false, "1.5.0-ubuntu 1.6.0-rc1", "1.5.0-ubuntu"},
+		"pre-releases are out":                 {api.Semver{Range: ">=1"}, "1.0.0", false, "1.1.0-rc1 1.1.0-0.3 1.1.0-SNAPSHOT 1.1.0-M2 1.1.0-beta.4", ""},
+		"pre-releases when asked for":          {api.Semver{Range: ">=1", Prereleases: true}, "1.0.0", false, "1.1.0-rc1 1.1.0-beta.4", "1.1.0-rc1"},
+		"a range that names pre-releases":      {api.Semver{Range: ">=1.0.0-0"}, "1.0.0", false, "1.1.0-rc1", "1.1.0-rc1"},
+		"words that only begin like one":       {api.Semver{Range: "*"}, "1.0.0-mariadb", false, "1.1.0-mariadb 1.1.0-early", "1.1.0-mariadb"},
+		"v as the current has it":              {api.Semver{Range: "*"}, "v1.0.0", false, "1.1.0 v1.1.0", "v1.1.0"},
+		"without v by default":                 {api.Semver{Range: "*"}, "", false, "v1.1.0 1.1.0", "1.1.0"},
+		"the same version is no move":          {api.Semver{Range: "*"}, "v1.1.0", false, "1.1.0", ""},
+		"build ids are the same version":       {api.Semver{Range: "*"}, "1.0.0-3f9a1c2", false, "1.1.0-g1a2b3c4 1.0.0-9999999", "1.1.0-g1a2b3c4"},
+		"dates are pre-releases":               {api.Semver{Range: "*"}, "1.0.0", false, "1.1.0-20240101", ""},
+		"dates with leading zeros":             {api.Semver{Range: "*"}, "", false, "2024.01.02", ""},
+		"cosign's tags":                        {api.Semver{Range: "*"}, "", false, "sha256-" + strings.Repeat("a", 64) + ".sig 1.0.0", "1.0.0"},
+		"match with order":                     {api.Semver{Range: "*", Match: `^web-(?P<order>.+)$`}, "web-1.0.0", false, "web-1.2.0 api-3.0.0 2.0.0", "web-1.2.0"},
+		"match without order":                  {api.Semver{Range: "*", Match: `^1\.`}, "1.0.0", false, "1.1.0 2.0.0", "1.1.0"},
+		"ignore":                               {api.Semver{Range: "*", Ignore: []string{`^1\.2\.`}}, "1.0.0", false, "1.1.0 1.2.0 1.2.1", "1.1.0"},
+		"what is no version":                   {api.Semver{Range: "*"}, "", false, "nan inf 1e3 latest main ünï 1.2.3.4 01.2.3 1.-2.3", ""},
+		"one bad tag among good":               {api.Semver{Range: "*"}, "", false, "99999999999999999999.0.0 1.0.0 \x00", "1.0.0"},
+		"nothing":                              {api.Semver{Range: "*"}, "1.0.0", false, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := policy.Choose(api.Track{Semver: &c.track}, policy.Question{Current: c.current, AllowDowngrade: c.down, Tags: tags(c.tags)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Tag != c.want {
+				t.Fatalf("chose %q, want %q; verdicts: %+v", got.Tag, c.want, got.Verdicts)
+			}
+			for _, v := range got.Verdicts {
+				if v.Reason == "" || v.Chosen != (v.Tag == c.want && c.want != "") {
+					t.Errorf("verdict %+v", v)
+				}
+			}
+		})
+	}
+}
+
+func TestAWrongRangeIsToldWithItsText(t *testing.T) {
+	for _, r := range []string{"", ">=a.b", "1 < 2 <<3", "nan", ">=1 &&"} {
+		_, err := policy.Choose(api.Track{Semver: &api.Semver{Range: r}}, policy.Question{})
+		if err == nil || !strings.Contains(err.Error(), "range") {
+			t.Errorf("range %q: %v, want an error that names it", r, err)
+		}
+	}
+}
+
+// The laws: a choice is a candidate, the order of the tags doesn't matter,
+// and it is never older than what is in use.
+func TestLaws(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		part := rapid.IntRange(0, 12)
+		tag := rapid.Custom(func(t *rapid.T) string {
+			s := rapid.SampledFrom([]string{"", "v"}).Draw(t, "v") + rapid.SampledFrom([]string{"", "", "", "x"}).Draw(t, "noise")
+			s += strings.Trim(strings.Join([]string{itoa(part.Draw(t, "major")), itoa(part.Draw(t, "minor")), itoa(part.Draw(t, "patch"))}, "."), ".")
+			return s + rapid.SampledFrom([]string{"", "", "", "-rc1", "-alpine", "-abc1234"}).Draw(t, "suffix")
+		})
+		q := policy.Question{Current: tag.Draw(t, "current")}
+		for _, name := range rapid.SliceOf(tag).Draw(t, "tags") {
+			q.Tags = append(q.Tags, policy.Tag{Name: name})
+		}
+		track := api.Track{Semver: &api.Semver{Range: rapid.SampledFrom([]string{"*", ">=1 <9", "^3", "~2.4"}).Draw(t, "range")}}
+		first, err := policy.Choose(track, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first.Tag != "" && !slices.ContainsFunc(q.Tags, func(c policy.Tag) bool { return c.Name == first.Tag }) {
+			t.Fatalf("chose %q, which is no candidate", first.Tag)
+		}
+		again := q
+		again.Tags = slices.Clone(q.Tags)
+		rand.Shuffle(len(again.Tags), func(i, j int) { again.Tags[i], again.Tags[j] = again.Tags[j], again.Tags[i] })
+		second, err := policy.Choose(track, again)
+		if err != nil || second.Tag != first.Tag {
+			t.Fatalf("chose %q, and %q from the same tags in another order", first.Tag, second.Tag)
+		}
+		if first.Tag == "" {
+			return
+		}
+		q.Current = first.Tag
+		if next, _ := policy.Choose(track, q); next.Tag != "" {
+			t.Fatalf("went on from %q to %q", first.Tag, next.Tag)
+		}
+	})
+}
+
+func itoa(i int) string { return string(rune('0' + i/10))[:min(1, i/10)] + string(rune('0'+i%10)) }
