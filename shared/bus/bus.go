@@ -1,0 +1,228 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	// connectTimeout bounds one attempt to reach the server.
+	connectTimeout = 2 * time.Second
+	// requestTimeout bounds one request whose caller gave no deadline.
+	requestTimeout = 10 * time.Second
+	// closeTimeout bounds the drain in Close.
+	closeTimeout = 5 * time.Second
+)
+
+// Options say how to reach the bus.
+type Options struct {
+	// Name is the service's; it names the connection on the server.
+	Name string
+	// URL is one NATS URL or several separated by commas.
+	URL string
+	// CredentialsFile is a NATS .creds file; Token a plain token. Both may be
+	// empty. Neither is ever logged.
+	CredentialsFile, Token string
+	// Replicas is the number of servers that keep each message: 1 when zero.
+	// An existing stream is raised to it and never lowered.
+	Replicas int
+	// Log takes one line for each handled event; slog.Default() when nil.
+	Log *slog.Logger
+	// Metrics takes the slipway_bus_ metrics; none are shown when nil.
+	Metrics prometheus.Registerer
+}
+
+// Bus is a connection to the bus; it reconnects by itself for ever. Its
+// methods may be called by many goroutines at once.
+type Bus struct {
+	log      *slog.Logger
+	metrics  *metrics
+	replicas int
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	batches  chan struct{} // slots for atomic batches in flight
+
+	mu      sync.Mutex
+	buckets map[string]jetstream.KeyValue
+	// remade is closed and replaced at each reconnect, for those who watch.
+	remade chan struct{}
+	repair sync.WaitGroup
+	life   context.Context // ends with Close
+	end    context.CancelFunc
+}
+
+// Connect reaches the server and makes the streams that are missing. It tries
+// until ctx ends, so that any service may start first; the error then says
+// what failed last. A server too old for atomic batches is an error at once.
+func Connect(ctx context.Context, o Options) (*Bus, error) {
+	b := &Bus{
+		log: o.Log, replicas: max(o.Replicas, 1), metrics: newMetrics(o.Metrics),
+		batches: make(chan struct{}, maxBatches), buckets: map[string]jetstream.KeyValue{},
+		remade: make(chan struct{}),
+	}
+	b.life, b.end = context.WithCancel(context.Background())
+	if b.log == nil {
+		b.log = slog.Default()
+	}
+	opts, err := b.natsOptions(o)
+	if err != nil {
+		return nil, err
+	}
+	err = retry(ctx, Backoff{First: 50 * time.Millisecond, Max: 2 * time.Second}, func(tries int) error {
+		err := b.attempt(ctx, o.URL, opts)
+		if err != nil && tries%10 == 1 {
+			b.log.Warn("bus not ready, trying again", "error", err)
+		}
+		return err
+	})
+	if err != nil {
+		b.end()
+		return nil, fmt.Errorf("connect to the bus: %w", err)
+	}
+	return b, nil
+}
+
+func (b *Bus) natsOptions(o Options) ([]nats.Option, error) {
+	opts := []nats.Option{
+		nats.Name(o.Name),
+		nats.Timeout(connectTimeout),
+		nats.MaxReconnects(-1),
+		nats.CustomReconnectDelay(func(attempts int) time.Duration {
+			return Backoff{First: 20 * time.Millisecond, Max: 2 * time.Second}.Delay(attempts)
+		}),
+		nats.PingInterval(10 * time.Second),
+		nats.DrainTimeout(closeTimeout),
+		nats.ReconnectHandler(func(*nats.Conn) { b.reconnected() }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				b.log.Warn("bus disconnected", "error", err)
+			}
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			b.log.Warn("bus connection", "error", err)
+		}),
+	}
+	if o.CredentialsFile != "" && o.Token != "" {
+		return nil, errors.New("connect to the bus: give a credentials file or a token, not both")
+	}
+	if o.CredentialsFile != "" {
+		opts = append(opts, nats.UserCredentials(o.CredentialsFile))
+	}
+	if o.Token != "" {
+		opts = append(opts, nats.Token(o.Token))
+	}
+	return opts, nil
+}
+
+func (b *Bus) attempt(ctx context.Context, url string, opts []nats.Option) error {
+	nc, err := nats.Connect(url, opts...)
+	if err != nil {
+		return fmt.Errorf("reach the server: %w", err)
+	}
+	b.nc = nc
+	if err = checkVersion(nc.ConnectedServerVersion()); err == nil {
+		if b.js, err = jetstream.New(nc); err == nil {
+			err = b.ensureStreams(ctx)
+		}
+	}
+	if err != nil {
+		nc.Close()
+	}
+	return err
+}
+
+// checkVersion errs finally on a server without atomic batches. Older
+// ones drop the setting silently, so nothing else would tell.
+func checkVersion(version string) error {
+	var major, minor int
+	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
+		return final{fmt.Errorf("read the server's version %q: %w", version, err)}
+	}
+	if major < 2 || major == 2 && minor < 12 {
+		return final{fmt.Errorf("nats-server %s is too old: 2.12 or newer is needed for atomic batches", version)}
+	}
+	return nil
+}
+
+// reconnected runs when nats.go has a connection again.
+func (b *Bus) reconnected() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.life.Err() == nil {
+		b.repair.Go(b.heal)
+	}
+}
+
+// heal makes streams that a lost store took along, then wakes the queues,
+// whose memory may have missed messages.
+func (b *Bus) heal() {
+	err := retry(b.life, Backoff{First: 50 * time.Millisecond, Max: 2 * time.Second}, func(int) error {
+		return b.ensureStreams(b.life)
+	})
+	if err != nil {
+		if b.life.Err() == nil {
+			b.log.Error("bus reconnected, but its streams can't be made", "error", err)
+		}
+		return
+	}
+	b.mu.Lock()
+	clear(b.buckets)
+	close(b.remade)
+	b.remade = make(chan struct{})
+	b.mu.Unlock()
+	b.log.Info("bus reconnected")
+}
+
+// nextReconnect is closed at the next reconnect.
+func (b *Bus) nextReconnect() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.remade
+}
+
+// Healthy errs while there is no connection to the server.
+func (b *Bus) Healthy() error {
+	if status := b.nc.Status(); status != nats.CONNECTED {
+		return fmt.Errorf("bus is %s", status)
+	}
+	return nil
+}
+
+// Close sends what is buffered, for at most five seconds, and ends the
+// connection. End the contexts of Subscribe and Run first.
+func (b *Bus) Close() {
+	b.mu.Lock()
+	b.end()
+	b.mu.Unlock()
+	b.repair.Wait()
+	if b.nc.IsConnected() {
+		// Flush, not Drain: subscriptions have ended with their contexts.
+		if err := b.nc.FlushTimeout(closeTimeout); err != nil {
+			b.log.Warn("close the bus: flush", "error", err)
+		}
+	}
+	b.nc.Close()
+}
+
+// bounded gives ctx a deadline when it has none, since a request to a server
+// that is away would otherwise wait for ever.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, requestTimeout)
+}
+
+// jitter is d ± 25 %, so that what failed together is not tried together.
+func jitter(d time.Duration) time.Duration {
+	return d*3/4 + rand.N(d/2+1)
+}

@@ -1,0 +1,125 @@
+// Package busserver is a NATS server with JetStream inside the process, for
+// `slipway up`, for tests and for whoever has no NATS of their own.
+package busserver
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// readyTimeout bounds the recovery of the store at start.
+const readyTimeout = time.Minute
+
+// Options say where the server listens and keeps its files.
+type Options struct {
+	// Dir holds the streams; it is made where missing.
+	Dir string
+	// Addr is "host:port"; ":0" listens on a free port of 127.0.0.1. An empty
+	// host is 127.0.0.1 too: the bus is opened to others only on purpose.
+	Addr string
+	// SyncAlways writes each message to the disk before it is acknowledged.
+	// Without it, on a single server, a loss of power may lose the messages of
+	// the last two minutes; a crash of the process loses none.
+	SyncAlways bool
+	// Token is what clients must show; none when empty.
+	Token string
+	// Log takes the server's warnings and errors; they are dropped when nil.
+	Log *slog.Logger
+	// Cluster joins servers to one; nil for a single server.
+	Cluster *Cluster
+}
+
+// Cluster is a server's place among others.
+type Cluster struct {
+	// Name is this server's; it must be unique.
+	Name string
+	// Port listens for the other servers.
+	Port int
+	// Routes are the URLs of the other servers: "nats://host:port".
+	Routes []string
+}
+
+// Server is a running server.
+type Server struct {
+	server *server.Server
+}
+
+// Start runs a server and returns when clients can connect. In a cluster,
+// streams can be made once more than half of the servers have started.
+func Start(o Options) (*Server, error) {
+	opts, err := o.server()
+	if err != nil {
+		return nil, fmt.Errorf("start the bus server: %w", err)
+	}
+	s, err := server.NewServer(opts)
+	if err != nil {
+		return nil, fmt.Errorf("start the bus server: %w", err)
+	}
+	if o.Log != nil {
+		s.SetLoggerV2(logger{o.Log}, false, false, false)
+	}
+	s.Start()
+	if !s.ReadyForConnections(readyTimeout) {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return nil, fmt.Errorf("start the bus server: not ready after %s", readyTimeout)
+	}
+	return &Server{s}, nil
+}
+
+func (o Options) server() (*server.Options, error) {
+	if o.Dir == "" {
+		return nil, errors.New("no folder for the streams")
+	}
+	host, portText, err := net.SplitHostPort(o.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("read the address: %w", err)
+	}
+	port, err := strconv.Atoi(portText)
+	if err != nil {
+		return nil, fmt.Errorf("read the address %q: %w", o.Addr, err)
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	opts := &server.Options{
+		ServerName: "slipway", Host: host, Port: port, Authorization: o.Token,
+		JetStream: true, StoreDir: o.Dir, SyncAlways: o.SyncAlways,
+		NoSigs: true, NoLog: o.Log == nil, DisableShortFirstPing: true,
+	}
+	if c := o.Cluster; c != nil {
+		opts.ServerName = c.Name
+		opts.Cluster = server.ClusterOpts{Name: "slipway", Host: "127.0.0.1", Port: c.Port}
+		opts.Routes = server.RoutesFromStr(strings.Join(c.Routes, ","))
+	}
+	return opts, nil
+}
+
+// URL is where clients connect.
+func (s *Server) URL() string { return s.server.ClientURL() }
+
+// Shutdown stops the server and returns when its files are closed.
+func (s *Server) Shutdown() {
+	s.server.Shutdown()
+	s.server.WaitForShutdown()
+}
+
+// logger is the server's log as slog; notices and traces are left out.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Noticef(string, ...any)         {}
+func (l logger) Debugf(string, ...any)          {}
+func (l logger) Tracef(string, ...any)          {}
+func (l logger) Warnf(format string, v ...any)  { l.log.Warn("nats: " + fmt.Sprintf(format, v...)) }
+func (l logger) Errorf(format string, v ...any) { l.log.Error("nats: " + fmt.Sprintf(format, v...)) }
+func (l logger) Fatalf(format string, v ...any) { l.log.Error("nats: " + fmt.Sprintf(format, v...)) }

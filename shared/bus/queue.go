@@ -1,0 +1,133 @@
+package bus
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/slipway-cd/slipway/events"
+)
+
+// QueueOptions say how a queue's work is done. Zero fields take the defaults.
+type QueueOptions struct {
+	// Quiet is how long a key must have had no new item before it is worked
+	// on, and Longest how long it may wait for that since its first: at once
+	// and 20 times Quiet.
+	Quiet, Longest time.Duration
+	// Concurrency is the most keys that this process works on at once: 16.
+	Concurrency int
+	// LeaseTTL is how long a key stays with a replica that shows no sign of
+	// life: 5 s.
+	LeaseTTL time.Duration
+	// MaxAge is how long after it was put a failing item is tried: 24 h.
+	MaxAge time.Duration
+	// Timeout ends the worker's context: 15 min.
+	Timeout time.Duration
+	// Backoff are the delays of a failing key: 500 ms to 5 min.
+	Backoff Backoff
+	// Drain is how long running workers may go on after Run's context ended,
+	// before their own contexts end: 20 s.
+	Drain time.Duration
+	// Group names what a key depends on, such as its Git host. Keys of one
+	// group take at most half of the places, and groups whose last work failed
+	// take at most half together, so that a host that answers nothing holds up
+	// nobody else. All keys are one group without such bounds when nil.
+	Group func(key string) string
+}
+
+func (o QueueOptions) complete() QueueOptions {
+	o.Longest = orElse(o.Longest, 20*o.Quiet)
+	o.Concurrency = orElse(o.Concurrency, 16)
+	o.LeaseTTL = orElse(o.LeaseTTL, 5*time.Second)
+	o.MaxAge = orElse(o.MaxAge, day)
+	o.Timeout = orElse(o.Timeout, 15*time.Minute)
+	o.Drain = orElse(o.Drain, 20*time.Second)
+	o.Backoff = o.Backoff.orElse(500*time.Millisecond, 5*time.Minute)
+	return o
+}
+
+// Queue is durable work, in items that are gathered by key. No two replicas
+// work on one key at the same time, as far as a lease can promise that: what
+// must hold beyond a pause of the process longer than the lease needs a check
+// of its own, such as git's expected old commit.
+type Queue struct {
+	bus  *Bus
+	name string
+	o    QueueOptions
+}
+
+// Work is everything that waits for one key.
+type Work struct {
+	Key string
+	// Items are in the order in which they were put.
+	Items []string
+	// Tries is how often the key's work failed in a row.
+	Tries int
+	// Since is when the oldest of the items was put.
+	Since time.Time
+}
+
+// Queue opens the work queue of that name: letters, digits, '-' and '_'.
+func (b *Bus) Queue(_ context.Context, name string, o QueueOptions) (*Queue, error) {
+	if err := checkName("queue", name); err != nil {
+		return nil, err
+	}
+	return &Queue{bus: b, name: name, o: o.complete()}, nil
+}
+
+// Put stores one item of work and returns when it is safe. An item that is
+// waiting already is not doubled; one that is being worked on is worked on
+// once more. An error means that it is not stored or that this is unknown; to
+// put it again is safe.
+func (q *Queue) Put(ctx context.Context, key, item string) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := q.bus.putItem(ctx, q.name, key, item); err != nil {
+		return fmt.Errorf("put work for %s into %s: %w", key, q.name, err)
+	}
+	return nil
+}
+
+// ticket is the body of a work item's message.
+type ticket struct {
+	Key  string `json:"key"`
+	Item string `json:"item"`
+}
+
+func (b *Bus) putItem(ctx context.Context, queue, key, item string) error {
+	if key == "" {
+		return errors.New("the key is empty")
+	}
+	body, err := json.Marshal(ticket{key, item})
+	if err != nil {
+		return err
+	}
+	m := nats.NewMsg(workSubject(queue, subjectToken(key), subjectToken(item)))
+	m.Data = body
+	return b.publishOne(ctx, m)
+}
+
+func workSubject(queue, key, item string) string {
+	return workPrefix + "." + queue + "." + key + "." + item
+}
+
+func leaseSubject(queue, key string) string {
+	return leasePrefix + "." + queue + "." + key
+}
+
+// subjectToken is the encoded text where that is short, as it mostly is, else
+// its hash: a subject must fit in one line of the protocol. "%h" begins no
+// encoded text.
+func subjectToken(text string) string {
+	if encoded := events.EncodeKey(text); encoded != "" && len(encoded) <= 256 {
+		return encoded
+	}
+	sum := sha256.Sum256([]byte(text))
+	return "%h" + hex.EncodeToString(sum[:])
+}
