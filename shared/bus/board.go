@@ -20,10 +20,12 @@ type board struct {
 	desks   map[string]*desk // by the key's token
 	later   deskHeap         // those that are due at some time
 	groups  map[string]*group
-	running int
-	timer   *time.Timer
-	stopped bool
-	reading int // which reading of the stream this is: old readers are ignored
+	running int // desks at work
+	// retrying are those of them that failed before.
+	retrying int
+	timer    *time.Timer
+	stopped  bool
+	reading  int // which reading of the stream this is: old readers are ignored
 }
 
 // desk is one key.
@@ -43,8 +45,9 @@ type desk struct {
 	retryAt     time.Time
 
 	due   time.Time
-	index int // in the heap; -1 when not there
-	ready bool
+	index int  // in the heap; -1 when not there
+	ready bool // in its group's line
+	again bool // at work after a failure
 }
 
 // held is an item as it is stored now.
@@ -225,12 +228,21 @@ func (b *board) prune() {
 			delete(b.desks, token)
 		}
 	}
+	used := map[*group]bool{}
+	for _, d := range b.desks {
+		used[d.group] = true
+	}
+	for name, g := range b.groups {
+		if !used[g] {
+			delete(b.groups, name)
+		}
+	}
 }
 
 // plan finds when the desk is due and puts it where it belongs.
 func (b *board) plan(d *desk) {
 	if d.ready {
-		if !d.busy && len(d.items) > 0 && !b.taken(d) {
+		if !d.busy && len(d.items) > 0 && !d.lease.heldBeside(b.me) {
 			return // it waits for a place already
 		}
 		d.group.remove(d)
@@ -249,9 +261,9 @@ func (b *board) plan(d *desk) {
 	}
 }
 
-// taken is true while another replica has the lease.
-func (b *board) taken(d *desk) bool {
-	return d.lease.Owner != "" && d.lease.Owner != b.me && time.Now().Before(d.lease.seen.Add(d.lease.TTL))
+// heldBeside is true while another replica than me has the lease.
+func (l lease) heldBeside(me string) bool {
+	return l.Owner != "" && l.Owner != me && time.Now().Before(l.seen.Add(l.TTL))
 }
 
 func (b *board) dueAt(d *desk) time.Time {
@@ -298,9 +310,7 @@ func (b *board) dispatch() {
 		if d == nil {
 			break
 		}
-		d.group.begin(d)
-		b.running++
-		d.busy = true
+		b.begin(d)
 		b.start(d)
 	}
 	if len(b.later) > 0 {
@@ -312,9 +322,7 @@ func (b *board) dispatch() {
 func (b *board) release(d *desk, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	d.busy = false
-	b.running--
-	d.group.end(ok)
+	b.end(d, ok)
 	b.plan(d)
 	b.dispatch()
 }

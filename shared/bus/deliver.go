@@ -17,6 +17,8 @@ import (
 // make it panic.
 const maxKills = 3
 
+var errStopping = errors.New("the service is shutting down")
+
 // errPanic marks the error that a panic was turned into.
 var errPanic = errors.New("panic")
 
@@ -58,7 +60,9 @@ func (s *subscriber) deliver(m jetstream.Msg) {
 	d.leave()
 }
 
-// repeat looks at the past of an event that was delivered before.
+// repeat looks at the past of an event that was delivered before, and takes
+// it out of the loop, since the server gives out what is due again before what
+// is new: a loop that waited for failing handlers would never come to the rest.
 func (d *delivery) repeat() {
 	err := d.recall()
 	switch {
@@ -66,17 +70,62 @@ func (d *delivery) repeat() {
 		d.again(fmt.Errorf("read the event's past: %w", err))
 	case d.past.Kills >= maxKills:
 		d.bury(fmt.Errorf("killed its handler %d times", d.past.Kills))
-	case d.past.Kills > 0:
-		// Suspects run one after the other, without holding up this loop.
-		d.wg.Go(func() {
-			defer d.leave()
-			d.runAlone()
-		})
-		return
+	case d.isStopping():
+		d.again(errStopping)
 	default:
-		d.run()
+		line := d.repeats
+		if d.past.Kills > 0 {
+			line = d.suspects
+		}
+		select {
+		case line <- d:
+			return
+		case <-d.stopping:
+			d.again(errStopping)
+		}
 	}
 	d.leave()
+}
+
+func (s *subscriber) isStopping() bool {
+	select {
+	case <-s.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// runRepeats handles one line of repeats, one after the other.
+func (s *subscriber) runRepeats(line <-chan *delivery) {
+	for {
+		select {
+		case d := <-line:
+			d.runAgain()
+			d.leave()
+			continue
+		case <-s.stopping:
+		}
+		// They were not started: another replica may have them at once.
+		for {
+			select {
+			case d := <-line:
+				d.again(errStopping)
+				d.leave()
+			default:
+				return
+			}
+		}
+	}
+}
+
+// runAgain notes the start of a repeat, so that a death is known to be its.
+func (d *delivery) runAgain() {
+	if err := d.mark(); err != nil {
+		d.again(fmt.Errorf("note the event's start: %w", err))
+		return
+	}
+	d.run()
 }
 
 func (d *delivery) place() place { return place{d.meta.Stream, d.meta.Sequence.Stream} }
@@ -106,23 +155,6 @@ func (s *subscriber) heartbeat() {
 			s.bus.log.Debug("heartbeat of a handler", "consumer", s.s.Name, "error", err)
 		}
 	}
-}
-
-// runAlone runs a suspect when no other suspect runs, and notes its start, so
-// that a death is known to be its own.
-func (d *delivery) runAlone() {
-	select {
-	case d.suspects <- struct{}{}:
-		defer func() { <-d.suspects }()
-	case <-d.stopping:
-		d.again(errors.New("the service is shutting down"))
-		return
-	}
-	if err := d.mark(); err != nil {
-		d.again(fmt.Errorf("note the event's start: %w", err))
-		return
-	}
-	d.run()
 }
 
 // run calls the handler and gives the message its answer.
@@ -170,6 +202,9 @@ func (d *delivery) again(reason error) {
 	delay := d.s.Backoff.Delay(int(min(d.meta.NumDelivered, 64)))
 	if left := d.s.MaxAge - time.Since(d.meta.Timestamp); left > 0 {
 		delay = min(delay, left)
+	}
+	if errors.Is(reason, errStopping) {
+		delay = 0
 	}
 	if err := d.m.NakWithDelay(delay); err != nil {
 		// Without an answer it is delivered again after AckWait.

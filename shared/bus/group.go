@@ -8,7 +8,7 @@ type group struct {
 	name         string
 	fresh, retry []*desk
 	running      int
-	failing      bool
+	failing      bool // how its last work ended
 }
 
 func (b *board) groupOf(d *desk) *group {
@@ -45,17 +45,28 @@ func (g *group) remove(d *desk) {
 	g.retry = slices.DeleteFunc(g.retry, same)
 }
 
-func (g *group) begin(d *desk) {
-	d.ready = false
-	g.running++
+func (b *board) begin(d *desk) {
+	d.ready, d.busy, d.again = false, true, d.tries > 0
+	d.group.running++
+	b.running++
+	if d.again {
+		b.retrying++
+	}
 }
 
-func (g *group) end(ok bool) {
-	g.running--
-	g.failing = !ok
+func (b *board) end(d *desk, ok bool) {
+	d.busy = false
+	d.group.running--
+	d.group.failing = !ok
+	b.running--
+	if d.again {
+		b.retrying--
+	}
 }
 
-// pick takes the next desk: of the group that has the fewest at work.
+// pick takes the next desk: of the group that has the fewest at work, and
+// there one that has not failed before one that has. What has failed takes at
+// most half of the places, so that it may hang without holding up the rest.
 func (b *board) pick() *desk {
 	half := max(b.o.Concurrency/2, 1)
 	failing := 0
@@ -64,9 +75,10 @@ func (b *board) pick() *desk {
 			failing += g.running
 		}
 	}
+	mayRetry := b.retrying < half
 	var best *group
 	for _, g := range b.groups {
-		if len(g.fresh)+len(g.retry) == 0 {
+		if len(g.fresh) == 0 && (len(g.retry) == 0 || !mayRetry) {
 			continue
 		}
 		if b.o.Group != nil && (g.running >= half || g.failing && failing >= half) {

@@ -57,9 +57,12 @@ type tenure struct {
 // what was put or done before is then on the board, with no further request.
 func (r *run) acquire(ctx context.Context, d *desk) (*tenure, error) {
 	was, changed := r.board.leaseOf(d)
+	if was.heldBeside(r.me) {
+		return nil, errLeaseTaken // since the desk was dispatched
+	}
 	body := leaseBody{Owner: r.me, TTL: r.q.o.LeaseTTL, Deaths: was.Deaths, Tries: was.Tries}
 	if was.Owner != "" && was.Owner != r.me {
-		body.Deaths++ // its time has passed, or the desk would not be due
+		body.Deaths++
 	}
 	began := time.Now()
 	sequence, err := r.writeLease(ctx, d.token, was.sequence, body)

@@ -21,7 +21,7 @@ type past struct {
 	Answered uint64 `json:"answered"`
 	// Kills is how often in a row the handler panicked or its process died.
 	Kills int `json:"kills,omitempty"`
-	// Running says that a suspect's handler was started and has not returned.
+	// Running says that a repeat's handler was started and has not returned.
 	Running bool `json:"running,omitempty"`
 
 	stored bool
@@ -33,13 +33,10 @@ func (p *past) delivered(n uint64) {
 	if n-1 <= p.Answered {
 		return
 	}
-	switch {
-	case p.Running:
+	// A repeat that was not running waited for its turn when its process
+	// died, and has no part in it. A first delivery ran, and may have.
+	if p.Running || !p.stored {
 		p.Kills++
-	case p.Kills == 0:
-		// A first death: it may be the event beside it that killed the
-		// process. From now on it runs alone, and marked.
-		p.Kills = 1
 	}
 	p.Answered, p.Running = n-1, false
 }
@@ -76,7 +73,7 @@ func (d *delivery) recall() error {
 	return nil
 }
 
-// mark notes that a suspect's handler starts.
+// mark notes that a repeat's handler starts.
 func (d *delivery) mark() error {
 	d.past.Running = true
 	return d.writePast()

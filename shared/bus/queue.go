@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
 
@@ -103,6 +104,9 @@ type ticket struct {
 func (b *Bus) putItem(ctx context.Context, queue, key, item string) error {
 	if key == "" {
 		return errors.New("the key is empty")
+	}
+	if !utf8.ValidString(key) || !utf8.ValidString(item) {
+		return errors.New("key and item must be UTF-8")
 	}
 	body, err := json.Marshal(ticket{key, item})
 	if err != nil {

@@ -3,7 +3,6 @@ package bus
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -48,7 +47,7 @@ func (q *Queue) Run(ctx context.Context, worker Worker) error {
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() {
-		time.AfterFunc(q.o.Drain, func() { cancel(errDrained) })
+		time.AfterFunc(q.o.Drain, func() { cancel(errStopping) })
 	})()
 	r := &run{
 		q: q, me: nuid.Next(), log: q.bus.log.With("queue", q.name), worker: worker, ctx: ctx, work: work,
@@ -81,8 +80,6 @@ func (q *Queue) Run(ctx context.Context, worker Worker) error {
 		return fmt.Errorf("queue %s: workers still run after %s and their contexts' end", q.name, q.o.Drain)
 	}
 }
-
-var errDrained = errors.New("the service is shutting down")
 
 // read keeps the board up to date until ctx ends. It begins anew after each
 // reconnect, since messages that end others may have gone meanwhile.

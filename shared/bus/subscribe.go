@@ -13,6 +13,10 @@ import (
 	"github.com/slipway-cd/slipway/events"
 )
 
+// maxRepeats is how many events that failed before may wait for a place in
+// this process, beside those that wait on the server for their next try.
+const maxRepeats = 10_000
+
 // Handler deals with one event. Nil acknowledges it; an error has it delivered
 // again later; [Permanent] makes it a dead letter. It may be called more than
 // once for one event, also after it returned nil.
@@ -93,11 +97,12 @@ func (b *Bus) Subscribe(ctx context.Context, s Subscription, h Handler) error {
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() {
-		time.AfterFunc(s.Drain, func() { cancel(errors.New("the service is shutting down")) })
+		time.AfterFunc(s.Drain, func() { cancel(errStopping) })
 	})()
 	sub := &subscriber{
 		bus: b, s: s, handle: h, work: work,
-		slots: make(chan struct{}, s.Concurrency), suspects: make(chan struct{}, 1),
+		slots:   make(chan struct{}, s.Concurrency),
+		repeats: make(chan *delivery, maxRepeats), suspects: make(chan *delivery, maxRepeats),
 		stopping: ctx.Done(), running: map[place]*delivery{},
 	}
 	beat := time.NewTicker(s.AckWait / 4)
@@ -106,6 +111,10 @@ func (b *Bus) Subscribe(ctx context.Context, s Subscription, h Handler) error {
 		sub.wg.Go(func() { sub.loop(ctx, eventStream) })
 	}
 	sub.wg.Go(func() { sub.loop(ctx, replayStream) })
+	for range max(s.Concurrency/2, 1) {
+		sub.wg.Go(func() { sub.runRepeats(sub.repeats) })
+	}
+	sub.wg.Go(func() { sub.runRepeats(sub.suspects) })
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -131,8 +140,9 @@ type subscriber struct {
 	work   context.Context // of the handlers; ends Drain after ctx
 
 	stopping <-chan struct{}
-	slots    chan struct{} // one for each running handler
-	suspects chan struct{} // one for the event that may kill us
+	slots    chan struct{}  // one for each running handler
+	repeats  chan *delivery // failed before
+	suspects chan *delivery // may have killed a process: run one at a time
 	wg       sync.WaitGroup
 
 	consumers sync.Mutex // makes them one after the other

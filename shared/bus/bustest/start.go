@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/url"
 	"testing"
 	"time"
 
@@ -21,15 +22,42 @@ func Start(t testing.TB) *bus.Bus {
 }
 
 // Server runs a server until the test ends.
-func Server(t testing.TB) *busserver.Server {
+func Server(t testing.TB) *Embedded {
 	t.Helper()
-	s, err := busserver.Start(busserver.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0"})
+	e := &Embedded{o: busserver.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0"}}
+	e.Start(t)
+	t.Cleanup(e.Stop)
+	// The port stays over restarts.
+	u, err := url.Parse(e.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Shutdown)
-	return s
+	e.o.Addr = u.Host
+	return e
 }
+
+// Embedded is a server that a test may stop and start again; its store and its
+// address stay.
+type Embedded struct {
+	o      busserver.Options
+	server *busserver.Server
+}
+
+// URL is where clients connect.
+func (e *Embedded) URL() string { return e.server.URL() }
+
+// Start runs the server.
+func (e *Embedded) Start(t testing.TB) {
+	t.Helper()
+	s, err := busserver.Start(e.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.server = s
+}
+
+// Stop ends the server.
+func (e *Embedded) Stop() { e.server.Shutdown() }
 
 // Connect is one more connection to a server, as another service has it.
 func Connect(t testing.TB, url string) *bus.Bus {
@@ -52,6 +80,33 @@ func Open(t testing.TB, o bus.Options) *bus.Bus {
 
 // Silent is a logger that writes nothing.
 func Silent() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// Until waits until ok is true, for at most half a minute.
+func Until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("never came: %s", what)
+		}
+	}
+}
+
+// Receive takes the next value of a channel, within half a minute.
+func Receive[T any](t testing.TB, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(30 * time.Second):
+		t.Fatalf("never came: %s", what)
+		panic("unreachable")
+	}
+}
 
 // Artifact makes an "artifact.published" event about the image repository
 // "registry.example.com/<name>".

@@ -1,0 +1,130 @@
+package bustest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/slipway-cd/slipway/shared/bus"
+)
+
+func bucketTests() []suiteTest {
+	return []suiteTest{
+		{name: "bucket", run: bucket},
+		{name: "bucket with odd keys", run: bucketKeys},
+		{name: "bucket is watched", run: bucketWatch},
+		{name: "services open all at once", run: allAtOnce},
+	}
+}
+
+func (s *suite) bucket(b *bus.Bus, o bus.BucketOptions) *bus.Bucket {
+	s.Helper()
+	k, err := b.Bucket(s.Context(), "suite", o)
+	s.ok(err)
+	return k
+}
+
+func bucket(s *suite) {
+	k := s.bucket(s.connect(), bus.BucketOptions{})
+	ctx := s.Context()
+	if _, err := k.Get(ctx, "a/b"); !errors.Is(err, bus.ErrNotFound) {
+		s.Errorf("get of nothing: %v", err)
+	}
+	first, err := k.Create(ctx, "a/b", []byte("1"))
+	s.ok(err)
+	if _, err := k.Create(ctx, "a/b", []byte("2")); !errors.Is(err, bus.ErrExists) {
+		s.Errorf("second create: %v", err)
+	}
+	second, err := k.Update(ctx, "a/b", []byte("2"), first)
+	s.ok(err)
+	if _, err := k.Update(ctx, "a/b", []byte("3"), first); !errors.Is(err, bus.ErrConflict) {
+		s.Errorf("update of an old revision: %v", err)
+	}
+	e, err := k.Get(ctx, "a/b")
+	s.ok(err)
+	if e.Key != "a/b" || string(e.Value) != "2" || e.Revision != second || time.Since(e.Changed) > time.Minute {
+		s.Errorf("entry: %+v", e)
+	}
+	s.ok(k.Delete(ctx, "a/b"))
+	s.ok(k.Delete(ctx, "never/there"))
+	if _, err := k.Get(ctx, "a/b"); !errors.Is(err, bus.ErrNotFound) {
+		s.Errorf("get after delete: %v", err)
+	}
+	_, err = k.Create(ctx, "a/b", []byte("again"))
+	s.ok(err)
+}
+
+func bucketKeys(s *suite) {
+	k := s.bucket(s.connect(), bus.BucketOptions{})
+	keys := []string{"a", "/", "a//b", "/a/", "a.b", "a=2Eb", "=", "ü", "a b*>%", ".", "..", "production/shop/web"}
+	for _, key := range keys {
+		_, err := k.Create(s.Context(), key, []byte(key))
+		s.ok(err)
+	}
+	n := 0
+	for e, err := range k.All(s.Context()) {
+		s.ok(err)
+		if n++; e.Key != string(e.Value) {
+			s.Errorf("key %q is that of %q", e.Key, e.Value)
+		}
+	}
+	if n != len(keys) {
+		s.Errorf("listed %d of %d", n, len(keys))
+	}
+	if _, err := k.Put(s.Context(), "", nil); err == nil {
+		s.Error("an empty key was taken")
+	}
+}
+
+func bucketWatch(s *suite) {
+	k := s.bucket(s.connect(), bus.BucketOptions{TTL: time.Hour})
+	_, err := k.Put(s.Context(), "old", []byte("1"))
+	s.ok(err)
+	changes := make(chan bus.Change, 10)
+	s.goes(func(ctx context.Context) error {
+		for c, err := range k.Watch(ctx) {
+			if err != nil {
+				return err
+			}
+			changes <- c
+		}
+		return nil
+	})
+	next := func() bus.Change { return Receive(s.T, "a change", changes) }
+	if c := next(); c.Key != "old" || c.Deleted || c.Current {
+		s.Errorf("first: %+v", c)
+	}
+	if c := next(); !c.Current {
+		s.Errorf("second: %+v", c)
+	}
+	_, err = k.Put(s.Context(), "new", []byte("2"))
+	s.ok(err)
+	if c := next(); c.Key != "new" || string(c.Value) != "2" {
+		s.Errorf("third: %+v", c)
+	}
+	s.ok(k.Delete(s.Context(), "old"))
+	if c := next(); c.Key != "old" || !c.Deleted {
+		s.Errorf("fourth: %+v", c)
+	}
+}
+
+func allAtOnce(s *suite) {
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(s.Context(), 30*time.Second)
+			defer cancel()
+			b, err := bus.Connect(ctx, bus.Options{URL: s.target.URL, Replicas: s.target.Replicas, Log: Silent()})
+			if err != nil {
+				s.Error(err)
+				return
+			}
+			defer b.Close()
+			if _, err := b.Bucket(ctx, "same", bus.BucketOptions{TTL: time.Hour}); err != nil {
+				s.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
