@@ -12,6 +12,8 @@ type ApplicationStatus struct {
 	Attempted string `json:"attempted,omitempty"`
 	Revision  string `json:"revision,omitempty"`
 	Healthy   string `json:"healthy,omitempty"`
+	// Chains are those of the attempted sync.
+	Chains []string `json:"chains,omitempty"`
 	// Synced is when Revision was applied.
 	Synced *time.Time `json:"synced,omitempty"`
 	// Images are the whole references of the last sync.
@@ -128,4 +130,12 @@ func (s *ApplicationStatus) Remember(e HistoryEntry) {
 	if len(s.History) > MaxHistory {
 		s.History = s.History[:MaxHistory]
 	}
+}
+
+// Generation is the observed generation; 0 for a status that isn't there.
+func (s *ApplicationStatus) Generation() int64 {
+	if s == nil {
+		return 0
+	}
+	return s.ObservedGeneration
 }

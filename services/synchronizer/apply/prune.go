@@ -1,0 +1,133 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/kube"
+	"github.com/slipway-cd/slipway/shared/render"
+)
+
+// Pruned is what became of one entry of an inventory.
+type Pruned struct {
+	Entry   api.InventoryEntry
+	Deleted bool
+	// Kept says why an object was left alone; the entry is dropped.
+	Kept string
+	// Err says that it must be tried again; the entry stays.
+	Err error
+}
+
+// EntryName is such as "Deployment shop/web".
+func EntryName(e api.InventoryEntry) string {
+	return health.Target{Kind: schema.GroupVersionKind{Kind: e.Kind}, Namespace: e.Namespace, Name: e.Name}.String()
+}
+
+type entryKey struct{ group, kind, namespace, name string }
+
+func keyOfEntry(e api.InventoryEntry) entryKey {
+	return entryKey{e.Group, e.Kind, e.Namespace, e.Name}
+}
+
+// Gone are the entries of an inventory that are not among the items.
+func Gone(inventory []api.InventoryEntry, items []*Item) []api.InventoryEntry {
+	kept := make(map[entryKey]bool, len(items))
+	for _, i := range items {
+		kept[keyOfEntry(i.Entry(""))] = true
+	}
+	var gone []api.InventoryEntry
+	for _, e := range inventory {
+		if !kept[keyOfEntry(e)] {
+			gone = append(gone, e)
+		}
+	}
+	return gone
+}
+
+// Union is the items, followed by the entries that are not among them. An
+// entry that was applied before keeps its uid.
+func Union(items []*Item, inventory []api.InventoryEntry) []api.InventoryEntry {
+	before := make(map[entryKey]api.InventoryEntry, len(inventory))
+	for _, e := range inventory {
+		before[keyOfEntry(e)] = e
+	}
+	union := make([]api.InventoryEntry, 0, len(items))
+	for _, i := range items {
+		entry := i.Entry(api.Intended)
+		if old, ok := before[keyOfEntry(entry)]; ok && old.State == api.Applied {
+			entry.State, entry.UID = api.Applied, old.UID
+		}
+		union = append(union, entry)
+	}
+	return append(union, Gone(inventory, items)...)
+}
+
+// Prune deletes what an application no longer has, and only what the live
+// object shows to be its own. Namespaces and definitions go last.
+func (a *Applier) Prune(ctx context.Context, client dynamic.Interface, owner string, entries []api.InventoryEntry) []Pruned {
+	results := make([]Pruned, 0, len(entries))
+	for stage := render.StageRest; stage >= render.StageFoundation; stage-- {
+		for _, e := range entries {
+			id := render.ID{APIVersion: schema.GroupVersion{Group: e.Group, Version: e.Version}.String(), Kind: e.Kind}
+			if id.Stage() == stage {
+				results = append(results, a.pruneOne(ctx, client, owner, e))
+			}
+		}
+	}
+	return results
+}
+
+func (a *Applier) pruneOne(ctx context.Context, client dynamic.Interface, owner string, e api.InventoryEntry) Pruned {
+	resource, err := a.clients.Mapper.Find(schema.GroupVersionKind{Group: e.Group, Version: e.Version, Kind: e.Kind})
+	var unknown *kube.UnknownKindError
+	if errors.As(err, &unknown) {
+		return Pruned{Entry: e, Kept: "its kind is gone from the cluster, and it with it"}
+	}
+	if err != nil {
+		return Pruned{Entry: e, Err: err}
+	}
+	live, err := a.metadata(ctx, resource, e.Namespace, e.Name)
+	if apierrors.IsNotFound(err) {
+		return Pruned{Entry: e, Deleted: true}
+	}
+	if err != nil {
+		return Pruned{Entry: e, Err: fmt.Errorf("look at it: %w", err)}
+	}
+	if why := notOurs(live, owner, e); why != "" {
+		return Pruned{Entry: e, Kept: why}
+	}
+	item := &Item{Resource: resource, Namespace: e.Namespace, Name: e.Name}
+	background := metav1.DeletePropagationBackground
+	err = a.resource(client, item).Delete(ctx, e.Name, metav1.DeleteOptions{
+		PropagationPolicy: &background,
+		Preconditions:     &metav1.Preconditions{UID: &live.UID, ResourceVersion: &live.ResourceVersion},
+	})
+	a.memory.forget(item)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return Pruned{Entry: e, Err: err}
+	}
+	return Pruned{Entry: e, Deleted: true}
+}
+
+// notOurs says why an object must not be deleted; "" when it may.
+func notOurs(live *metav1.PartialObjectMetadata, owner string, e api.InventoryEntry) string {
+	switch named := live.Annotations[health.OwnerAnnotation]; {
+	case named == "":
+		return "it doesn't say that it is ours"
+	case named != owner:
+		return "it is " + named + "'s now"
+	case health.OurFields(live) == 0:
+		return "it was not applied by us"
+	case e.UID != "" && string(live.UID) != e.UID:
+		return "it was made anew by somebody else"
+	}
+	return ""
+}

@@ -1,0 +1,123 @@
+// Package health says whether what was applied works, by the rules of
+// kstatus, from watches alone. Nobody polls, and nobody waits: a watch event
+// wakes the application that owns the object.
+package health
+
+import (
+	"encoding/json"
+	"hash/fnv"
+	"strconv"
+	"strings"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// The names that mark an object as ours.
+const (
+	// OwnerAnnotation names the application: cluster/namespace/name.
+	OwnerAnnotation = "slipway.dev/owner"
+	// FieldManager is who applies.
+	FieldManager = "slipway"
+)
+
+// Seen is what is kept of an object: enough to know whether it is as we
+// applied it, and whether it works.
+type Seen struct {
+	metav1.ObjectMeta // name, namespace, uid, resourceVersion; for pods and workloads also labels
+
+	Owner string
+	// Fields is a hash of the fields that we own: it changes as soon as
+	// somebody else changes one of them. 0: we own none.
+	Fields uint64
+	Status status.Status
+	// Message says why it isn't ready.
+	Message string
+	// Selector are the labels of a workload's pods.
+	Selector map[string]string
+	// Images of a pod that can't be had, crashes and so on: what a pod says.
+	Trouble string
+}
+
+// Reduce keeps of an object what [Seen] has.
+func Reduce(obj runtime.Object) (any, error) {
+	switch o := obj.(type) {
+	case *unstructured.Unstructured:
+		return reduceWhole(o)
+	case metav1.Object:
+		seen := reduceMetadata(o)
+		seen.Status = status.CurrentStatus
+		if o.GetDeletionTimestamp() != nil {
+			seen.Status, seen.Message = status.TerminatingStatus, "it is being deleted"
+		}
+		return seen, nil
+	}
+	return obj, nil
+}
+
+func reduceMetadata(o metav1.Object) *Seen {
+	return &Seen{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: o.GetName(), Namespace: o.GetNamespace(), UID: o.GetUID(), ResourceVersion: o.GetResourceVersion(),
+		},
+		Owner: o.GetAnnotations()[OwnerAnnotation], Fields: OurFields(o),
+	}
+}
+
+func reduceWhole(o *unstructured.Unstructured) (*Seen, error) {
+	seen := reduceMetadata(o)
+	result, err := status.Compute(o)
+	if err != nil {
+		seen.Status, seen.Message = status.UnknownStatus, err.Error()
+	} else {
+		seen.Status, seen.Message = result.Status, strings.TrimSpace(result.Message)
+	}
+	kind := o.GroupVersionKind().GroupKind()
+	if kind == (schema.GroupKind{Kind: "Pod"}) {
+		seen.Labels, seen.Trouble = o.GetLabels(), podTrouble(o)
+	} else if seen.Owner != "" {
+		seen.Selector, _, _ = unstructured.NestedStringMap(o.Object, "spec", "selector", "matchLabels")
+	}
+	return seen, nil
+}
+
+// OurFields hashes the set of fields that we own by server-side apply.
+func OurFields(o metav1.Object) uint64 {
+	for _, m := range o.GetManagedFields() {
+		if m.Manager == FieldManager && m.Operation == metav1.ManagedFieldsOperationApply && m.Subresource == "" && m.FieldsV1 != nil {
+			h := fnv.New64a()
+			_, _ = h.Write(canonical(m.FieldsV1)) // a hash never errs
+			return h.Sum64()
+		}
+	}
+	return 0
+}
+
+// canonical writes the set with its keys in order, since the API server and
+// a watch cache may order them differently.
+func canonical(f *metav1.FieldsV1) []byte {
+	raw := f.GetRawBytes()
+	var tree any
+	if json.Unmarshal(raw, &tree) != nil {
+		return raw
+	}
+	sorted, err := json.Marshal(tree)
+	if err != nil {
+		return raw
+	}
+	return sorted
+}
+
+// Newer says whether resource version a is at least b. Kubernetes promises
+// this order since 1.35; where one isn't a number, only equal is newer.
+func Newer(a, b string) bool {
+	x, errX := strconv.ParseUint(a, 10, 64)
+	y, errY := strconv.ParseUint(b, 10, 64)
+	if errX != nil || errY != nil {
+		return a == b
+	}
+	return x >= y
+}

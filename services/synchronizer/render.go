@@ -1,0 +1,111 @@
+package synchronizer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/render"
+)
+
+// RenderOptions say what [Render] renders. Exactly one of Path and
+// Application is given.
+type RenderOptions struct {
+	// Path is a folder on disk.
+	Path string
+	// Application is a file with one Application, whose path is taken in the
+	// repository that holds the file.
+	Application string
+}
+
+// Render writes what the synchronizer would apply, as a YAML stream in apply
+// order. It uses no cluster and no network.
+func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
+	dir, err := folder(o)
+	if err != nil {
+		return err
+	}
+	root, err := repositoryRoot(dir)
+	if err != nil {
+		return err
+	}
+	within, err := filepath.Rel(root, dir)
+	if err != nil {
+		return err
+	}
+	result, err := render.Render(ctx, render.Request{FS: os.DirFS(root), Path: filepath.ToSlash(within)})
+	if err != nil {
+		return err
+	}
+	for i, object := range result.Objects {
+		if i > 0 {
+			if _, err := io.WriteString(w, "---\n"); err != nil {
+				return err
+			}
+		}
+		raw := object.Raw
+		if !bytes.HasSuffix(raw, []byte("\n")) {
+			raw = append(bytes.Clone(raw), '\n')
+		}
+		if _, err := w.Write(raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// folder is the absolute folder that the options mean.
+func folder(o RenderOptions) (string, error) {
+	if (o.Path == "") == (o.Application == "") {
+		return "", errors.New("give either a path or an Application")
+	}
+	if o.Path != "" {
+		return filepath.Abs(o.Path)
+	}
+	data, err := os.ReadFile(o.Application)
+	if err != nil {
+		return "", err
+	}
+	documents, err := api.Decode(o.Application, data)
+	if err != nil {
+		return "", err
+	}
+	var found []*api.Application
+	for _, d := range documents {
+		if application, ok := d.Object.(*api.Application); ok {
+			found = append(found, application)
+		}
+	}
+	if len(found) != 1 {
+		return "", fmt.Errorf("%s holds %d Applications, not one", o.Application, len(found))
+	}
+	file, err := filepath.Abs(o.Application)
+	if err != nil {
+		return "", err
+	}
+	root, err := repositoryRoot(filepath.Dir(file))
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(root, filepath.FromSlash(found[0].Spec.Source.Path)), nil
+}
+
+// repositoryRoot is the closest folder above that holds .git; dir itself where
+// none does.
+func repositoryRoot(dir string) (string, error) {
+	for at := dir; ; at = filepath.Dir(at) {
+		if _, err := os.Stat(filepath.Join(at, ".git")); err == nil {
+			return at, nil
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+		if at == filepath.Dir(at) {
+			return dir, nil
+		}
+	}
+}

@@ -1,0 +1,114 @@
+// Package synchronizer is the Deploy Synchronizer: an operator inside the
+// cluster that hears that Git moved, pulls the manifests, applies them,
+// watches whether they work, and says so.
+package synchronizer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"k8s.io/klog/v2"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/synchronizer/sync"
+	"github.com/slipway-cd/slipway/shared/bus"
+	"github.com/slipway-cd/slipway/shared/kube"
+	"github.com/slipway-cd/slipway/shared/service"
+)
+
+// Name is the service's.
+const Name = "synchronizer"
+
+// Part is the service as a part of a process.
+func Part() service.Part { return service.Part{Name: Name, Check: Check, Run: Run} }
+
+// Check gives the faults of the config that only the synchronizer knows.
+func Check(cfg service.Config) error {
+	var faults []error
+	if cfg.Cluster == "" {
+		faults = append(faults, errors.New("cluster: the synchronizer needs the name of its cluster"))
+	}
+	if len(cfg.Repositories) == 0 {
+		faults = append(faults, errors.New("repositories: the synchronizer needs at least one"))
+	}
+	if _, err := repositories(cfg); err != nil {
+		faults = append(faults, err)
+	}
+	return errors.Join(faults...)
+}
+
+// Run works until ctx ends.
+func Run(ctx context.Context, s *service.Service) error {
+	if err := Check(s.Config); err != nil {
+		return err
+	}
+	klog.SetSlogLogger(quiet(s.Log)) // client-go speaks through it
+	config, err := kube.Load(kube.Options{Kubeconfig: s.Config.Synchronizer.Kubeconfig, UserAgent: "slipway-synchronizer"})
+	if err != nil {
+		return err
+	}
+	clients, err := kube.New(config)
+	if err != nil {
+		return err
+	}
+	if err := installDefinitions(ctx, clients, s.Log); err != nil {
+		return err
+	}
+	known, err := repositories(s.Config)
+	if err != nil {
+		return err
+	}
+	parts, err := connect(ctx, s, clients)
+	if err != nil {
+		return err
+	}
+	cfg := s.Config
+	brain := sync.New(sync.Config{
+		Cluster: cfg.Cluster, Trusted: cfg.Synchronizer.Trusted, Concurrency: cfg.Synchronizer.Concurrency,
+		Repositories: known, Images: cfg.Aliases(), Git: cfg.GitAliases(),
+		Source: "/synchronizer/" + cfg.Cluster, Log: s.Log, Metrics: s.Metrics,
+	}, parts)
+	return brain.Run(ctx)
+}
+
+func quiet(log *slog.Logger) *slog.Logger { return log.With("from", "client-go") }
+
+// connect makes the queues and the subscription.
+func connect(ctx context.Context, s *service.Service, clients *kube.Clients) (sync.Parts, error) {
+	name := Name + "-" + s.Config.Cluster
+	repos, err := s.Bus.Queue(ctx, name+"-repos", bus.QueueOptions{Concurrency: s.Config.Synchronizer.Concurrency, Group: hostOf})
+	if err != nil {
+		return sync.Parts{}, fmt.Errorf("open the queue of branches: %w", err)
+	}
+	apps, err := s.Bus.Queue(ctx, name, bus.QueueOptions{Concurrency: s.Config.Synchronizer.Concurrency})
+	if err != nil {
+		return sync.Parts{}, fmt.Errorf("open the queue of applications: %w", err)
+	}
+	return sync.Parts{
+		Bus: s.Bus, Repos: queue{repos}, Apps: queue{apps}, Clients: clients, WatchContext: ctx,
+		Subscribe: func(ctx context.Context, handle func(context.Context, events.Event) error) error {
+			return s.Bus.Subscribe(ctx, bus.Subscription{
+				Name: name, Types: []events.Type{events.RefUpdatedType, events.ChangeMergedType},
+			}, handle)
+		},
+	}, nil
+}
+
+// repositories are those of the config, each opened when an application first
+// uses one of its branches.
+func repositories(cfg service.Config) ([]sync.Repository, error) {
+	var all []sync.Repository
+	var faults []error
+	for i, r := range cfg.Repositories {
+		name, err := r.Name(cfg.GitAliases())
+		if err != nil {
+			faults = append(faults, fmt.Errorf("repositories[%d].url: %w", i, err))
+			continue
+		}
+		all = append(all, sync.Repository{Name: name, Open: opener(r, name, filepath.Join(cfg.Data, Name, "git"))})
+	}
+	return all, errors.Join(faults...)
+}

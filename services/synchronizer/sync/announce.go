@@ -1,0 +1,116 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+// note is an event to be told on one chain. Its id follows from chain, commit,
+// type and key, so that telling it again after a crash is a duplicate.
+type note struct {
+	chain   string
+	key     string
+	payload events.Payload
+}
+
+// publish stores the events of a run, all in one batch.
+func (b *Brain) publish(ctx context.Context, n *run, lists ...[]note) error {
+	var all []events.Event
+	for _, list := range lists {
+		for _, t := range list {
+			cause := fmt.Sprintf("%s %s %d", t.chain, n.commit, n.generation)
+			e, err := events.New(events.Meta{
+				ID: events.FollowID(cause, t.payload.Type(), t.key), Source: b.cfg.Source, ChainID: t.chain, Time: time.Now(),
+			}, t.payload)
+			if err != nil {
+				return fmt.Errorf("make event for %s: %w", n.app.name, err)
+			}
+			all = append(all, e)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	if err := b.bus.Publish(ctx, all...); err != nil {
+		return fmt.Errorf("publish for %s: %w", n.app.name, err)
+	}
+	return nil
+}
+
+func (n *run) body() events.Run {
+	return events.Run{Application: n.app.name.String(), Commit: n.commit, Images: n.images}
+}
+
+func (b *Brain) startedEvents(n *run) []note {
+	var all []note
+	for _, id := range chainIDs(n.chains) {
+		all = append(all, note{id, n.app.name.String(), events.PipelineRunStarted{Run: n.body()}})
+	}
+	return all
+}
+
+// finishedEvents tell how a run ended. A second end with other words, such as
+// healthy after a time-out, is a second event.
+func (b *Brain) finishedEvents(n *run, outcome, errors string) []note {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(errors)) // a hash never errs
+	key := fmt.Sprintf("%s %s %x", n.app.name, outcome, h.Sum64())
+	var all []note
+	for _, id := range chainIDs(n.chains) {
+		all = append(all, note{id, key, events.PipelineRunFinished{
+			Run: n.body(), Outcome: outcome, Errors: errors, Counts: n.counts, LastHealthy: n.lastHealthy,
+		}})
+	}
+	return all
+}
+
+// serviceEvents tell what became of each image, on the chains that are about
+// it; what no chain is about, on all of them.
+func (b *Brain) serviceEvents(n *run, history []api.HistoryEntry) []note {
+	now := time.Now().UTC()
+	environment := n.spec.Environment
+	if environment == "" {
+		environment = b.cfg.Cluster
+	}
+	service := events.Service{
+		Environment: environment, Cluster: b.cfg.Cluster, Application: n.app.name.String(), Commit: n.commit, Images: n.images,
+		HealthySince: &now, DurationSeconds: now.Sub(n.started).Seconds(),
+	}
+	var all []note
+	found := moves(n.images, history)
+	for _, m := range found {
+		s := service
+		if m.kind == events.ServiceRemovedType {
+			s.HealthySince, s.DurationSeconds = nil, 0
+		} else {
+			s.Artifact = events.ImagePURL(m.image)
+		}
+		for _, id := range n.chainsAbout(m.image.Repository.String()) {
+			all = append(all, note{id, n.app.name.String() + " " + m.image.String(), events.ServiceEvent{Kind: m.kind, Service: s}})
+		}
+	}
+	if len(found) == 0 && n.counts.Created+n.counts.Changed+n.counts.Pruned > 0 {
+		for _, id := range chainIDs(n.chains) {
+			all = append(all, note{id, n.app.name.String(), events.EnvironmentModified{Service: service}})
+		}
+	}
+	return all
+}
+
+func (n *run) chainsAbout(repository string) []string {
+	var about []chain
+	for _, c := range n.chains {
+		if c.image == repository {
+			about = append(about, c)
+		}
+	}
+	if len(about) == 0 {
+		about = n.chains
+	}
+	return chainIDs(about)
+}

@@ -1,0 +1,330 @@
+package sync
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+// Resource is where Applications are.
+var Resource = schema.GroupVersionResource{Group: api.Group, Version: "v1alpha1", Resource: api.ApplicationResource}
+
+// applications are the Applications of the cluster, and what we hold of each
+// in memory.
+type applications struct {
+	brain    *Brain
+	informer cache.SharedIndexInformer
+
+	mu       sync.Mutex
+	byKey    map[string]*app
+	bySource map[string]map[string]*app
+	waiting  map[string]map[string]bool // namespace of objects → applications
+
+	wakeups workqueue.TypedRateLimitingInterface[wakeup]
+}
+
+// app is one application. mu lets one goroutine at a time act on it.
+type app struct {
+	key  string // namespace/name
+	name events.Application
+
+	mu   sync.Mutex
+	wait *wait
+	last *unstructured.Unstructured // our own last write
+
+	// marked says that the status tells of a branch that can't be fetched.
+	marked atomic.Bool
+
+	// What follows is guarded by the mutex of applications.
+	source string // repository@branch
+	resync *time.Timer
+	every  time.Duration
+}
+
+// wait is a sync that was applied and whose objects aren't all healthy yet.
+type wait struct {
+	run      *run
+	targets  []health.Target
+	deadline *time.Timer
+	expired  bool
+	failed   bool // told already
+	told     time.Time
+}
+
+func newApplications(b *Brain) *applications {
+	a := &applications{brain: b, byKey: map[string]*app{}, bySource: map[string]map[string]*app{}, waiting: map[string]map[string]bool{},
+		wakeups: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[wakeup]())}
+	a.informer = dynamicinformer.NewFilteredDynamicInformer(b.clients.Dynamic, Resource, "", 0, cache.Indexers{}, nil).Informer()
+	// The setters err only on an informer that runs already.
+	_ = a.informer.SetTransform(func(obj any) (any, error) {
+		if u, ok := obj.(*unstructured.Unstructured); ok {
+			u.SetManagedFields(nil)
+		}
+		return obj, nil
+	})
+	_, _ = a.informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
+		AddFunc:    func(obj any, _ bool) { a.observe(nil, obj) },
+		UpdateFunc: a.observe,
+		DeleteFunc: a.remove,
+	})
+	return a
+}
+
+func (a *applications) run(ctx context.Context) error {
+	a.informer.RunWithContext(ctx)
+	return nil
+}
+
+func (a *applications) synced(ctx context.Context) error {
+	if !cache.WaitForCacheSync(ctx.Done(), a.informer.HasSynced) && ctx.Err() == nil {
+		return errors.New("the Applications can't be listed")
+	}
+	return nil
+}
+
+// observe takes an Application that is new or changed. It wakes for a spec
+// that was not acted on, and for a deletion.
+func (a *applications) observe(old, obj any) {
+	u, ok := obj.(*unstructured.Unstructured)
+	if !ok {
+		return
+	}
+	application, err := decode(u)
+	if err != nil {
+		a.brain.log.Error("read Application", "application", keyOf(u), "error", err)
+		return
+	}
+	entry := a.entry(u, application)
+	acted := application.Status != nil && application.Status.ObservedGeneration == u.GetGeneration()
+	if before, ok := old.(*unstructured.Unstructured); ok && before.GetGeneration() == u.GetGeneration() &&
+		(before.GetDeletionTimestamp() == nil) == (u.GetDeletionTimestamp() == nil) {
+		return
+	}
+	if !acted || u.GetDeletionTimestamp() != nil {
+		a.wakeups.Add(wakeup{entry.key, ReasonSpec})
+	}
+}
+
+// wakeup is a wake-up on its way into the durable queue.
+type wakeup struct{ key, reason string }
+
+// store moves wake-ups into the durable queue, until each is there.
+func (a *applications) store(ctx context.Context) error {
+	for {
+		w, shutdown := a.wakeups.Get()
+		if shutdown {
+			return nil
+		}
+		err := a.brain.appQ.Put(ctx, w.key, Wake{Reason: w.reason})
+		a.wakeups.Done(w)
+		if err == nil {
+			a.wakeups.Forget(w)
+		} else if ctx.Err() == nil {
+			a.brain.log.Warn("wake application: try again", "application", w.key, "error", err)
+			a.wakeups.AddRateLimited(w)
+		}
+	}
+}
+
+// entry finds or makes what we hold of an Application, and keeps the index of
+// sources.
+func (a *applications) entry(u *unstructured.Unstructured, application *api.Application) *app {
+	source, err := a.brain.repos.key(application.Spec.Source.Repository, application.Spec.Source.Branch)
+	if err != nil {
+		source = "" // the worker says so
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := keyOf(u)
+	entry := a.byKey[key]
+	if entry == nil {
+		entry = &app{key: key, name: events.Application{Cluster: a.brain.cfg.Cluster, Namespace: u.GetNamespace(), Name: u.GetName()}}
+		a.byKey[key] = entry
+	}
+	if entry.source != source {
+		a.unlink(entry)
+		entry.source = source
+		if a.bySource[source] == nil {
+			a.bySource[source] = map[string]*app{}
+		}
+		a.bySource[source][key] = entry
+	}
+	a.arm(entry, application.Spec.Sync.ResyncOrDefault())
+	return entry
+}
+
+// arm sets the timer of the safety net, a fifth early or late each time, so
+// that many applications don't come at once.
+func (a *applications) arm(entry *app, every time.Duration) {
+	if entry.every == every {
+		return
+	}
+	entry.every = every
+	jittered := func() time.Duration { return time.Duration(float64(every) * (0.8 + 0.4*rand.Float64())) }
+	if entry.resync != nil {
+		entry.resync.Stop()
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(jittered(), func() {
+		a.wakeups.Add(wakeup{entry.key, ReasonResync})
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if entry.resync == timer && a.byKey[entry.key] == entry {
+			timer.Reset(jittered())
+		}
+	})
+	entry.resync = timer
+}
+
+// unlink takes an application out of the index of its source.
+func (a *applications) unlink(entry *app) {
+	delete(a.bySource[entry.source], entry.key)
+	if len(a.bySource[entry.source]) == 0 {
+		delete(a.bySource, entry.source)
+	}
+	if r := a.brain.repos.opened(entry.source); r != nil {
+		r.index.drop(entry.key)
+	}
+}
+
+func (a *applications) remove(obj any) {
+	if last, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = last.Obj
+	}
+	u, ok := obj.(*unstructured.Unstructured)
+	if !ok {
+		return
+	}
+	a.mu.Lock()
+	entry := a.byKey[keyOf(u)]
+	if entry != nil {
+		a.unlink(entry)
+		delete(a.byKey, entry.key)
+		entry.resync.Stop()
+	}
+	a.mu.Unlock()
+	a.setWaiting(keyOf(u), nil)
+}
+
+func (a *applications) get(key string) *app {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.byKey[key]
+}
+
+// cached is the Application as the informer has it; nil when it's not there.
+func (a *applications) cached(key string) *unstructured.Unstructured {
+	obj, found, err := a.informer.GetStore().GetByKey(key)
+	if err != nil || !found {
+		return nil
+	}
+	u, _ := obj.(*unstructured.Unstructured)
+	return u
+}
+
+func (a *applications) uses(source string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.bySource[source]) > 0
+}
+
+func (a *applications) of(source string) []*app {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := make([]*app, 0, len(a.bySource[source]))
+	for _, entry := range a.bySource[source] {
+		all = append(all, entry)
+	}
+	return all
+}
+
+func (a *applications) sources() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var all []string
+	for s := range a.bySource {
+		if s != "" {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func (a *applications) isWaiting(key string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.waiting[""][key]
+}
+
+func (a *applications) waitingIn(namespace string) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var all []string
+	for key := range a.waiting[namespace] {
+		all = append(all, key)
+	}
+	return all
+}
+
+// setWaiting notes for which namespaces' events an application is woken.
+func (a *applications) setWaiting(key string, namespaces map[string]bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for namespace, keys := range a.waiting {
+		if delete(keys, key); len(keys) == 0 {
+			delete(a.waiting, namespace)
+		}
+	}
+	for namespace := range namespaces {
+		if a.waiting[namespace] == nil {
+			a.waiting[namespace] = map[string]bool{}
+		}
+		a.waiting[namespace][key] = true
+	}
+}
+
+func (a *applications) stopTimers() {
+	a.mu.Lock()
+	all := make([]*app, 0, len(a.byKey))
+	for _, entry := range a.byKey {
+		all = append(all, entry)
+		entry.resync.Stop()
+	}
+	a.mu.Unlock()
+	for _, entry := range all {
+		entry.mu.Lock()
+		a.brain.stopWaiting(entry)
+		entry.mu.Unlock()
+	}
+}
+
+func keyOf(u *unstructured.Unstructured) string { return u.GetNamespace() + "/" + u.GetName() }
+
+// decode reads an Application from the cluster. Fields that we don't know
+// are those of a newer CRD, and ignored.
+func decode(u *unstructured.Unstructured) (*api.Application, error) {
+	data, err := json.Marshal(u.Object)
+	if err != nil {
+		return nil, err
+	}
+	var application api.Application
+	if err := json.Unmarshal(data, &application); err != nil {
+		return nil, fmt.Errorf("read Application %s: %w", keyOf(u), err)
+	}
+	return &application, nil
+}

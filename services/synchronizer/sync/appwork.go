@@ -1,0 +1,205 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/render"
+)
+
+const (
+	// freshForResync is how old a fetch may be that a resync uses: many
+	// applications of one branch share it.
+	freshForResync = time.Minute
+	anyAge         = 1000 * time.Hour
+)
+
+// appWork looks at one application and brings it to the branch's head.
+func (b *Brain) appWork(ctx context.Context, work Work) error {
+	a := b.apps.get(work.Key)
+	if a == nil {
+		return nil // it is gone; one that appears wakes by itself
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	l, err := b.current(ctx, a)
+	if err != nil || l == nil {
+		return err
+	}
+	if l.object.GetDeletionTimestamp() != nil {
+		return b.finalize(ctx, a, l)
+	}
+	r, head, err := b.head(ctx, a, l, work)
+	if err != nil {
+		if markErr := b.markSource(ctx, a, err); markErr != nil {
+			return markErr
+		}
+		if permanentSource(err) {
+			return nil
+		}
+		return err
+	}
+	return b.bring(ctx, a, l, r, head, work)
+}
+
+// head finds the commit to apply: the branch's head, never one that lies
+// behind what was applied unless the branch itself went back.
+func (b *Brain) head(ctx context.Context, _ *app, l *live, work Work) (*repo, Commit, error) {
+	source := l.application.Spec.Source
+	key, err := b.repos.key(source.Repository, source.Branch)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrUnknownRepository, err)
+	}
+	r, err := b.repos.get(ctx, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	age := anyAge
+	if slices.ContainsFunc(work.Wakes, func(w Wake) bool { return w.Reason == ReasonResync }) {
+		age = freshForResync
+	}
+	head, err := r.have(ctx, commitsOf(work.Wakes), age)
+	if err != nil {
+		return nil, nil, err
+	}
+	attempted := l.status().Attempted
+	if attempted == "" || attempted == head.Hash() {
+		return r, head, nil
+	}
+	if forward, err := r.contains(ctx, head.Hash(), attempted); err == nil && forward {
+		return r, head, nil
+	}
+	// We may be behind another replica. What the host says now is true.
+	head, err = r.fetch(ctx)
+	return r, head, err
+}
+
+// permanentSource says that only a change of config or spec helps.
+func permanentSource(err error) bool { return errors.Is(err, ErrUnknownRepository) }
+
+// markSource says in the status why nothing comes from the branch. What runs
+// keeps running, and Ready.
+func (b *Brain) markSource(ctx context.Context, a *app, fault error) error {
+	l, err := b.current(ctx, a)
+	if err != nil || l == nil {
+		return err
+	}
+	c := conditions{reconciling: true, reason: reasonSource, message: fault.Error(), generation: l.object.GetGeneration(), now: time.Now()}
+	if permanentSource(fault) {
+		c.reconciling, c.stalled, c.ready, c.reason = false, true, "False", reasonRepository
+	} else if ready := l.status().Condition(api.ConditionReady); ready == nil || ready.Status != "True" {
+		c.ready = "False"
+	}
+	a.marked.Store(true)
+	for _, kind := range []string{api.ConditionReconciling, api.ConditionStalled} {
+		if old := l.status().Condition(kind); old != nil && old.Reason == c.reason && old.Message == c.message {
+			return nil
+		}
+	}
+	b.notes.warn(l.object, c.reason, c.message)
+	return b.write(ctx, a, l, func(s *api.ApplicationStatus) {
+		if c.stalled {
+			s.ObservedGeneration = c.generation
+		}
+		c.set(s)
+	})
+}
+
+// bring renders the head and decides whether there is anything to do.
+func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit, work Work) error {
+	started := time.Now()
+	result, renderErr := render.Render(ctx, render.Request{FS: head.FS(), Path: l.application.Spec.Source.Path})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	r.index.set(a.key, result.Inputs)
+	s := l.status()
+	sameSpec := s.ObservedGeneration == l.object.GetGeneration()
+	changed, known := r.changes(ctx, s.Revision, head.Hash())
+	asApplied := renderErr == nil && sameSpec && known && !result.Touched(changed) && s.Attempted == s.Revision
+	if asApplied && a.wait != nil {
+		return nil // it waits for health already
+	}
+	if asApplied && a.marked.Load() || asApplied && sourceMarked(s) {
+		if err := b.unmark(ctx, a, l); err != nil {
+			return err
+		}
+		s = l.status()
+	}
+	a.marked.Store(false)
+	if asApplied && settled(s) {
+		if !slices.ContainsFunc(work.Wakes, func(w Wake) bool { return w.Reason == ReasonResync }) {
+			return nil
+		}
+		return b.resync(ctx, a, l, result)
+	}
+	n := &run{
+		app: a, repo: r, commit: head.Hash(), generation: l.object.GetGeneration(), started: started,
+		spec: l.application.Spec, lastHealthy: s.Healthy,
+		again: sameSpec && s.Attempted == head.Hash() && len(s.History) > 0 && s.History[0].Commit == head.Hash() &&
+			s.History[0].Outcome == api.OutcomeFailed && s.Attempted != s.Revision,
+	}
+	if !work.Since.IsZero() && work.Tries == 0 {
+		n.started = work.Since
+	}
+	n.chains = b.chains(ctx, n, s, head, work)
+	if renderErr != nil {
+		return b.refuse(ctx, n, l, reasonOf(renderErr), renderErr)
+	}
+	return b.sync(ctx, n, l, result)
+}
+
+func reasonOf(err error) string {
+	var fault *render.Error
+	if errors.As(err, &fault) {
+		return string(fault.Reason)
+	}
+	return "RenderFailed"
+}
+
+// sourceMarked says that the status tells of a branch that can't be fetched.
+func sourceMarked(s *api.ApplicationStatus) bool {
+	for _, kind := range []string{api.ConditionReconciling, api.ConditionStalled} {
+		if c := s.Condition(kind); c != nil && (c.Reason == reasonSource || c.Reason == reasonRepository) {
+			return true
+		}
+	}
+	return false
+}
+
+// unmark takes that back. An application that was Ready all along is settled
+// again.
+func (b *Brain) unmark(ctx context.Context, a *app, l *live) error {
+	if !sourceMarked(l.status()) {
+		return nil
+	}
+	return b.write(ctx, a, l, func(s *api.ApplicationStatus) {
+		s.RemoveCondition(api.ConditionReconciling)
+		s.RemoveCondition(api.ConditionStalled)
+	})
+}
+
+// resync applies again what is applied. It is silent unless something had to
+// be put right.
+func (b *Brain) resync(ctx context.Context, a *app, l *live, result render.Result) error {
+	n := &run{app: a, commit: l.status().Revision, generation: l.object.GetGeneration(), spec: l.application.Spec}
+	if err := b.prepare(n, result); err != nil {
+		return err
+	}
+	if len(n.items) == 0 {
+		return nil
+	}
+	n.record(b.applier.Apply(ctx, n.client, a.name.String(), n.items))
+	if n.counts.Changed+n.counts.Created > 0 {
+		b.log.Info("put right what had changed", "application", a.name.String(), "objects", n.counts.Changed+n.counts.Created)
+		b.notes.say(l.object, "Corrected", fmt.Sprintf("put %d objects right", n.counts.Changed+n.counts.Created))
+		if err := b.write(ctx, a, l, func(s *api.ApplicationStatus) { s.Inventory = n.inventory(s.Inventory) }); err != nil {
+			return err
+		}
+	}
+	return n.err()
+}

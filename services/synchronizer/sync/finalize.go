@@ -1,0 +1,44 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/render"
+)
+
+// finalize ends an Application that is being deleted: prunes what it
+// manages, or leaves it as it is, and lets it go.
+func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
+	b.stopWaiting(a)
+	if !slices.Contains(l.object.GetFinalizers(), finalizer) {
+		return nil
+	}
+	n := &run{
+		app: a, commit: l.status().Revision, generation: l.object.GetGeneration(), spec: l.application.Spec, started: time.Now(),
+		chains: []chain{{id: events.ChainFor("delete", a.name.String(), string(l.object.GetUID()))}},
+	}
+	if n.spec.OnDelete != api.OnDeleteOrphan {
+		if err := b.prepare(n, render.Result{}); err != nil {
+			return err
+		}
+		before := l.status().Inventory
+		dropped, err := b.prune(ctx, n, l, before)
+		if err != nil {
+			return err
+		}
+		if err := b.publish(ctx, n, b.serviceEvents(n, l.status().History)); err != nil {
+			return err
+		}
+		if left := len(without(before, dropped)); left > 0 {
+			return fmt.Errorf("%d objects are left", left)
+		}
+	}
+	b.log.Info("let the Application go", "application", a.name.String(), "onDelete", n.spec.OnDelete, "pruned", n.counts.Pruned)
+	rest := slices.DeleteFunc(slices.Clone(l.object.GetFinalizers()), func(f string) bool { return f == finalizer })
+	return b.setFinalizers(ctx, a, l, rest)
+}

@@ -1,0 +1,214 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/synchronizer/apply"
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+// telling bounds how often a status says anew what is waited for.
+const telling = 2 * time.Second
+
+// startWaiting makes a run wait for health; the watches and the deadline wake
+// it. A run that needn't wait ends with the first look.
+func (b *Brain) startWaiting(n *run) {
+	a := n.app
+	w := &wait{run: n, targets: n.targets(), told: time.Now()}
+	namespaces := map[string]bool{"": true}
+	for _, t := range w.targets {
+		namespaces[t.Namespace] = true
+	}
+	w.deadline = time.AfterFunc(n.spec.Sync.TimeoutOrDefault(), func() {
+		a.mu.Lock()
+		w.expired = true
+		a.mu.Unlock()
+		b.health.Add(a.key)
+	})
+	a.wait = w
+	b.apps.setWaiting(a.key, namespaces)
+	b.health.Add(a.key)
+}
+
+// stopWaiting forgets the wait. The application's mutex is held.
+func (b *Brain) stopWaiting(a *app) {
+	if a.wait == nil {
+		return
+	}
+	a.wait.deadline.Stop()
+	a.wait = nil
+	b.apps.setWaiting(a.key, nil)
+}
+
+// supersede ends a wait because a newer run begins, and says so on its
+// chains. An event that can't be stored is not worth holding up the newer run.
+func (b *Brain) supersede(ctx context.Context, by *run) {
+	a := by.app
+	if a.wait == nil {
+		return
+	}
+	old, failed := a.wait.run, a.wait.failed
+	b.stopWaiting(a)
+	if failed || old.commit == by.commit {
+		return
+	}
+	b.metrics.done(api.OutcomeSuperseded, old.started)
+	if err := b.publish(ctx, old, b.finishedEvents(old, events.Cancel, "superseded by "+by.short())); err != nil {
+		b.log.Warn("tell that a sync was superseded", "application", a.name.String(), "error", err)
+	}
+}
+
+// look judges an application that waits.
+func (b *Brain) look(ctx context.Context, key string) error {
+	a := b.apps.get(key)
+	if a == nil {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	w := a.wait
+	if w == nil {
+		return nil
+	}
+	verdict := b.watcher.Judge(w.targets)
+	n := w.run
+	ready := verdict.Ready || !n.spec.Sync.Waits()
+	bad := !ready && (w.expired || len(verdict.Failed) > 0)
+	if bad && w.failed {
+		return nil
+	}
+	if wait := telling - time.Since(w.told); !ready && !bad && wait > 0 {
+		b.health.AddAfter(key, wait)
+		return nil
+	}
+	l, err := b.current(ctx, a)
+	if err != nil {
+		return err
+	}
+	if l == nil || l.status().Attempted != n.commit || l.status().ObservedGeneration != n.generation {
+		b.stopWaiting(a)
+		return errOvertaken
+	}
+	switch {
+	case ready:
+		return b.finish(ctx, w, l)
+	case bad:
+		return b.unhealthy(ctx, w, l, verdict.String())
+	}
+	message := fmt.Sprintf("applied %s; waiting for %s", n.short(), verdict)
+	if c := l.status().Condition(api.ConditionReady); w.failed || c != nil && c.Message == message {
+		return nil
+	}
+	w.told = time.Now()
+	return b.write(ctx, a, l, func(s *api.ApplicationStatus) {
+		conditions{
+			ready: "Unknown", reconciling: true, reason: reasonProgressing, message: message, generation: n.generation, now: w.told,
+		}.set(s)
+	})
+}
+
+// unhealthy tells once that a sync isn't healthy. The watch goes on: what
+// becomes healthy late is told, too.
+func (b *Brain) unhealthy(ctx context.Context, w *wait, l *live, why string) error {
+	n := w.run
+	message := fmt.Sprintf("applied %s, but it is not healthy: %s", n.short(), why)
+	if w.expired {
+		message = fmt.Sprintf("applied %s, but it was not healthy after %s: %s", n.short(), n.spec.Sync.TimeoutOrDefault(), why)
+	}
+	if err := b.publish(ctx, n, b.finishedEvents(n, events.Failure, message)); err != nil {
+		return err
+	}
+	b.notes.warn(l.object, reasonUnhealthy, message)
+	b.metrics.done(api.OutcomeFailed, n.started)
+	b.log.Warn("not healthy", "application", n.app.name.String(), "commit", n.commit, "why", why)
+	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
+		s.Remember(n.history(api.OutcomeFailed, message))
+		conditions{ready: "False", reconciling: true, reason: reasonUnhealthy, message: message, generation: n.generation, now: time.Now()}.set(s)
+	})
+	w.failed = err == nil
+	return err
+}
+
+// finish ends a sync well: prunes, tells, and records.
+func (b *Brain) finish(ctx context.Context, w *wait, l *live) error {
+	n := w.run
+	var dropped []api.InventoryEntry
+	if n.spec.Sync.Prunes() {
+		var err error
+		if dropped, err = b.prune(ctx, n, l, apply.Gone(l.status().Inventory, n.items)); err != nil {
+			return err
+		}
+	}
+	outcome, reason, message := api.OutcomeHealthy, reasonHealthy, "applied "+n.short()+" and healthy"
+	if !n.spec.Sync.Waits() {
+		outcome, reason, message = api.OutcomeApplied, reasonApplied, "applied "+n.short()
+	}
+	if err := b.publish(ctx, n, b.finishedEvents(n, events.Success, ""), b.serviceEvents(n, l.status().History)); err != nil {
+		return err
+	}
+	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
+		s.Healthy = n.commit
+		s.Inventory = without(s.Inventory, dropped)
+		s.Remember(n.history(outcome, ""))
+		conditions{ready: "True", reason: reason, message: message, generation: n.generation, now: time.Now()}.set(s)
+	})
+	if err != nil {
+		return err
+	}
+	b.notes.say(l.object, reason, message)
+	b.metrics.done(outcome, n.started)
+	b.log.Info(strings.ToLower(reason), "application", n.app.name.String(), "commit", n.commit, "took", time.Since(n.started))
+	b.stopWaiting(n.app)
+	return nil
+}
+
+// prune deletes what is gone from Git, and gives the entries to drop.
+func (b *Brain) prune(ctx context.Context, n *run, l *live, gone []api.InventoryEntry) ([]api.InventoryEntry, error) {
+	var dropped []api.InventoryEntry
+	var faults []string
+	n.counts.Pruned = 0
+	for _, p := range b.applier.Prune(ctx, n.client, n.app.name.String(), gone) {
+		name := apply.EntryName(p.Entry)
+		switch {
+		case p.Err != nil:
+			faults = append(faults, fmt.Sprintf("%s: %v", name, p.Err))
+			continue
+		case p.Kept != "":
+			b.notes.say(l.object, "NotPruned", fmt.Sprintf("left %s alone: %s", name, p.Kept))
+		default:
+			n.counts.Pruned++
+		}
+		dropped = append(dropped, p.Entry)
+	}
+	if len(faults) == 0 {
+		return dropped, nil
+	}
+	message := fmt.Sprintf("applied %s, but could not prune %s", n.short(), strings.Join(faults, "; "))
+	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
+		s.Inventory = without(s.Inventory, dropped)
+		conditions{ready: "False", reconciling: true, reason: reasonPruneFailed, message: message, generation: n.generation, now: time.Now()}.set(s)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("prune: %s", strings.Join(faults, "; "))
+}
+
+func without(inventory, dropped []api.InventoryEntry) []api.InventoryEntry {
+	type key struct{ group, kind, namespace, name string }
+	gone := map[key]bool{}
+	for _, e := range dropped {
+		gone[key{e.Group, e.Kind, e.Namespace, e.Name}] = true
+	}
+	var kept []api.InventoryEntry
+	for _, e := range inventory {
+		if !gone[key{e.Group, e.Kind, e.Namespace, e.Name}] {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}

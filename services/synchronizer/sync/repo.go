@@ -1,0 +1,211 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slipway-cd/slipway/events"
+)
+
+// Commit is one commit of a mirror.
+type Commit interface {
+	Hash() string
+	Message() string
+	FS() fs.FS
+}
+
+// Mirror is one branch of a Git repository.
+type Mirror interface {
+	// Fetch brings the branch's head.
+	Fetch(ctx context.Context) (Commit, error)
+	// Between gives the commits after from up to to, oldest first, or an
+	// error that is [ErrGap].
+	Between(ctx context.Context, from, to string) ([]Commit, error)
+	// ChangedPaths are the files that differ.
+	ChangedPaths(ctx context.Context, from, to string) ([]string, error)
+}
+
+// ErrGap says that two commits are not in one line of history.
+var ErrGap = errors.New("commits are not in one line of history")
+
+// Repository is one that the config allows.
+type Repository struct {
+	Name events.GitRepository
+	Open func(ctx context.Context, branch string) (Mirror, error)
+}
+
+// ErrUnknownRepository says that the config doesn't have a repository.
+var ErrUnknownRepository = errors.New("the repository is not in the synchronizer's config")
+
+// repositories are the branches in use.
+type repositories struct {
+	aliases events.Aliases
+	known   map[events.GitRepository]Repository
+
+	mu   sync.Mutex
+	open map[string]*repo
+}
+
+func newRepositories(known []Repository, aliases events.Aliases) *repositories {
+	r := &repositories{aliases: aliases, known: map[events.GitRepository]Repository{}, open: map[string]*repo{}}
+	for _, k := range known {
+		r.known[k.Name] = k
+	}
+	return r
+}
+
+// repo is one branch.
+type repo struct {
+	name   events.GitRepository
+	branch string
+	mirror Mirror
+	index  *index
+
+	mu      sync.Mutex
+	head    Commit
+	fetched time.Time
+	lines   map[[2]string]line
+	// evaluated is the head up to which every application was compared.
+	evaluated string
+}
+
+func repoKey(name events.GitRepository, branch string) string { return string(name) + "@" + branch }
+
+func cutRef(ref string) (branch string, ok bool) { return strings.CutPrefix(ref, "refs/heads/") }
+
+// key names the branch that a source means; the error tells a wrong address.
+func (r *repositories) key(address, branch string) (string, error) {
+	name, err := events.ParseGitRepository(address, r.aliases)
+	if err != nil {
+		return "", err
+	}
+	return repoKey(name, branch), nil
+}
+
+// get opens a branch. Credentials go only to the address in the config.
+func (r *repositories) get(ctx context.Context, key string) (*repo, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if found, ok := r.open[key]; ok {
+		return found, nil
+	}
+	name, branch, _ := strings.Cut(key, "@")
+	known, ok := r.known[events.GitRepository(name)]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s: add it to `repositories`", ErrUnknownRepository, name)
+	}
+	mirror, err := known.Open(ctx, branch)
+	if err != nil {
+		return nil, err
+	}
+	opened := &repo{name: known.Name, branch: branch, mirror: mirror, index: newIndex()}
+	r.open[key] = opened
+	return opened, nil
+}
+
+// opened is a branch that is in use already; nil when it isn't.
+func (r *repositories) opened(key string) *repo {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.open[key]
+}
+
+// fetch brings the head.
+func (r *repo) fetch(ctx context.Context) (Commit, error) {
+	head, err := r.mirror.Fetch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.head, r.fetched = head, time.Now()
+	return head, nil
+}
+
+// have gives the head that was fetched last if it contains the commits and is
+// no older than age; else it fetches.
+func (r *repo) have(ctx context.Context, commits []string, age time.Duration) (Commit, error) {
+	r.mu.Lock()
+	head, fetched := r.head, r.fetched
+	r.mu.Unlock()
+	if head != nil && time.Since(fetched) < age {
+		missing, err := r.missing(ctx, head, commits)
+		if err == nil && missing == "" {
+			return head, nil
+		}
+	}
+	return r.fetch(ctx)
+}
+
+// missing is the first of the commits that the head doesn't contain.
+func (r *repo) missing(ctx context.Context, head Commit, commits []string) (string, error) {
+	for _, c := range commits {
+		if in, err := r.contains(ctx, head.Hash(), c); err != nil || !in {
+			return c, err
+		}
+	}
+	return "", nil
+}
+
+func (r *repo) contains(ctx context.Context, head, ancestor string) (bool, error) {
+	if head == ancestor {
+		return true, nil
+	}
+	_, err := r.between(ctx, ancestor, head)
+	if errors.Is(err, ErrGap) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// line is what lies between two commits: it never changes.
+type line struct {
+	commits []Commit
+	err     error
+}
+
+const maxLines = 4096
+
+// between is the mirror's, remembered: many applications ask the same.
+func (r *repo) between(ctx context.Context, from, to string) ([]Commit, error) {
+	key := [2]string{from, to}
+	r.mu.Lock()
+	known, ok := r.lines[key]
+	r.mu.Unlock()
+	if ok {
+		return known.commits, known.err
+	}
+	commits, err := r.mirror.Between(ctx, from, to)
+	if err != nil && !errors.Is(err, ErrGap) {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lines == nil || len(r.lines) >= maxLines {
+		r.lines = map[[2]string]line{}
+	}
+	r.lines[key] = line{commits, err}
+	return commits, err
+}
+
+// changes are the paths that differ between two commits; ok is false where
+// the mirror can't tell, which means: everything may have changed.
+func (r *repo) changes(ctx context.Context, from, to string) (paths []string, ok bool) {
+	if from == "" {
+		return nil, false
+	}
+	if from == to {
+		return nil, true
+	}
+	// Between brings the older commit into a shallow mirror.
+	if _, err := r.between(ctx, from, to); err != nil && !errors.Is(err, ErrGap) {
+		return nil, false
+	}
+	paths, err := r.mirror.ChangedPaths(ctx, from, to)
+	return paths, err == nil
+}

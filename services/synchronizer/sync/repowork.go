@@ -1,0 +1,153 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/render"
+)
+
+// patience is how long we wait for a commit that an event told of. After a
+// forced push it never comes.
+const patience = 2 * time.Minute
+
+// fanOut is how many applications are woken or compared at a time.
+const fanOut = 16
+
+// repoWork fetches a branch and wakes the applications that the change
+// touches.
+func (b *Brain) repoWork(ctx context.Context, work Work) error {
+	apps := b.apps.of(work.Key)
+	if len(apps) == 0 {
+		return nil
+	}
+	r, err := b.repos.get(ctx, work.Key)
+	if err != nil {
+		return b.sourceFault(ctx, apps, err)
+	}
+	head, err := r.fetch(ctx)
+	if err != nil {
+		return b.sourceFault(ctx, apps, err)
+	}
+	if late, err := r.missing(ctx, head, commitsOf(work.Wakes)); err != nil {
+		return err
+	} else if late != "" && time.Since(work.Since) < patience {
+		return fmt.Errorf("commit %s is not in %s yet, whose head is %s", late, work.Key, head.Hash())
+	}
+	if err := b.evaluate(ctx, r, apps, head, chainsFor(work.Wakes, head)); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.evaluated = head.Hash()
+	r.mu.Unlock()
+	return nil
+}
+
+// evaluate wakes what differs between the last evaluated head and this one.
+func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit, chain string) error {
+	wake := Wake{Reason: ReasonCommit, Commit: head.Hash(), Chain: chain}
+	changed, known := r.changes(ctx, r.evaluated, head.Hash())
+	if !known {
+		return each(ctx, apps, func(ctx context.Context, a *app) error { return b.compare(ctx, r, a, head) })
+	}
+	touched := r.index.touched(changed)
+	var woken []*app
+	for _, a := range apps {
+		if _, ok := touched[a.key]; ok || !r.index.knows(a.key) || a.marked.Load() {
+			woken = append(woken, a)
+		}
+	}
+	b.log.Debug("branch moved", "repository", r.name, "branch", r.branch, "commit", head.Hash(), "paths", len(changed), "applications", len(woken))
+	return each(ctx, woken, func(ctx context.Context, a *app) error { return b.appQ.Put(ctx, a.key, wake) })
+}
+
+// compare wakes an application unless it is healthy with what the head has
+// for it. It renders, so that the inputs are known from now on.
+func (b *Brain) compare(ctx context.Context, r *repo, a *app, head Commit) error {
+	u := b.apps.cached(a.key)
+	if u == nil {
+		return nil
+	}
+	application, err := decode(u)
+	if err != nil {
+		return nil // told when it was observed
+	}
+	result, renderErr := render.Render(ctx, render.Request{FS: head.FS(), Path: application.Spec.Source.Path})
+	r.index.set(a.key, result.Inputs)
+	if renderErr == nil && u.GetGeneration() == application.Status.Generation() && settled(application.Status) {
+		if changed, known := r.changes(ctx, application.Status.Revision, head.Hash()); known && !result.Touched(changed) {
+			return nil
+		}
+	}
+	return b.appQ.Put(ctx, a.key, Wake{Reason: ReasonStart, Commit: head.Hash()})
+}
+
+// settled says that the last sync went all its way.
+func settled(s *api.ApplicationStatus) bool {
+	ready := s.Condition(api.ConditionReady)
+	return ready != nil && ready.Status == "True" && s.Attempted == s.Revision &&
+		s.Condition(api.ConditionReconciling) == nil && s.Condition(api.ConditionStalled) == nil
+}
+
+// sourceFault marks the applications of a branch that can't be fetched. One
+// that runs keeps running and stays Ready; all say why nothing comes.
+func (b *Brain) sourceFault(ctx context.Context, apps []*app, fault error) error {
+	err := each(ctx, apps, func(ctx context.Context, a *app) error {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return b.markSource(ctx, a, fault)
+	})
+	if err != nil {
+		b.log.Warn("mark applications", "error", err)
+	}
+	if permanentSource(fault) {
+		return nil // a change of the config restarts us, one of the spec wakes
+	}
+	return fault
+}
+
+func commitsOf(wakes []Wake) []string {
+	var all []string
+	for _, w := range wakes {
+		if w.Commit != "" {
+			all = append(all, w.Commit)
+		}
+	}
+	return all
+}
+
+// chainsFor is the chain of the event that told of the head.
+func chainsFor(wakes []Wake, head Commit) string {
+	for _, w := range wakes {
+		if w.Commit == head.Hash() && w.Chain != "" {
+			return w.Chain
+		}
+	}
+	return ""
+}
+
+// each calls f for all applications, a few at a time, and gives one error.
+func each(ctx context.Context, apps []*app, f func(context.Context, *app) error) error {
+	var done sync.WaitGroup
+	var mu sync.Mutex
+	var first error
+	slots := make(chan struct{}, fanOut)
+	for _, a := range apps {
+		slots <- struct{}{}
+		done.Go(func() {
+			defer func() { <-slots }()
+			if err := f(ctx, a); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				if first == nil {
+					first = err
+				}
+			}
+		})
+	}
+	done.Wait()
+	return first
+}

@@ -1,0 +1,268 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/dynamic"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/synchronizer/apply"
+	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/render"
+)
+
+// run is one sync of one application at one commit.
+type run struct {
+	app         *app
+	repo        *repo
+	commit      string
+	chains      []chain
+	generation  int64
+	spec        api.ApplicationSpec
+	started     time.Time
+	lastHealthy string
+	again       bool // the same was tried before, and failed
+
+	client dynamic.Interface // with the application's rights
+	items  []*apply.Item
+	images []string
+	counts events.Counts
+	faults []string // one per object
+}
+
+// prepare finds the rights and the objects of a run.
+func (b *Brain) prepare(n *run, result render.Result) (err error) {
+	namespace := n.app.name.Namespace
+	n.client = b.clients.Dynamic
+	if !slices.Contains(b.cfg.Trusted, namespace) {
+		account := n.spec.Destination.ServiceAccount
+		if account == "" {
+			account = "default"
+		}
+		if n.client, err = b.clients.As(namespace, account); err != nil {
+			return err
+		}
+	}
+	target := n.spec.Destination.Namespace
+	if target == "" {
+		target = namespace
+	}
+	n.items, err = b.applier.Prepare(result.Objects, apply.Options{
+		Owner: n.app.name.String(), Namespace: target, Labels: n.spec.Labels, Annotations: n.spec.Annotations,
+	})
+	n.images = images(n.items, b.cfg.Images)
+	return err
+}
+
+// record counts what was done.
+func (n *run) record(outcomes []apply.Outcome) {
+	for _, o := range outcomes {
+		switch o.Action {
+		case apply.Created:
+			n.counts.Created++
+		case apply.Changed:
+			n.counts.Changed++
+		case apply.Unchanged:
+			n.counts.Unchanged++
+		case apply.Failed:
+			n.counts.Failed++
+			n.faults = append(n.faults, fmt.Sprintf("%s: %s: %v", o.Item.Where, o.Item, o.Err))
+		}
+	}
+}
+
+func (n *run) err() error {
+	if len(n.faults) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(n.faults, "\n"))
+}
+
+// inventory is what was applied, with the entries of before that are not
+// among it: those wait to be pruned.
+func (n *run) inventory(before []api.InventoryEntry) []api.InventoryEntry {
+	all := apply.Union(n.items, before)
+	for i, item := range n.items {
+		if item.UID != "" {
+			all[i] = item.Entry(api.Applied)
+		}
+	}
+	return all
+}
+
+func (n *run) targets() []health.Target {
+	targets := make([]health.Target, 0, len(n.items))
+	for _, item := range n.items {
+		targets = append(targets, item.Target())
+	}
+	return targets
+}
+
+func (n *run) short() string { return n.commit[:min(len(n.commit), 12)] }
+
+// refuse ends a run before anything was applied. Only a new commit or spec
+// helps, so the application is stalled until one comes.
+func (b *Brain) refuse(ctx context.Context, n *run, l *live, reason string, fault error) error {
+	if stalled := l.status().Condition(api.ConditionStalled); n.again && stalled != nil && stalled.Message == fault.Error() {
+		return nil // said already
+	}
+	if err := b.publish(ctx, n, b.startedEvents(n), b.finishedEvents(n, events.Failure, fault.Error())); err != nil {
+		return err
+	}
+	b.supersede(ctx, n)
+	b.notes.warn(l.object, reason, fault.Error())
+	b.metrics.done(api.OutcomeFailed, n.started)
+	b.log.Warn("refused", "application", n.app.name.String(), "commit", n.commit, "reason", reason, "error", fault)
+	return b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
+		n.attempt(s)
+		s.Remember(n.history(api.OutcomeFailed, fault.Error()))
+		conditions{ready: "False", stalled: true, reason: reason, message: fault.Error(), generation: n.generation, now: time.Now()}.set(s)
+	})
+}
+
+// attempt records that a run began.
+func (n *run) attempt(s *api.ApplicationStatus) {
+	s.ObservedGeneration, s.Attempted, s.Chains = n.generation, n.commit, chainIDs(n.chains)
+}
+
+func (n *run) history(outcome, message string) api.HistoryEntry {
+	const most = 1024
+	if len(message) > most {
+		message = message[:most] + "…"
+	}
+	return api.HistoryEntry{
+		Commit: n.commit, Chains: chainIDs(n.chains), Images: n.images, Time: time.Now().UTC().Truncate(time.Second),
+		Outcome: outcome, Message: message,
+	}
+}
+
+// sync applies a render, and then waits for health without holding a worker.
+func (b *Brain) sync(ctx context.Context, n *run, l *live, result render.Result) error {
+	if err := b.prepare(n, result); err != nil {
+		return err
+	}
+	if len(n.items) == 0 && len(l.status().Inventory) > 0 && n.spec.Sync.Prunes() {
+		return b.refuse(ctx, n, l, reasonEmpty, fmt.Errorf("%s renders to nothing, which would delete all %d objects: nothing is changed; to delete them, delete the Application, or set sync.prune to false to keep them",
+			n.spec.Source.Path, len(l.status().Inventory)))
+	}
+	if err := b.intend(ctx, n, l); err != nil {
+		return err
+	}
+	n.record(b.applier.Apply(ctx, n.client, n.app.name.String(), n.items))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := n.err(); err != nil {
+		return b.applyFailed(ctx, n, l, err)
+	}
+	gone := len(apply.Gone(l.status().Inventory, n.items))
+	b.log.Info("applied", "application", n.app.name.String(), "commit", n.commit, "created", n.counts.Created,
+		"changed", n.counts.Changed, "unchanged", n.counts.Unchanged, "took", time.Since(n.started))
+	b.notes.say(l.object, reasonApplied, fmt.Sprintf("applied %s: %d created, %d changed, %d unchanged", n.short(), n.counts.Created, n.counts.Changed, n.counts.Unchanged))
+	b.metrics.applied(n.started)
+	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
+		s.Revision, s.Images, s.Inventory = n.commit, n.images, n.inventory(s.Inventory)
+		now := time.Now().UTC().Truncate(time.Second)
+		s.Synced = &now
+		message := fmt.Sprintf("applied %s; waiting for health", n.short())
+		if gone > 0 {
+			message += fmt.Sprintf(", then %d objects are pruned", gone)
+		}
+		conditions{ready: "Unknown", reconciling: true, reason: reasonProgressing, message: message, generation: n.generation, now: now}.set(s)
+	})
+	if err != nil {
+		return err
+	}
+	b.startWaiting(n)
+	return nil
+}
+
+// intend tells that a run begins, and records everything that is about to be
+// applied before any of it is.
+func (b *Brain) intend(ctx context.Context, n *run, l *live) error {
+	if !slices.Contains(l.object.GetFinalizers(), finalizer) {
+		if err := b.setFinalizers(ctx, n.app, l, append(slices.Clone(l.object.GetFinalizers()), finalizer)); err != nil {
+			return err
+		}
+	}
+	told := make(chan error, 1)
+	go func() {
+		if n.again {
+			told <- nil
+			return
+		}
+		told <- b.publish(ctx, n, b.startedEvents(n))
+	}()
+	b.supersede(ctx, n)
+	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
+		n.attempt(s)
+		s.Inventory = apply.Union(n.items, s.Inventory)
+		if n.again {
+			return // what failed still stands, until it doesn't
+		}
+		conditions{
+			ready: "Unknown", reconciling: true, reason: reasonProgressing, message: "applying " + n.short(),
+			generation: n.generation, now: time.Now(),
+		}.set(s)
+	})
+	return errors.Join(err, <-told)
+}
+
+// applyFailed ends a try. What could be applied is; the rest is tried again
+// with growing delays, until a newer commit comes.
+func (b *Brain) applyFailed(ctx context.Context, n *run, l *live, fault error) error {
+	if ready := l.status().Condition(api.ConditionReady); !n.again || ready == nil || ready.Message != fault.Error() {
+		b.notes.warn(l.object, reasonApplyFailed, fault.Error())
+		b.metrics.done(api.OutcomeFailed, n.started)
+		if err := b.publish(ctx, n, b.finishedEvents(n, events.Failure, fault.Error())); err != nil {
+			return err
+		}
+	}
+	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
+		s.Inventory = n.inventory(s.Inventory)
+		s.Remember(n.history(api.OutcomeFailed, fault.Error()))
+		conditions{ready: "False", reconciling: true, reason: reasonApplyFailed, message: fault.Error(), generation: n.generation, now: time.Now()}.set(s)
+	})
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("apply %s: %w", n.short(), fault)
+}
+
+// chains are those that end with this run.
+func (b *Brain) chains(ctx context.Context, n *run, s *api.ApplicationStatus, head Commit, work Work) []chain {
+	base := s.Revision
+	if len(s.History) > 0 {
+		base = s.History[0].Commit
+	}
+	commits := []Commit{head}
+	if base == head.Hash() {
+		commits = nil
+	} else if base != "" {
+		if between, err := n.repo.between(ctx, base, head.Hash()); err == nil && len(between) > 0 {
+			commits = between
+		}
+	}
+	name := n.app.name.String()
+	found := chainsOf(commits, name, b.cfg.Images)
+	switch told := chainsFor(work.Wakes, head); {
+	case len(found) > 0:
+		return found
+	case s.Attempted == n.commit && len(s.Chains) > 0 && !settled(s): // it is tried again
+		for _, id := range s.Chains {
+			found = append(found, chain{id: id})
+		}
+		return found
+	case commits == nil:
+		return []chain{{id: events.ChainFor("application", name, fmt.Sprint(n.generation))}}
+	case told != "":
+		return []chain{{id: told}}
+	}
+	return []chain{{id: events.ChainFor("commit", string(n.repo.name), n.commit, name)}}
+}

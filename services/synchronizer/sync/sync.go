@@ -1,0 +1,239 @@
+// Package sync is the synchronizer's brain: it learns that a branch moved or
+// that an Application changed, finds the applications that the change touches,
+// brings each of them into the cluster, and says what became of it.
+//
+// Work lies in two durable queues, so that no crash loses any: one item per
+// branch (fetch it, find what is touched) and one per application (render,
+// apply). Waiting for health holds no worker: it is a state in memory that
+// watch events wake, found again after a crash from the Application's status.
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/util/workqueue"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/synchronizer/apply"
+	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/shared/kube"
+)
+
+// Publisher stores events; nil means that all are stored.
+type Publisher interface {
+	Publish(ctx context.Context, evs ...events.Event) error
+}
+
+// Queue is a durable queue with one item per key at work at a time.
+type Queue interface {
+	Put(ctx context.Context, key string, w Wake) error
+	Run(ctx context.Context, handle func(ctx context.Context, work Work) error) error
+}
+
+// Wake says why to look at a branch or an application.
+type Wake struct {
+	Reason string `json:"reason"`
+	// Commit is the least that the branch's head must contain.
+	Commit string `json:"commit,omitempty"`
+	// Chain is that of the event that told of Commit, when it told no
+	// application.
+	Chain string `json:"chain,omitempty"`
+}
+
+// The reasons of a [Wake].
+const (
+	ReasonCommit = "commit" // the branch moved
+	ReasonSpec   = "spec"   // the Application is new, changed or deleted
+	ReasonStart  = "start"  // we were not looking for a while
+	ReasonResync = "resync" // the safety net
+)
+
+// Work is everything that woke one key since it was last done.
+type Work struct {
+	Key   string
+	Wakes []Wake
+	Tries int
+	Since time.Time
+}
+
+// Config is what a brain works with.
+type Config struct {
+	Cluster      string
+	Trusted      []string // namespaces that act with our own rights
+	Concurrency  int
+	Repositories []Repository
+	Images       events.Aliases // of registries
+	Git          events.Aliases // of Git hosts
+	Source       string         // of our events, "/synchronizer/<cluster>"
+	Log          *slog.Logger
+	Metrics      prometheus.Registerer
+}
+
+// Parts are what a brain is connected to.
+type Parts struct {
+	Bus          Publisher
+	Repos, Apps  Queue
+	Clients      *kube.Clients
+	WatchContext context.Context // of the watches; ends last
+	// Subscribe delivers events to the handler until its context ends. It is
+	// called when the Applications are known.
+	Subscribe func(ctx context.Context, handle func(context.Context, events.Event) error) error
+}
+
+// Brain brings one cluster's applications in line with Git.
+type Brain struct {
+	cfg     Config
+	bus     Publisher
+	repoQ   Queue
+	appQ    Queue
+	clients *kube.Clients
+	watches *kube.Watches
+	watcher *health.Watcher
+	applier *apply.Applier
+	apps    *applications
+	repos   *repositories
+	health  workqueue.TypedRateLimitingInterface[string]
+	listen  func(context.Context, func(context.Context, events.Event) error) error
+	notes   *notes
+	metrics *metrics
+	log     *slog.Logger
+}
+
+// New makes a brain. Nothing runs yet.
+func New(cfg Config, parts Parts) *Brain {
+	b := &Brain{
+		cfg: cfg, listen: parts.Subscribe, bus: parts.Bus, repoQ: parts.Repos, appQ: parts.Apps, clients: parts.Clients, log: cfg.Log,
+		health:  workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]()),
+		repos:   newRepositories(cfg.Repositories, cfg.Git),
+		metrics: newMetrics(cfg.Metrics),
+	}
+	b.apps = newApplications(b)
+	b.watches = kube.NewWatches(parts.WatchContext, parts.Clients, kube.WatchOptions{
+		Reduce: health.Reduce, MetadataOnly: health.MetadataOnly, Changed: b.changed,
+	})
+	b.watcher = health.NewWatcher(b.watches)
+	b.applier = apply.New(parts.Clients, b.watcher)
+	b.notes = newNotes(parts.Clients.Dynamic, b.log)
+	return b
+}
+
+// Run works until ctx ends, and returns when nothing is under way.
+func (b *Brain) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var done sync.WaitGroup
+	faults := make(chan error, 2)
+	start := func(f func(context.Context) error) {
+		done.Go(func() {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				faults <- err
+				cancel()
+			}
+		})
+	}
+	start(func(ctx context.Context) error { b.notes.run(ctx); return nil })
+	start(b.apps.run)
+	if err := b.apps.synced(ctx); err != nil {
+		cancel()
+		done.Wait()
+		return err
+	}
+	start(b.apps.store)
+	start(func(ctx context.Context) error { return b.listen(ctx, b.Handle) })
+	start(func(ctx context.Context) error { return b.repoQ.Run(ctx, b.repoWork) })
+	start(func(ctx context.Context) error { return b.appQ.Run(ctx, b.appWork) })
+	for range max(b.cfg.Concurrency, 1) {
+		start(func(ctx context.Context) error { b.healthLoop(ctx); return nil })
+	}
+	start(b.wakeAll)
+	<-ctx.Done()
+	b.health.ShutDown()
+	b.apps.wakeups.ShutDown()
+	b.apps.stopTimers()
+	done.Wait()
+	b.watches.Wait()
+	select {
+	case err := <-faults:
+		return fmt.Errorf("synchronizer: %w", err)
+	default:
+		return nil
+	}
+}
+
+// Handle takes an event: its first act, and its only one, is a durable
+// wake-up of the branch. Events of branches that no application uses are
+// nothing to us.
+func (b *Brain) Handle(ctx context.Context, e events.Event) error {
+	switch p := e.Payload.(type) {
+	case events.RefUpdated:
+		branch, isBranch := cutRef(p.Ref)
+		if !isBranch || p.After == "" {
+			return nil
+		}
+		return b.wakeRepo(ctx, repoKey(p.Repository, branch), Wake{Reason: ReasonCommit, Commit: p.After, Chain: e.ChainID})
+	case events.ChangeMerged:
+		return b.wakeRepo(ctx, repoKey(p.Repository, p.Branch), Wake{Reason: ReasonCommit, Commit: p.Commit})
+	}
+	return nil
+}
+
+func (b *Brain) wakeRepo(ctx context.Context, key string, w Wake) error {
+	if !b.apps.uses(key) {
+		return nil
+	}
+	return b.repoQ.Put(ctx, key, w)
+}
+
+// wakeAll looks at every branch once at the start.
+func (b *Brain) wakeAll(ctx context.Context) error {
+	for _, key := range b.apps.sources() {
+		if err := b.repoQ.Put(ctx, key, Wake{Reason: ReasonStart}); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// changed is told by the watches. It only wakes.
+func (b *Brain) changed(scope kube.Scope, kept any, _ bool) {
+	seen, ok := kept.(*health.Seen)
+	if !ok {
+		return
+	}
+	if health.IsPod(scope) && seen.Owner == "" {
+		for _, key := range b.apps.waitingIn(seen.Namespace) {
+			b.health.Add(key)
+		}
+		return
+	}
+	if name, err := events.ParseApplication(seen.Owner); err == nil && name.Cluster == b.cfg.Cluster {
+		if key := name.Namespace + "/" + name.Name; b.apps.isWaiting(key) {
+			b.health.Add(key)
+		}
+	}
+}
+
+func (b *Brain) healthLoop(ctx context.Context) {
+	for {
+		key, shutdown := b.health.Get()
+		if shutdown {
+			return
+		}
+		err := b.look(ctx, key)
+		b.health.Done(key)
+		switch {
+		case err == nil:
+			b.health.Forget(key)
+		case ctx.Err() == nil && !errors.Is(err, errOvertaken):
+			b.log.Warn("health: try again", "application", key, "error", err)
+			b.health.AddRateLimited(key)
+		}
+	}
+}
