@@ -246,3 +246,24 @@ func sortedKeys(m map[string]any) []string {
 	slices.Sort(keys)
 	return keys
 }
+
+// Promote is [Folder.Set] for an application: it renders before and after the
+// edit, and errs unless exactly the images changed.
+func (f Folder) Promote(ctx context.Context, images []events.Image) (map[string][]byte, error) {
+	before, err := render.Render(ctx, render.Request{FS: f.FS, Path: f.Path})
+	if err != nil {
+		return nil, err
+	}
+	r, err := f.Set(ctx, images)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(r.Problems...); err != nil {
+		return nil, err
+	}
+	after, err := render.Render(ctx, render.Request{FS: Overlay(f.FS, r.Files), Path: f.Path})
+	if err != nil {
+		return nil, fmt.Errorf("%w: after the edit it doesn't render: %w", ErrUnsafe, err)
+	}
+	return r.Files, Prove(before.Objects, after.Objects, images, f.Aliases)
+}

@@ -1,0 +1,130 @@
+package promote
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/automator/manifest"
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/render"
+)
+
+// rendered is what a path gave, kept while its inputs don't change.
+type rendered struct {
+	result render.Result // without its objects
+	images []manifest.Rendered
+	docs   []found
+	err    error
+}
+
+// found is an Application document.
+type found struct {
+	app   *api.Application
+	where string
+}
+
+// builder follows Application documents from the roots on.
+type builder struct {
+	*loader
+	s, old  *State
+	changed []string
+	fresh   map[string]bool               // paths rendered anew
+	docs    map[events.Application]string // where each was found
+}
+
+// maxDepth bounds how deep applications may bring applications.
+const maxDepth = 10
+
+func (b *builder) descend(ctx context.Context, cluster, dir string) {
+	r := b.render(ctx, dir)
+	if r.err != nil {
+		b.s.Problems = append(b.s.Problems, fmt.Errorf("applications of cluster %s: %w", cluster, r.err))
+	}
+	for _, d := range r.docs {
+		b.add(ctx, cluster, d, 0)
+	}
+}
+
+// render gives what a path stands for, from the old state where nothing that
+// it depends on changed.
+func (b *builder) render(ctx context.Context, dir string) *rendered {
+	dir = path.Clean(dir)
+	if r, done := b.s.paths[dir]; done {
+		return r
+	}
+	if b.old != nil {
+		if r, known := b.old.paths[dir]; known && !r.result.Touched(b.changed) {
+			b.s.paths[dir] = r
+			return r
+		}
+	}
+	b.fresh[dir] = true
+	result, err := render.Render(ctx, render.Request{FS: b.s.Head.FS(), Path: dir})
+	r := &rendered{images: manifest.Images(result.Objects, b.aliases), err: err}
+	for _, o := range result.Objects {
+		if o.Kind == api.ApplicationKind && o.Group() == api.Group {
+			r.read(o)
+		}
+	}
+	result.Objects = nil
+	r.result = result
+	b.s.paths[dir] = r
+	return r
+}
+
+// read takes an Application document; blank lines before it keep the line
+// numbers of its faults true.
+func (r *rendered) read(o render.Object) {
+	docs, err := api.Decode(o.File, append(bytes.Repeat([]byte("\n"), max(o.Line-1, 0)), o.Raw...))
+	if err != nil {
+		r.err = errors.Join(r.err, err)
+		return
+	}
+	for _, d := range docs {
+		if app, ok := d.Object.(*api.Application); ok {
+			r.docs = append(r.docs, found{app, o.Where()})
+		}
+	}
+}
+
+// add takes an application, and looks below its path for more.
+func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
+	name, err := events.ParseApplication(cluster + "/" + d.app.Metadata.Namespace + "/" + d.app.Metadata.Name)
+	if err != nil {
+		b.s.Problems = append(b.s.Problems, fmt.Errorf("%s: %w (metadata.namespace is required)", d.where, err))
+		return
+	}
+	if first, twice := b.docs[name]; twice {
+		if first != d.where {
+			b.s.Applications[name].Blocked = fmt.Errorf("the application is there twice: %s and %s", first, d.where)
+		}
+		return
+	}
+	b.docs[name] = d.where
+	app := &Application{Name: name, Path: path.Clean(d.app.Spec.Source.Path)}
+	b.s.Applications[name] = app
+	source, err := events.ParseGitRepository(d.app.Spec.Source.Repository, b.gits)
+	switch {
+	case err != nil:
+		app.Blocked = fmt.Errorf("%s: %w", d.where, err)
+		return
+	case source != b.name || d.app.Spec.Source.Branch != b.config.Branch:
+		app.Blocked = fmt.Errorf("%s: its source is %s@%s, and the automator writes to %s@%s",
+			d.where, source, d.app.Spec.Source.Branch, b.name, b.config.Branch)
+		return
+	}
+	r := b.render(ctx, app.Path)
+	app.Images = r.images
+	if r.err != nil {
+		app.Blocked = r.err
+	}
+	if depth < maxDepth {
+		for _, below := range r.docs {
+			b.add(ctx, cluster, below, depth+1)
+		}
+	}
+}

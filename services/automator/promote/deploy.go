@@ -1,0 +1,265 @@
+package promote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/automator/manifest"
+	"github.com/slipway-cd/slipway/shared/bus"
+	"github.com/slipway-cd/slipway/shared/gitrepo"
+)
+
+// Source is the emitter of the automator's events.
+const Source = "/automator"
+
+// Deployer decides for the applications of a repository and commits what is
+// decided, one repository at a time.
+type Deployer struct {
+	Repos *Repos
+	Tags  *Tags
+	Bus   *bus.Bus
+	Log   *slog.Logger
+	// Name and Email are the author of commits.
+	Name, Email string
+	// NewImages is told of image repositories that came into use.
+	NewImages func(ctx context.Context, repos []events.ImageRepository) error
+	Announcer *Announcer
+}
+
+// maxTries is how often a batch is decided again at once because somebody
+// else pushed; then the queue's back-off takes over.
+const maxTries = 10
+
+// Work deals with one repository: what arrived, and what changed in it.
+func (d *Deployer) Work(ctx context.Context, w bus.Work) error {
+	r, ok := d.Repos.byKey[w.Key]
+	if !ok {
+		return bus.Permanent(fmt.Errorf("repository %s is not in the config", w.Key))
+	}
+	if err := d.Tags.Ready(ctx); err != nil {
+		return fmt.Errorf("wait for known tags: %w", err)
+	}
+	arrived := arrivals(w.Items)
+	for range maxTries {
+		s, err := r.Refresh(ctx)
+		if err != nil {
+			return err
+		}
+		if err := d.Announcer.CatchUp(ctx, r, s.Head); err != nil {
+			return err
+		}
+		touched := r.touched(s)
+		if len(touched) > 0 {
+			d.logProblems(ctx, r, s)
+			if err := d.NewImages(ctx, s.Repositories()); err != nil {
+				return err
+			}
+		}
+		err = d.promote(ctx, r, s, arrived, touched)
+		if err == nil {
+			r.settled()
+		}
+		if !errors.Is(err, gitrepo.ErrMoved) {
+			return err
+		}
+		d.Log.InfoContext(ctx, "the branch moved: deciding again", "repository", r.Key)
+	}
+	return fmt.Errorf("%s: %w %d times in a row", r.Key, gitrepo.ErrMoved, maxTries)
+}
+
+// arrivals are the tags that arrived, by image repository.
+func arrivals(items []string) map[events.ImageRepository][]string {
+	all := map[events.ImageRepository][]string{}
+	for _, item := range items {
+		if image, err := events.ParseImage(item, nil); err == nil && image.Tag != "" {
+			all[image.Repository] = append(all[image.Repository], image.Tag)
+		}
+	}
+	return all
+}
+
+func (d *Deployer) logProblems(ctx context.Context, r *Repository, s *State) {
+	for _, p := range s.Problems {
+		d.Log.WarnContext(ctx, "a part of the repository can't be read", "repository", r.Key, "commit", s.Head.Hash(), "error", p.Error())
+	}
+	for _, rule := range s.Rules {
+		if rule.broken != nil {
+			d.Log.WarnContext(ctx, "a policy can't be read", "repository", r.Key, "where", rule.Where, "error", rule.broken.Error())
+		}
+	}
+}
+
+// promote decides, commits what is to be deployed, and tells.
+func (d *Deployer) promote(ctx context.Context, r *Repository, s *State, arrived map[events.ImageRepository][]string, touched []*Application) error {
+	decisions := d.decide(s, arrived, touched)
+	batch, err := d.edit(ctx, r, s, decisions)
+	if err != nil {
+		return err
+	}
+	if len(batch.files) > 0 {
+		commit, err := r.mirror.Push(ctx, s.Head, gitrepo.Change{
+			Files: batch.files, Message: Message(batch.changes), Name: d.Name, Email: d.Email, When: time.Now(),
+		})
+		if err != nil {
+			return err
+		}
+		d.Log.InfoContext(ctx, "committed", "repository", r.Key, "commit", commit.Hash(), "changes", len(batch.changes), "files", len(batch.files))
+		if err := d.Announcer.Tell(ctx, r, commit); err != nil {
+			return err
+		}
+		if _, err := r.advance(ctx, commit); err != nil {
+			return err
+		}
+	}
+	return d.tell(ctx, s, decisions, arrived)
+}
+
+// decide takes a decision for each application that uses an image that
+// arrived, and for each image of a touched application. A pair is decided on
+// once.
+func (d *Deployer) decide(s *State, arrived map[events.ImageRepository][]string, touched []*Application) []Decision {
+	var all []Decision
+	done := map[string]bool{}
+	take := func(app *Application, image events.ImageRepository) {
+		key := app.Name.String() + " " + image.String()
+		if done[key] {
+			return
+		}
+		done[key] = true
+		if decision, ok := Decide(s, app, image, d.Tags.Of(image)); ok {
+			all = append(all, decision)
+		}
+	}
+	for image := range arrived {
+		for _, app := range s.Using(image) {
+			take(app, image)
+		}
+	}
+	for _, app := range touched {
+		for _, i := range app.Images {
+			take(app, i.Image.Repository)
+		}
+	}
+	slices.SortFunc(all, func(a, b Decision) int {
+		if c := byName(a.Application, b.Application); c != 0 {
+			return c
+		}
+		return slices.Compare([]string{a.Image.String()}, []string{b.Image.String()})
+	})
+	return all
+}
+
+// batch is one commit in the making.
+type batch struct {
+	files   map[string][]byte
+	changes []Change
+}
+
+// edit makes the edits of every decision to deploy. One that can't be made
+// safely becomes blocked, and the others go on.
+func (d *Deployer) edit(ctx context.Context, r *Repository, s *State, decisions []Decision) (batch, error) {
+	b := batch{files: map[string][]byte{}}
+	for i := 0; i < len(decisions); {
+		end := i + 1
+		for end < len(decisions) && decisions[end].Application == decisions[i].Application {
+			end++
+		}
+		if err := b.application(ctx, r, s, decisions[i:end]); err != nil {
+			return b, err
+		}
+		i = end
+	}
+	return b, nil
+}
+
+// application edits one application for its decisions.
+func (b *batch) application(ctx context.Context, r *Repository, s *State, decisions []Decision) error {
+	var targets []events.Image
+	for _, d := range decisions {
+		if d.Outcome == events.Deploy {
+			targets = append(targets, d.Target)
+		}
+	}
+	if len(targets) == 0 {
+		return nil
+	}
+	// What the batch did before is part of the folder: two applications may
+	// share a file.
+	f := manifest.Folder{FS: manifest.Overlay(s.Head.FS(), b.files), Path: decisions[0].Application.Path, Aliases: r.loader.aliases}
+	files, err := f.Promote(ctx, targets)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		for i, d := range decisions {
+			if d.Outcome == events.Deploy {
+				decisions[i] = d.blocked(err)
+			}
+		}
+		return nil
+	}
+	for name, data := range files {
+		b.files[name] = data
+	}
+	for _, d := range decisions {
+		if d.Outcome == events.Deploy {
+			b.changes = append(b.changes, Change{
+				Chain: d.Chain, Application: d.Application.Name, Image: d.Image,
+				From: d.From.Reference(), To: d.Target.Reference(),
+			})
+		}
+	}
+	return nil
+}
+
+func (d Decision) blocked(why error) Decision {
+	d.Outcome, d.Reason, d.Target = events.Blocked, why.Error(), events.Image{}
+	return d
+}
+
+// tell publishes the decisions: each in the chain of every tag that arrived,
+// or in that of the tag it moves to. Equal decisions have equal ids, so that
+// one taken again after a crash is not told twice.
+func (d *Deployer) tell(ctx context.Context, s *State, decisions []Decision, arrived map[events.ImageRepository][]string) error {
+	var all []events.Event
+	for _, decision := range decisions {
+		tags := arrived[decision.Image]
+		if len(tags) == 0 && decision.Target.Tag != "" {
+			tags = []string{decision.Target.Tag}
+		}
+		known := map[string]Known{}
+		for _, k := range d.Tags.Of(decision.Image) {
+			known[k.Tag] = k
+		}
+		for _, tag := range tags {
+			made, ok := decision.on(tag)
+			if !ok || known[tag].Chain == "" {
+				continue
+			}
+			e, err := events.New(events.Meta{
+				ID:     events.FollowID(known[tag].Chain, events.DecisionMadeType, made.SubjectID()+" "+string(made.Outcome)+" "+made.To+" "+made.Reason),
+				Source: Source, ChainID: known[tag].Chain, Time: time.Now(),
+			}, made)
+			if err != nil {
+				return fmt.Errorf("tell a decision: %w", err)
+			}
+			all = append(all, e)
+		}
+	}
+	return publish(ctx, d.Bus, all)
+}
+
+// publish stores events in batches that the bus takes.
+func publish(ctx context.Context, b *bus.Bus, all []events.Event) error {
+	for part := range slices.Chunk(all, bus.MaxBatch) {
+		if err := b.Publish(ctx, part...); err != nil {
+			return fmt.Errorf("publish %d events: %w", len(part), err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package promote
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/bus"
+)
+
+// Known is a tag that we were told of.
+type Known struct {
+	Tag string `json:"tag"`
+	// Digest is what the registry said; empty until it was asked.
+	Digest string `json:"digest,omitempty"`
+	// Chain is that of the push.
+	Chain string `json:"chain"`
+	// At is when the event of the push happened.
+	At time.Time `json:"at"`
+}
+
+// Tags are the known tags of all images, in a bucket that every replica
+// watches.
+type Tags struct {
+	bucket *bus.Bucket
+	once   sync.Once
+	ready  chan struct{}
+	mu     sync.RWMutex
+	byRepo map[events.ImageRepository]map[string]Known
+}
+
+// OpenTags opens the bucket. [Tags.Run] must run beside it.
+func OpenTags(ctx context.Context, b *bus.Bus) (*Tags, error) {
+	bucket, err := b.Bucket(ctx, "slipway-tags", bus.BucketOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("open known tags: %w", err)
+	}
+	return &Tags{bucket: bucket, byRepo: map[events.ImageRepository]map[string]Known{}, ready: make(chan struct{})}, nil
+}
+
+// Run follows the bucket until ctx ends.
+func (t *Tags) Run(ctx context.Context) error {
+	for c, err := range t.bucket.Watch(ctx) {
+		if err != nil {
+			return fmt.Errorf("watch known tags: %w", err)
+		}
+		if c.Current {
+			t.once.Do(func() { close(t.ready) })
+			continue
+		}
+		image, err := events.ParseImage(c.Key, nil)
+		if err != nil || image.Tag == "" {
+			continue
+		}
+		var k Known
+		switch {
+		case c.Deleted:
+			t.forget(image)
+		case json.Unmarshal(c.Value, &k) == nil:
+			t.set(image.Repository, k)
+		}
+	}
+	return nil
+}
+
+// Ready waits until everything that was known at the start is read.
+func (t *Tags) Ready(ctx context.Context) error {
+	select {
+	case <-t.ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t *Tags) set(repo events.ImageRepository, k Known) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byRepo[repo] == nil {
+		t.byRepo[repo] = map[string]Known{}
+	}
+	t.byRepo[repo][k.Tag] = k
+}
+
+func (t *Tags) forget(image events.Image) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.byRepo[image.Repository], image.Tag)
+}
+
+// Of gives the known tags of a repository, in no order.
+func (t *Tags) Of(repo events.ImageRepository) []Known {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	all := make([]Known, 0, len(t.byRepo[repo]))
+	for _, k := range t.byRepo[repo] {
+		all = append(all, k)
+	}
+	return all
+}
+
+// Get reads one tag from the bucket itself; ok is false where it is unknown.
+func (t *Tags) Get(ctx context.Context, image events.Image) (k Known, ok bool, err error) {
+	e, err := t.bucket.Get(ctx, tagKey(image))
+	if errors.Is(err, bus.ErrNotFound) {
+		return Known{}, false, nil
+	}
+	if err != nil {
+		return Known{}, false, fmt.Errorf("read known tag %s: %w", image, err)
+	}
+	if err := json.Unmarshal(e.Value, &k); err != nil {
+		return Known{}, false, nil // what can't be read is learnt again
+	}
+	return k, true, nil
+}
+
+// Put stores a tag for all replicas.
+func (t *Tags) Put(ctx context.Context, repo events.ImageRepository, k Known) error {
+	data, err := json.Marshal(k)
+	if err == nil {
+		_, err = t.bucket.Put(ctx, tagKey(events.Image{Repository: repo, Tag: k.Tag}), data)
+	}
+	if err != nil {
+		return fmt.Errorf("store known tag %s:%s: %w", repo, k.Tag, err)
+	}
+	t.set(repo, k)
+	return nil
+}
+
+// Drop forgets a tag that is gone from the registry.
+func (t *Tags) Drop(ctx context.Context, image events.Image) error {
+	if err := t.bucket.Delete(ctx, tagKey(image)); err != nil {
+		return fmt.Errorf("forget tag %s: %w", image, err)
+	}
+	t.forget(image)
+	return nil
+}
+
+func tagKey(i events.Image) string { return i.Repository.String() + ":" + strings.TrimSpace(i.Tag) }

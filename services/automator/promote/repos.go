@@ -1,0 +1,176 @@
+package promote
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/bus"
+	"github.com/slipway-cd/slipway/shared/gitrepo"
+	"github.com/slipway-cd/slipway/shared/service"
+)
+
+// Repository is one config repo at its branch, as this replica knows it.
+type Repository struct {
+	Key    string // "<name>@<branch>"
+	Name   events.GitRepository
+	Branch string
+
+	mirror *gitrepo.Mirror
+	loader *loader
+
+	mu        sync.Mutex // one load at a time
+	state     *State
+	pending   map[events.Application]bool // touched, and not decided on yet
+	announced string                      // the last commit whose changes are told
+}
+
+// Repos are the config's repositories.
+type Repos struct {
+	byKey map[string]*Repository
+	queue *bus.Queue // keys: repositories; items: images with a tag, or head
+	log   *slog.Logger
+}
+
+// head is the item that says: look at the repository itself again.
+const head = "head"
+
+// NewRepos opens a mirror for each of the config's repositories.
+func NewRepos(ctx context.Context, cfg service.Config, queue *bus.Queue, log *slog.Logger) (*Repos, error) {
+	all := &Repos{byKey: map[string]*Repository{}, queue: queue, log: log}
+	for i, c := range cfg.Repositories {
+		name, err := c.Name(cfg.GitAliases())
+		if err != nil {
+			return nil, fmt.Errorf("repositories[%d]: %w", i, err)
+		}
+		user, password, err := c.Credentials.Basic()
+		if err != nil {
+			return nil, fmt.Errorf("repositories[%d].credentials: %w", i, err)
+		}
+		r := &Repository{Key: string(name) + "@" + c.Branch, Name: name, Branch: c.Branch,
+			loader: &loader{config: c, name: name, aliases: cfg.Aliases(), gits: cfg.GitAliases()}}
+		r.mirror, err = gitrepo.Open(ctx, gitrepo.Options{
+			URL: c.URL, Branch: c.Branch, User: user, Password: password,
+			Dir: filepath.Join(cfg.Data, "automator", events.EncodeKey(strings.ReplaceAll(r.Key, "/", "_"))),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("repositories[%d]: %w", i, err)
+		}
+		all.byKey[r.Key] = r
+	}
+	return all, nil
+}
+
+// Wake has every repository decided on whose rules speak of the image. What
+// this replica has read may be old: applications may use the image by now,
+// and a repository that it hasn't read yet counts too.
+func (all *Repos) Wake(ctx context.Context, image events.Image) error {
+	for key, r := range all.byKey {
+		if s := r.State(); s != nil && !s.Concerns(image.Repository) {
+			continue
+		}
+		if err := all.queue.Put(ctx, key, image.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WakeAll has every repository looked at, as after a start.
+func (all *Repos) WakeAll(ctx context.Context) error {
+	for key := range all.byKey {
+		if err := all.queue.Put(ctx, key, head); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Handle takes the event of a ref that moved: a person changed applications,
+// policies or references. Our own pushes are known already.
+func (all *Repos) Handle(ctx context.Context, e events.Event) error {
+	p, ok := e.Payload.(events.RefUpdated)
+	if !ok {
+		return nil
+	}
+	for key, r := range all.byKey {
+		if r.Name != p.Repository || p.Ref != "refs/heads/"+r.Branch {
+			continue
+		}
+		if s := r.State(); s != nil && s.Head.Hash() == p.After {
+			continue
+		}
+		if err := all.queue.Put(ctx, key, head); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// State is what this replica read last, or nil.
+func (r *Repository) State() *State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state
+}
+
+// Refresh fetches the head and reads what it says.
+func (r *Repository) Refresh(ctx context.Context) (*State, error) {
+	c, err := r.mirror.Fetch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.advance(ctx, c)
+}
+
+// touched are the applications that are new or changed and that nobody has
+// decided on since; settled takes them off the list.
+func (r *Repository) touched(s *State) []*Application {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []*Application
+	for name := range r.pending {
+		if app := s.Applications[name]; app != nil {
+			all = append(all, app)
+		}
+	}
+	return all
+}
+
+func (r *Repository) settled() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending = nil
+}
+
+// advance reads what a commit says.
+func (r *Repository) advance(ctx context.Context, c *gitrepo.Commit) (*State, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state != nil && r.state.Head.Hash() == c.Hash() {
+		return r.state, nil
+	}
+	old, changed := r.state, []string(nil)
+	if old != nil {
+		var err error
+		if changed, err = r.mirror.ChangedPaths(ctx, old.Head.Hash(), c.Hash()); err != nil {
+			old = nil // the mirror was made anew, and doesn't know it
+		}
+	}
+	s, touched, err := r.loader.load(ctx, old, c, changed)
+	if err != nil {
+		return nil, fmt.Errorf("read %s at %s: %w", r.Key, c.Hash(), err)
+	}
+	r.state = s
+	if r.pending == nil {
+		r.pending = map[events.Application]bool{}
+	}
+	for _, app := range touched {
+		r.pending[app.Name] = true
+	}
+	return s, nil
+}

@@ -1,0 +1,115 @@
+package promote
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/automator/policy"
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/render"
+	"github.com/slipway-cd/slipway/shared/service"
+)
+
+// Rule is a policy's rule with its patterns read.
+type Rule struct {
+	api.Rule
+	// Name is "<policy>[<index>]", Where its file and line.
+	Name, Where string
+
+	applications, images, allowed api.Patterns
+	// broken says that the file or rule can't be read: whoever it may speak
+	// for is blocked, since what it would have said is not known.
+	broken error
+}
+
+// loadRules reads the policies of a repository at one commit, in the order
+// in which they count: config, file path, place in the file.
+func loadRules(fsys fs.FS, paths []service.PolicyPath) ([]*Rule, error) {
+	var rules []*Rule
+	for _, p := range paths {
+		allowed, err := api.ParsePatterns(p.Applications)
+		if err != nil {
+			return nil, fmt.Errorf("policies of path %s: %w", p.Path, err)
+		}
+		files, err := render.Files(fsys, p.Path)
+		if errors.Is(err, fs.ErrNotExist) {
+			rules = append(rules, &Rule{Where: p.Path, allowed: allowed, broken: fmt.Errorf("the policies' path %s is not in the repository", p.Path)})
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("policies of path %s: %w", p.Path, err)
+		}
+		for _, file := range files {
+			found, err := fileRules(fsys, file, allowed)
+			if err != nil {
+				return nil, err
+			}
+			rules = append(rules, found...)
+		}
+	}
+	return rules, nil
+}
+
+func fileRules(fsys fs.FS, file string, allowed api.Patterns) ([]*Rule, error) {
+	data, err := fs.ReadFile(fsys, file)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	docs, err := api.Decode(file, data)
+	if err != nil {
+		return []*Rule{{Where: file, allowed: allowed, broken: err}}, nil
+	}
+	var rules []*Rule
+	for _, d := range docs {
+		p, ok := d.Object.(*api.DeploymentPolicy)
+		if !ok {
+			continue
+		}
+		where := fmt.Sprintf("%s:%d", d.File, d.Line)
+		for i, r := range p.Spec.Rules {
+			rules = append(rules, newRule(r, fmt.Sprintf("%s[%d]", p.Metadata.Name, i), where, allowed))
+		}
+	}
+	return rules, nil
+}
+
+func newRule(r api.Rule, name, where string, allowed api.Patterns) *Rule {
+	rule := &Rule{Rule: r, Name: name, Where: where, allowed: allowed}
+	var err error
+	if rule.applications, err = api.ParsePatterns(r.Applications); err == nil {
+		rule.images, err = api.ParsePatterns(r.Images)
+	}
+	if err == nil {
+		err = policy.Check(r.Track)
+	}
+	if err != nil {
+		rule.broken = fmt.Errorf("%s: rule %s: %w", where, name, err)
+	}
+	return rule
+}
+
+// find gives the first rule that speaks for the pair; nil means that the
+// image is never touched. told lists rules that claim the application without
+// the right to.
+func find(rules []*Rule, app events.Application, image events.ImageRepository) (rule *Rule, told []string) {
+	name := app.String()
+	for _, r := range rules {
+		allowed := r.allowed.Match(name)
+		if r.broken != nil && r.applications == nil {
+			if allowed {
+				return r, told
+			}
+			continue
+		}
+		if !r.applications.Match(name) || !r.images.Match(image.String()) {
+			continue
+		}
+		if allowed {
+			return r, told
+		}
+		told = append(told, fmt.Sprintf("rule %s in %s claims it, but the config gives that path no say over it", r.Name, r.Where))
+	}
+	return nil, told
+}

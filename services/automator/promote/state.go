@@ -1,0 +1,125 @@
+package promote
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/automator/manifest"
+	"github.com/slipway-cd/slipway/shared/gitrepo"
+	"github.com/slipway-cd/slipway/shared/service"
+)
+
+// Application is an application as the head of its repository shows it.
+type Application struct {
+	Name events.Application
+	Path string
+	// Images are the references in what is rendered.
+	Images []manifest.Rendered
+	// Blocked says why nothing can be decided for it; nil when it can.
+	Blocked error
+}
+
+// State is what one commit of a config repo says: applications and rules. It
+// doesn't change.
+type State struct {
+	Head         *gitrepo.Commit
+	Applications map[events.Application]*Application
+	Rules        []*Rule
+	// Problems are faults that belong to no application.
+	Problems []error
+
+	byImage map[events.ImageRepository][]*Application
+	paths   map[string]*rendered
+}
+
+// Using gives the applications that use an image repository, by name.
+func (s *State) Using(image events.ImageRepository) []*Application { return s.byImage[image] }
+
+// Concerns says whether any rule speaks of the image repository.
+func (s *State) Concerns(image events.ImageRepository) bool {
+	for _, r := range s.Rules {
+		if r.broken != nil || r.images.Match(image.String()) {
+			return true
+		}
+	}
+	return false
+}
+
+// Repositories gives every image repository in use, sorted.
+func (s *State) Repositories() []events.ImageRepository {
+	var all []events.ImageRepository
+	for r := range s.byImage {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b events.ImageRepository) int { return strings.Compare(a.String(), b.String()) })
+	return all
+}
+
+// loader builds states of one repository.
+type loader struct {
+	config  service.Repository
+	name    events.GitRepository
+	aliases events.Aliases // of registries
+	gits    events.Aliases // of Git hosts
+}
+
+// load builds the state of a commit. What the changed paths don't touch is
+// taken from old, which may be nil; touched are the applications that are new
+// or were rendered anew, all of them when policies changed.
+func (l *loader) load(ctx context.Context, old *State, head *gitrepo.Commit, changed []string) (s *State, touched []*Application, err error) {
+	s = &State{
+		Head: head, Applications: map[events.Application]*Application{},
+		paths: map[string]*rendered{}, byImage: map[events.ImageRepository][]*Application{},
+	}
+	all := old == nil || l.policiesChanged(changed)
+	if all {
+		if s.Rules, err = loadRules(head.FS(), l.config.Policies); err != nil {
+			return nil, nil, err
+		}
+	} else {
+		s.Rules = old.Rules
+	}
+	b := &builder{loader: l, s: s, old: old, changed: changed, fresh: map[string]bool{}, docs: map[events.Application]string{}}
+	for _, root := range l.config.Roots {
+		b.descend(ctx, root.Cluster, root.Path)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	for _, app := range s.Applications {
+		s.index(app)
+		if all || b.fresh[app.Path] || old.Applications[app.Name] == nil {
+			touched = append(touched, app)
+		}
+	}
+	for _, apps := range s.byImage {
+		slices.SortFunc(apps, byName)
+	}
+	slices.SortFunc(touched, byName)
+	return s, touched, nil
+}
+
+func (s *State) index(app *Application) {
+	seen := map[events.ImageRepository]bool{}
+	for _, i := range app.Images {
+		if !seen[i.Image.Repository] {
+			seen[i.Image.Repository] = true
+			s.byImage[i.Image.Repository] = append(s.byImage[i.Image.Repository], app)
+		}
+	}
+}
+
+func byName(a, b *Application) int { return strings.Compare(a.Name.String(), b.Name.String()) }
+
+func (l *loader) policiesChanged(changed []string) bool {
+	for _, p := range l.config.Policies {
+		for _, c := range changed {
+			if p.Path == "." || c == p.Path || strings.HasPrefix(c, p.Path+"/") {
+				return true
+			}
+		}
+	}
+	return false
+}
