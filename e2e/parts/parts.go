@@ -1,0 +1,62 @@
+// Package parts builds and runs the real things that tests talk to: a Kubernetes
+// control plane, a container registry, a Git host and git's own HTTP server.
+//
+// Each is a program of its own, built once into a cache and started as a child that
+// dies with the test. Nothing of it is a stub; only the cluster's pods are simulated.
+package parts
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Name names a program that [Build] can build.
+type Name string
+
+// The programs. Those that start them build them too where they are missing.
+const (
+	ClusterProgram     Name = "cluster"
+	RegistryProgram    Name = "registry"
+	GiteaProgram       Name = "gitea"
+	PostReceiveProgram Name = "post-receive"
+)
+
+// Eventually calls check until it returns nil, ctx ends or the timeout has passed; the
+// last two return what check said last.
+func Eventually(ctx context.Context, timeout time.Duration, check func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not within %s: %w", timeout, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// root is the project's folder: the nearest above the working directory that holds
+// the workspace.
+func root() (string, error) {
+	start, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the working directory: %w", err)
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.work")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("find the project above %s: no go.work there", start)
+		}
+	}
+}
