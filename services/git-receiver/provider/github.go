@@ -1,0 +1,31 @@
+package provider
+
+import (
+	"github.com/slipway-cd/slipway/shared/webhook"
+)
+
+// github is GitHub and GitHub Enterprise Server: HMAC-SHA256 over the raw
+// body, form-encoded or not. (Docs: "Validating webhook deliveries".)
+var github = webhook.Provider{
+	Name:    "github",
+	MaxBody: 25 * webhook.MiB,
+	Verify: func(r webhook.Request, secrets []string) error {
+		return webhook.HMACSHA256(r.Header, "X-Hub-Signature-256", "sha256=", r.Body, secrets)
+	},
+	Parse: func(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
+		d := webhook.Delivery{ID: r.Header.Get("X-GitHub-Delivery")}
+		body, err := payload(r)
+		if err != nil {
+			return d, err
+		}
+		if event := r.Header.Get("X-GitHub-Event"); event != "push" {
+			d.Ignore("event is not a push")
+			return d, webhook.JSON(body, &struct{}{})
+		}
+		var p push
+		if err := webhook.JSON(body, &p); err != nil {
+			return d, err
+		}
+		return d, p.read(&d, s, "github")
+	},
+}

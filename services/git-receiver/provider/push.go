@@ -1,0 +1,94 @@
+package provider
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/webhook"
+)
+
+// push is the body of a push event, as GitHub made it and Gitea, Forgejo and
+// Gogs follow it.
+type push struct {
+	Ref        string `json:"ref"`
+	Before     string `json:"before"`
+	After      string `json:"after"`
+	Created    bool   `json:"created"`
+	Forced     bool   `json:"forced"`
+	Repository *struct {
+		FullName string `json:"full_name"`
+		CloneURL string `json:"clone_url"`
+	} `json:"repository"`
+	Pusher struct {
+		Name  string `json:"name"`
+		Login string `json:"login"`
+	} `json:"pusher"`
+	Commits []struct {
+		ID       string   `json:"id"`
+		Distinct *bool    `json:"distinct"`
+		Added    []string `json:"added"`
+		Removed  []string `json:"removed"`
+		Modified []string `json:"modified"`
+	} `json:"commits"`
+	TotalCommits *int `json:"total_commits"`
+}
+
+// read turns a push into an event.
+func (p push) read(d *webhook.Delivery, s webhook.Source, provider string) error {
+	switch {
+	case p.Repository == nil || p.Repository.CloneURL == "":
+		return fmt.Errorf("%w: repository.clone_url is missing", webhook.ErrBody)
+	case p.Ref == "":
+		return fmt.Errorf("%w: ref is missing", webhook.ErrBody)
+	case !events.ValidRef(p.Ref):
+		d.Ignore("ref is not in Git's grammar")
+		return nil
+	case !validID(p.Before) || !validID(p.After):
+		return fmt.Errorf("%w: before and after must be object ids", webhook.ErrBody)
+	case p.Before == p.After:
+		d.Ignore("nothing moved: before equals after")
+		return nil
+	}
+	repo, ok := d.GitRepository(s, p.Repository.CloneURL)
+	if !ok {
+		return nil
+	}
+	d.Items = append(d.Items, webhook.Item{Payload: events.RefUpdated{
+		Repository: repo, Ref: p.Ref, Before: webhook.ObjectID(p.Before), After: webhook.ObjectID(p.After), Forced: p.Forced,
+		Provider: provider, Source: s.Name, DeliveryID: d.ID, Pusher: cmp.Or(p.Pusher.Login, p.Pusher.Name),
+		ChangedFiles: p.changedFiles(),
+	}})
+	return nil
+}
+
+func validID(s string) bool {
+	return (len(s) == 40 || len(s) == 64) && !slices.ContainsFunc([]byte(s), func(c byte) bool {
+		return (c < '0' || c > '9') && (c < 'a' || c > 'f')
+	})
+}
+
+// changedFiles are the paths of the push, nil unless the list is known to be
+// complete: the host counts the commits and shows all of them.
+func (p push) changedFiles() []string {
+	if p.Forced || p.Created || p.TotalCommits == nil || *p.TotalCommits != len(p.Commits) ||
+		webhook.ObjectID(p.Before) == "" || webhook.ObjectID(p.After) == "" || len(p.Commits) == 0 {
+		return nil
+	}
+	var files []string
+	for _, c := range p.Commits {
+		files = append(files, slices.Concat(c.Added, c.Removed, c.Modified)...)
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
+}
+
+// payload is the JSON of a delivery that may come in a form.
+func payload(r webhook.Request) ([]byte, error) {
+	kind, err := webhook.MediaType(r, "application/json", "application/x-www-form-urlencoded")
+	if err != nil || kind == "application/json" {
+		return r.Body, err
+	}
+	return webhook.FormPayload(r.Body)
+}

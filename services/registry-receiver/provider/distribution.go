@@ -1,0 +1,109 @@
+package provider
+
+import (
+	"strings"
+	"time"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/webhook"
+)
+
+// distribution is CNCF Distribution, the Docker registry, and GitLab's
+// registry: notifications with a fixed Authorization header. It sends one
+// event until it is taken, and everything behind it waits: so it never gets
+// a 4xx for what it can't help.
+var distribution = webhook.Provider{
+	Name:    "distribution",
+	MaxBody: 8 * webhook.MiB,
+	Blocks:  true,
+	Verify:  func(r webhook.Request, secrets []string) error { return webhook.Authorization(r.Header, secrets) },
+	Parse:   parseDistribution,
+}
+
+// Notifications, distribution.github.io/distribution/about/notifications.
+type distributionEnvelope struct {
+	Events []distributionEvent `json:"events"`
+}
+
+type distributionEvent struct {
+	ID        string    `json:"id"`
+	Timestamp time.Time `json:"timestamp"`
+	Action    string    `json:"action"`
+	Target    struct {
+		MediaType  string `json:"mediaType"`
+		Digest     string `json:"digest"`
+		Repository string `json:"repository"`
+		URL        string `json:"url"`
+		Tag        string `json:"tag"`
+	} `json:"target"`
+	Request struct {
+		Host string `json:"host"`
+	} `json:"request"`
+	Actor struct {
+		Name string `json:"name"`
+	} `json:"actor"`
+}
+
+func parseDistribution(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
+	var d webhook.Delivery
+	if _, err := webhook.MediaType(r, "application/vnd.docker.distribution.events.v2+json", "application/vnd.docker.distribution.events.v1+json", "application/json"); err != nil {
+		return d, err
+	}
+	var body distributionEnvelope
+	if err := webhook.JSON(r.Body, &body); err != nil {
+		return d, err
+	}
+	ids := make([]string, 0, len(body.Events))
+	for _, e := range body.Events {
+		ids = append(ids, e.ID)
+		e.read(&d, s)
+	}
+	d.ID = strings.Join(ids, " ")
+	return d, nil
+}
+
+// read takes one event: pushes and deletes of manifests and tags count.
+func (e distributionEvent) read(d *webhook.Delivery, s webhook.Source) {
+	switch {
+	case e.Action == "push" && !e.isManifest():
+		d.Ignore("push of a blob")
+		return
+	case e.Action == "delete" && e.Target.Tag == "" && webhook.Digest(e.Target.Digest) == "":
+		d.Ignore("delete of a repository or blob")
+		return
+	case e.Action != "push" && e.Action != "delete":
+		d.Ignore("action %q", clip(e.Action))
+		return
+	}
+	repo, ok := d.Image(s, e.Request.Host, e.Target.Repository)
+	if !ok {
+		return
+	}
+	if e.Target.Tag != "" && !events.ValidTag(e.Target.Tag) {
+		d.Ignore("tag is not in OCI's grammar")
+		return
+	}
+	a := events.Artifact{
+		Registry: repo.Host, Repository: repo.Path, Tag: e.Target.Tag, Digest: webhook.Digest(e.Target.Digest),
+		MediaType: e.Target.MediaType, Provider: "distribution", Source: s.Name, DeliveryID: e.ID, Pusher: e.Actor.Name,
+	}
+	item := webhook.Item{Time: e.Timestamp}
+	if e.Action == "delete" {
+		item.Payload = events.ArtifactDeleted{Artifact: a}
+	} else {
+		if !e.Timestamp.IsZero() {
+			a.PushedAt = &e.Timestamp
+		}
+		item.Payload = events.ArtifactPublished{Artifact: a}
+	}
+	d.Items = append(d.Items, item)
+}
+
+// isManifest tells manifests from blobs. Registries of 2015 give both the
+// same media type, and only the address tells.
+func (e distributionEvent) isManifest() bool {
+	return strings.Contains(e.Target.MediaType, "manifest") || strings.Contains(e.Target.MediaType, "image.index") ||
+		strings.Contains(e.Target.URL, "/manifests/")
+}
+
+func clip(s string) string { return s[:min(len(s), 40)] }

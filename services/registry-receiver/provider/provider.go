@@ -1,0 +1,10 @@
+// Package provider reads the webhooks of registries: one file for each, one
+// row in the table.
+package provider
+
+import "github.com/slipway-cd/slipway/shared/webhook"
+
+// Table lists every provider of the registry-receiver.
+var Table = []webhook.Provider{
+	distribution,
+}

@@ -1,0 +1,286 @@
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/bus"
+	"github.com/slipway-cd/slipway/shared/service"
+)
+
+// Publisher stores events, all or none.
+type Publisher interface {
+	Publish(ctx context.Context, evs ...events.Event) error
+}
+
+// Door answers the webhooks of one service's sources.
+type Door struct {
+	service string
+	sources map[string]*entry
+	bus     Publisher
+	log     *slog.Logger
+	answers *prometheus.CounterVec
+}
+
+type entry struct {
+	Source
+	provider Provider
+	maxBody  int64
+}
+
+// storeTimeout is how long JetStream may take: Harbor gives up after 3 s.
+const storeTimeout = 2500 * time.Millisecond
+
+// New makes the door of a service: it takes the sources whose providers are
+// in the table. Names of sources are for a mux: see [Door.Sources].
+func New(name string, cfg service.Config, table []Provider, b Publisher, log *slog.Logger, metrics prometheus.Registerer) (*Door, error) {
+	d := &Door{service: name, sources: map[string]*entry{}, bus: b, log: log, answers: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "slipway_webhooks_total", Help: "Webhooks by service, source, HTTP status and reason.",
+		ConstLabels: prometheus.Labels{"service": name},
+	}, []string{"source", "status", "reason"})}
+	for i, s := range cfg.Receivers.Sources {
+		at := slices.IndexFunc(table, func(p Provider) bool { return p.Name == s.Provider })
+		if at < 0 {
+			continue
+		}
+		e, err := newEntry(s, table[at], cfg)
+		if err != nil {
+			return nil, fmt.Errorf("receivers.sources[%d]: %w", i, err)
+		}
+		d.sources[s.Name] = e
+	}
+	if err := metrics.Register(d.answers); err != nil {
+		return nil, fmt.Errorf("register metrics of %s: %w", name, err)
+	}
+	return d, nil
+}
+
+func newEntry(s service.Source, p Provider, cfg service.Config) (*entry, error) {
+	e := &entry{provider: p, maxBody: p.MaxBody, Source: Source{Name: s.Name, Host: s.Registry, Aliases: cfg.Aliases()}}
+	if s.Host != "" {
+		e.Host = s.Host
+	}
+	if s.Registry == "" {
+		e.Aliases = cfg.GitAliases()
+		for k, v := range cfg.Aliases() {
+			e.Aliases[k] = v
+		}
+	}
+	if s.MaxBody > 0 {
+		e.maxBody = s.MaxBody
+	}
+	for _, secret := range s.Secrets {
+		value, err := secret.Read()
+		if err != nil {
+			return nil, err
+		}
+		e.Secrets = append(e.Secrets, value)
+	}
+	return e, nil
+}
+
+// Sources are the names that this door answers for, sorted.
+func (d *Door) Sources() []string {
+	var names []string
+	for name := range d.sources {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// answer is what a request gets.
+type answer struct {
+	status int
+	reason string // for the metric: a word
+	detail string // for people
+	body   any
+	allow  string
+}
+
+// ServeHTTP answers one webhook.
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	source, a := d.handle(w, r)
+	d.answers.WithLabelValues(source, fmt.Sprint(a.status), a.reason).Inc()
+	if a.status >= 400 || a.reason == "unreadable" {
+		d.log.WarnContext(r.Context(), "webhook refused", "source", source, "status", a.status, "reason", a.reason, "detail", a.detail)
+	}
+	write(w, r, a)
+}
+
+func write(w http.ResponseWriter, r *http.Request, a answer) {
+	body, kind := a.body, "application/json"
+	if a.status >= 400 {
+		kind = "application/problem+json" // RFC 9457
+		body = map[string]any{"title": http.StatusText(a.status), "status": a.status, "detail": a.detail}
+	}
+	if a.allow != "" {
+		w.Header().Set("Allow", a.allow)
+	}
+	if a.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	if a.status == http.StatusRequestEntityTooLarge || a.status == http.StatusRequestTimeout {
+		w.Header().Set("Connection", "close")
+	}
+	w.Header().Set("Content-Type", kind)
+	w.WriteHeader(a.status)
+	if r.Method != http.MethodHead {
+		_ = json.NewEncoder(w).Encode(body) // the sender is gone: nobody to tell
+	}
+}
+
+// unknown is the answer to an unknown source and to a wrong token alike.
+var unknown = answer{status: http.StatusNotFound, reason: "unknown", detail: "there is no such webhook: POST to /hooks/{source} as the receiver's config names it"}
+
+// handle does the work in the order that makes hostile requests cheap:
+// method, source, headers, body, proof, parse, store.
+func (d *Door) handle(w http.ResponseWriter, r *http.Request) (source string, a answer) {
+	if r.Method != http.MethodPost {
+		return "", answer{status: http.StatusMethodNotAllowed, reason: "method", detail: "webhooks are sent by POST", allow: http.MethodPost}
+	}
+	e, ok := d.find(r)
+	if !ok {
+		return "", unknown
+	}
+	if r.Header.Get("Content-Encoding") != "" {
+		return e.Name, answer{status: http.StatusUnsupportedMediaType, reason: "encoding", detail: "no Content-Encoding is taken: send the body as it is"}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, e.maxBody))
+	if err != nil {
+		return e.Name, e.unread(err)
+	}
+	req := Request{Header: r.Header, Body: body}
+	if err := e.verify(req); err != nil {
+		return e.Name, answer{status: http.StatusUnauthorized, reason: "proof", detail: "the request does not prove its sender: check the secret on both sides"}
+	}
+	delivery, err := e.provider.Parse(req, e.Source)
+	if err != nil {
+		return e.Name, e.unparsed(err)
+	}
+	return e.Name, d.store(r.Context(), e, req, delivery)
+}
+
+// find gives the source of the path /hooks/{source}[/{token}]. A token, where
+// the path has one, must be one of the secrets.
+func (d *Door) find(r *http.Request) (*entry, bool) {
+	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), service.HookPrefix)
+	if !ok {
+		return nil, false
+	}
+	name, token, hasToken := strings.Cut(rest, "/")
+	e, ok := d.sources[name]
+	if !hasToken {
+		return e, ok
+	}
+	var secrets []string
+	if ok {
+		secrets = e.Secrets
+	}
+	fits := 0
+	for _, s := range secrets {
+		fits |= equal(token, s)
+	}
+	return e, fits == 1
+}
+
+func (e *entry) verify(r Request) error {
+	if len(e.Secrets) == 0 {
+		return nil // the config says insecure: true
+	}
+	return e.provider.Verify(r, e.Secrets)
+}
+
+func (e *entry) unread(err error) answer {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return answer{status: http.StatusRequestEntityTooLarge, reason: "size", detail: fmt.Sprintf("the body is larger than %d bytes", e.maxBody)}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return answer{status: http.StatusRequestTimeout, reason: "slow", detail: "the body took too long"}
+	default:
+		return answer{status: http.StatusBadRequest, reason: "cut", detail: "the body ended before its length"}
+	}
+}
+
+func (e *entry) unparsed(err error) answer {
+	if errors.Is(err, ErrContentType) && !e.provider.Blocks {
+		return answer{status: http.StatusUnsupportedMediaType, reason: "type", detail: err.Error()}
+	}
+	if e.provider.Blocks {
+		return answer{status: http.StatusAccepted, reason: "unreadable", detail: err.Error(), body: accepted{Events: []told{}, Ignored: []string{err.Error()}}}
+	}
+	return answer{status: http.StatusBadRequest, reason: "body", detail: err.Error()}
+}
+
+// accepted is the body of a 202.
+type accepted struct {
+	ChainID string   `json:"chainId"`
+	Events  []told   `json:"events"`
+	Ignored []string `json:"ignored,omitempty"`
+}
+
+type told struct {
+	ID      string      `json:"id"`
+	Type    events.Type `json:"type"`
+	Subject string      `json:"subject"`
+}
+
+// store publishes the delivery's events and answers when they are safe.
+func (d *Door) store(ctx context.Context, e *entry, r Request, delivery Delivery) answer {
+	if len(delivery.Items) > bus.MaxBatch {
+		return answer{status: http.StatusRequestEntityTooLarge, reason: "items", detail: fmt.Sprintf("the body has %d items; at most %d are stored together", len(delivery.Items), bus.MaxBatch)}
+	}
+	out := accepted{Events: []told{}, Ignored: delivery.Ignored}
+	all, err := Events(d.service, e.Source, r, delivery, time.Now())
+	if err != nil {
+		return e.unparsed(fmt.Errorf("%w: %w", ErrBody, err))
+	}
+	for _, ev := range all {
+		out.ChainID = ev.ChainID
+		out.Events = append(out.Events, told{ev.ID, ev.Type(), ev.Payload.SubjectID()})
+	}
+	if len(all) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		if err := d.bus.Publish(ctx, all...); err != nil {
+			return answer{status: http.StatusServiceUnavailable, reason: "store", detail: "the event can't be stored now: send it again"}
+		}
+	}
+	reason := "stored"
+	if len(all) == 0 {
+		reason = "ignored"
+	}
+	return answer{status: http.StatusAccepted, reason: reason, body: out}
+}
+
+// Events makes the events of a delivery. Ids and chain come of the delivery,
+// so that one told again gives the same; time is the sender's, else now.
+func Events(service string, s Source, r Request, delivery Delivery, now time.Time) ([]events.Event, error) {
+	chain, id := events.Delivery{Source: s.Name, SenderID: delivery.ID, Body: r.Body, Timeless: delivery.Timeless}.IDs()
+	var all []events.Event
+	for i, item := range delivery.Items {
+		at := item.Time
+		if at.IsZero() {
+			at = now
+		}
+		e, err := events.New(events.Meta{ID: id(i), Source: "/" + service + "/" + s.Name, ChainID: chain, Time: at}, item.Payload)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}

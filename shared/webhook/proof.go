@@ -1,0 +1,73 @@
+package webhook
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// HMACSHA256 verifies a hex HMAC-SHA256 of the signed bytes in one header,
+// behind a fixed prefix such as "sha256=". Header, algorithm and prefix come
+// of the provider, never of the request.
+func HMACSHA256(h http.Header, header, prefix string, signed []byte, secrets []string) error {
+	values := h.Values(header)
+	if len(values) != 1 {
+		return fmt.Errorf("%w: header %s is there %d times, not once", ErrProof, header, len(values))
+	}
+	given, ok := strings.CutPrefix(values[0], prefix)
+	sum, err := hex.DecodeString(given)
+	if !ok || err != nil || len(sum) != sha256.Size || strings.ToLower(given) != given {
+		return fmt.Errorf("%w: header %s is not %s and 64 hex digits", ErrProof, header, prefix)
+	}
+	fits := 0
+	for _, secret := range secrets {
+		mac := hmac.New(sha256.New, []byte(secret))
+		mac.Write(signed)
+		fits |= subtle.ConstantTimeCompare(mac.Sum(nil), sum)
+	}
+	if fits == 0 {
+		return fmt.Errorf("%w: header %s does not fit the body", ErrProof, header)
+	}
+	return nil
+}
+
+// Authorization verifies a fixed value in the Authorization header: the
+// secret as it is, behind "Bearer ", or as the password of basic credentials.
+func Authorization(h http.Header, secrets []string) error {
+	values := h.Values("Authorization")
+	if len(values) != 1 {
+		return fmt.Errorf("%w: header Authorization is there %d times, not once", ErrProof, len(values))
+	}
+	forms := []string{values[0]}
+	scheme, rest, _ := strings.Cut(values[0], " ")
+	switch strings.ToLower(scheme) {
+	case "bearer":
+		forms = append(forms, rest)
+	case "basic":
+		if raw, err := base64.StdEncoding.DecodeString(rest); err == nil {
+			_, password, _ := strings.Cut(string(raw), ":")
+			forms = append(forms, password)
+		}
+	}
+	fits := 0
+	for _, form := range forms {
+		for _, secret := range secrets {
+			fits |= equal(form, secret)
+		}
+	}
+	if fits == 0 {
+		return fmt.Errorf("%w: header Authorization is another", ErrProof)
+	}
+	return nil
+}
+
+// equal compares in a time that tells neither content nor length.
+func equal(a, b string) int {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:])
+}
