@@ -111,7 +111,17 @@ func TestCluster(t *testing.T) {
 		t.Errorf("kubectl version: %v\n%s", err, version)
 	}
 	image, digest := b.push("shop/any")
-	for name, check := range map[string]func(b bench){
+	for name, check := range podChecks(image, digest) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			check(b.with(t))
+		})
+	}
+}
+
+// podChecks are what pods of an image that is there, and one that is late, go through.
+func podChecks(image, digest string) map[string]func(b bench) {
+	return map[string]func(b bench){
 		"a pod waits for its image": func(b bench) {
 			b.apply(deployment, "late", "", host+"/shop/late:1.0.0")
 			b.sees("ErrImagePull", "pods -l app=late", waitingFor)
@@ -157,11 +167,6 @@ func TestCluster(t *testing.T) {
 			}
 			b.sees("", "pods -l app=gone", "{.items[*].metadata.name}")
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			check(b.with(t))
-		})
 	}
 }
 
