@@ -52,17 +52,28 @@ func (s *subscriber) deliver(m jetstream.Msg) {
 	case err != nil:
 		d.bury(fmt.Errorf("not an event: %w", err))
 	case meta.NumDelivered > 1:
-		d.repeat()
-		return
+		d.queue(s.repeats)
 	default:
 		d.run()
 	}
-	d.leave()
 }
 
-// repeat looks at the past of an event that was delivered before, and takes
-// it out of the loop, since the server gives out what is due again before what
-// is new: a loop that waited for failing handlers would never come to the rest.
+// queue takes an event that was delivered before out of the loop, since the
+// server gives out what is due again before what is new: a loop that waited for
+// failing handlers would never come to the rest.
+func (d *delivery) queue(line chan<- *delivery) {
+	if d.isStopping() {
+		d.again(errStopping)
+		return
+	}
+	select {
+	case line <- d:
+	case <-d.stopping:
+		d.again(errStopping)
+	}
+}
+
+// repeat looks at the past of an event that was delivered before.
 func (d *delivery) repeat() {
 	err := d.recall()
 	switch {
@@ -70,21 +81,11 @@ func (d *delivery) repeat() {
 		d.again(fmt.Errorf("read the event's past: %w", err))
 	case d.past.Kills >= maxKills:
 		d.bury(fmt.Errorf("killed its handler %d times", d.past.Kills))
-	case d.isStopping():
-		d.again(errStopping)
+	case d.past.Kills > 0:
+		d.queue(d.suspects)
 	default:
-		line := d.repeats
-		if d.past.Kills > 0 {
-			line = d.suspects
-		}
-		select {
-		case line <- d:
-			return
-		case <-d.stopping:
-			d.again(errStopping)
-		}
+		d.runAgain()
 	}
-	d.leave()
 }
 
 func (s *subscriber) isStopping() bool {
@@ -96,13 +97,12 @@ func (s *subscriber) isStopping() bool {
 	}
 }
 
-// runRepeats handles one line of repeats, one after the other.
-func (s *subscriber) runRepeats(line <-chan *delivery) {
+// follow handles one line of repeats, one after the other.
+func (s *subscriber) follow(line <-chan *delivery, handle func(*delivery)) {
 	for {
 		select {
 		case d := <-line:
-			d.runAgain()
-			d.leave()
+			handle(d)
 			continue
 		case <-s.stopping:
 		}
@@ -111,7 +111,6 @@ func (s *subscriber) runRepeats(line <-chan *delivery) {
 			select {
 			case d := <-line:
 				d.again(errStopping)
-				d.leave()
 			default:
 				return
 			}
@@ -140,6 +139,7 @@ func (d *delivery) enter() bool {
 	return true
 }
 
+// leave comes before the answer, since the next delivery may follow at once.
 func (d *delivery) leave() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -206,6 +206,7 @@ func (d *delivery) again(reason error) {
 	if errors.Is(reason, errStopping) {
 		delay = 0
 	}
+	d.leave()
 	if err := d.m.NakWithDelay(delay); err != nil {
 		// Without an answer it is delivered again after AckWait.
 		d.bus.log.Warn("postpone an event", "consumer", d.s.Name, "event_id", d.event.ID, "error", err)
@@ -232,6 +233,7 @@ func (d *delivery) bury(reason error) {
 
 // finish acknowledges the message: it is done with, well or not.
 func (d *delivery) finish(outcome string, reason error) {
+	d.leave()
 	if err := d.m.Ack(); err != nil {
 		d.bus.log.Warn("acknowledge an event", "consumer", d.s.Name, "event_id", d.event.ID, "error", err)
 	}

@@ -40,7 +40,7 @@ type Subscription struct {
 	// AckWait is how long after the last sign of life of its process an event
 	// goes to another: 10 s.
 	AckWait time.Duration
-	// Backoff are the delays between tries: 200 ms to 5 min.
+	// Backoff are the delays between tries: 500 ms to 5 min.
 	Backoff Backoff
 	// Drain is how long running handlers may go on after ctx ended, before
 	// their own contexts end: 20 s.
@@ -56,7 +56,7 @@ func (s *Subscription) complete() error {
 	s.Timeout = orElse(s.Timeout, time.Minute)
 	s.AckWait = orElse(s.AckWait, 10*time.Second)
 	s.Drain = orElse(s.Drain, 20*time.Second)
-	s.Backoff = s.Backoff.orElse(200*time.Millisecond, 5*time.Minute)
+	s.Backoff = s.Backoff.orElse(500*time.Millisecond, 5*time.Minute)
 	return nil
 }
 
@@ -112,9 +112,9 @@ func (b *Bus) Subscribe(ctx context.Context, s Subscription, h Handler) error {
 	}
 	sub.wg.Go(func() { sub.loop(ctx, replayStream) })
 	for range max(s.Concurrency/2, 1) {
-		sub.wg.Go(func() { sub.runRepeats(sub.repeats) })
+		sub.wg.Go(func() { sub.follow(sub.repeats, (*delivery).repeat) })
 	}
-	sub.wg.Go(func() { sub.runRepeats(sub.suspects) })
+	sub.wg.Go(func() { sub.follow(sub.suspects, (*delivery).runAgain) })
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
