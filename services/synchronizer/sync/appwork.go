@@ -11,12 +11,24 @@ import (
 	"github.com/slipway-cd/slipway/shared/render"
 )
 
-const (
-	// freshForResync is how old a fetch may be that a resync uses: many
-	// applications of one branch share it.
-	freshForResync = time.Minute
-	anyAge         = 1000 * time.Hour
-)
+// freshForResync is how old a fetch may be that a resync uses: the
+// applications of one branch share it.
+const freshForResync = time.Minute
+
+// freshAs is how young the head must be for what woke an application. A
+// commit names itself; who changes a spec may have pushed just before.
+func freshAs(work Work) time.Time {
+	var at time.Time
+	for _, w := range work.Wakes {
+		switch w.Reason {
+		case ReasonSpec:
+			return work.Since
+		case ReasonResync:
+			at = work.Since.Add(-freshForResync)
+		}
+	}
+	return at
+}
 
 // appWork looks at one application and brings it to the branch's head.
 func (b *Brain) appWork(ctx context.Context, work Work) error {
@@ -33,7 +45,7 @@ func (b *Brain) appWork(ctx context.Context, work Work) error {
 	if l.object.GetDeletionTimestamp() != nil {
 		return b.finalize(ctx, a, l)
 	}
-	r, head, err := b.head(ctx, a, l, work)
+	r, head, err := b.head(ctx, l, work)
 	if err != nil {
 		if markErr := b.markSource(ctx, a, err); markErr != nil {
 			return markErr
@@ -48,7 +60,7 @@ func (b *Brain) appWork(ctx context.Context, work Work) error {
 
 // head finds the commit to apply: the branch's head, never one that lies
 // behind what was applied unless the branch itself went back.
-func (b *Brain) head(ctx context.Context, _ *app, l *live, work Work) (*repo, Commit, error) {
+func (b *Brain) head(ctx context.Context, l *live, work Work) (*repo, Commit, error) {
 	source := l.application.Spec.Source
 	key, err := b.repos.key(source.Repository, source.Branch)
 	if err != nil {
@@ -58,11 +70,7 @@ func (b *Brain) head(ctx context.Context, _ *app, l *live, work Work) (*repo, Co
 	if err != nil {
 		return nil, nil, err
 	}
-	age := anyAge
-	if slices.ContainsFunc(work.Wakes, func(w Wake) bool { return w.Reason == ReasonResync }) {
-		age = freshForResync
-	}
-	head, err := r.have(ctx, commitsOf(work.Wakes), age)
+	head, err := r.have(ctx, commitsOf(work.Wakes), freshAs(work))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -66,6 +66,8 @@ type repo struct {
 	mirror Mirror
 	index  *index
 
+	fetching sync.Mutex // one fetch at a time
+
 	mu      sync.Mutex
 	head    Commit
 	fetched time.Time
@@ -115,31 +117,49 @@ func (r *repositories) opened(key string) *repo {
 	return r.open[key]
 }
 
-// fetch brings the head.
-func (r *repo) fetch(ctx context.Context) (Commit, error) {
+// fetch brings the head as the host has it now.
+func (r *repo) fetch(ctx context.Context) (Commit, error) { return r.fetchedSince(ctx, time.Now()) }
+
+// fetchedSince gives a head that was fetched at or after a time. Those who
+// wait for the host together share what the next fetch brings.
+func (r *repo) fetchedSince(ctx context.Context, at time.Time) (Commit, error) {
+	r.fetching.Lock()
+	defer r.fetching.Unlock()
+	if head := r.headSince(at); head != nil {
+		return head, nil
+	}
+	began := time.Now()
 	head, err := r.mirror.Fetch(ctx)
 	if err != nil {
 		return nil, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.head, r.fetched = head, time.Now()
+	r.head, r.fetched = head, began
 	return head, nil
 }
 
-// have gives the head that was fetched last if it contains the commits and is
-// no older than age; else it fetches.
-func (r *repo) have(ctx context.Context, commits []string, age time.Duration) (Commit, error) {
+// headSince is the head if it was fetched at or after a time; else nil.
+func (r *repo) headSince(at time.Time) Commit {
 	r.mu.Lock()
-	head, fetched := r.head, r.fetched
-	r.mu.Unlock()
-	if head != nil && time.Since(fetched) < age {
+	defer r.mu.Unlock()
+	if r.head == nil || r.fetched.Before(at) {
+		return nil
+	}
+	return r.head
+}
+
+// have gives a head that contains the commits and was fetched at or after a
+// time.
+func (r *repo) have(ctx context.Context, commits []string, at time.Time) (Commit, error) {
+	if head := r.headSince(at); head != nil {
 		missing, err := r.missing(ctx, head, commits)
 		if err == nil && missing == "" {
 			return head, nil
 		}
+		return r.fetch(ctx)
 	}
-	return r.fetch(ctx)
+	return r.fetchedSince(ctx, at)
 }
 
 // missing is the first of the commits that the head doesn't contain.
