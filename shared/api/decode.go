@@ -238,3 +238,24 @@ func indirect(v any) reflect.Type {
 	}
 	return t
 }
+
+// DecodePart reads a piece of a document, such as a track, as strictly as the
+// whole.
+func DecodePart(name string, data []byte, into any) error {
+	var node yaml.Node
+	if err := yaml.Unmarshal(data, &node); err != nil {
+		return fmt.Errorf("%w: %s: %s", ErrDocument, name, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	if len(node.Content) != 1 {
+		return fmt.Errorf("%w: %s is empty", ErrDocument, name)
+	}
+	c := checker{file: name}
+	c.check(node.Content[0], indirect(into), "")
+	if len(c.faults) > 0 {
+		return errors.Join(c.faults...)
+	}
+	if err := fill(node.Content[0], into); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrDocument, name, err)
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+// Package slipway is the command, and all services in one process.
+package slipway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-cd/slipway/services/automator"
+	"github.com/slipway-cd/slipway/shared/service"
+)
+
+// The exit codes of the command.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// errUsage marks wrong use or input.
+var errUsage = errors.New("wrong use")
+
+// Main runs the command and gives its exit code.
+func Main(args []string, in io.Reader, out, errs io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(errs, "slipway:", err)
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	for _, wrong := range []error{errUsage, automator.ErrInput, service.ErrConfig} {
+		if errors.Is(err, wrong) {
+			return exitUsage
+		}
+	}
+	return exitFailed
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "slipway",
+		Short:         "From a pushed image to running in Kubernetes, by GitOps, event by event",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.AddCommand(
+		newUp(),
+		group("policy", "Look into deployment policies", newTry()),
+		group("image", "Edit image references", newSet()),
+		newRender(),
+		newTrace(),
+		newProviders(),
+		newHealthcheck(),
+	)
+	usage(root)
+	return root
+}
+
+func group(name, short string, subs ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		return fmt.Errorf("%w: %s needs a subcommand (see `%s --help`)", errUsage, name, cmd.CommandPath())
+	}}
+	c.AddCommand(subs...)
+	return c
+}
+
+// usage makes every complaint about arguments wrong use.
+func usage(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return fmt.Errorf("%w: %w", errUsage, err)
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		usage(sub)
+	}
+}
+
+// outputFlag adds -o, which is empty or json.
+func outputFlag(c *cobra.Command, into *string) {
+	c.Flags().StringVarP(into, "output", "o", "", "json for a machine to read")
+}
+
+func wantJSON(output string) (bool, error) {
+	switch output {
+	case "":
+		return false, nil
+	case "json":
+		return true, nil
+	default:
+		return false, fmt.Errorf("%w: -o %s: only json is known", errUsage, output)
+	}
+}
+
+func configFlag(c *cobra.Command, into *string) {
+	c.Flags().StringVar(into, "config", "slipway.yaml", "the config file")
+}

@@ -1,0 +1,126 @@
+package slipway
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	udiff "github.com/aymanbagabas/go-udiff"
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-cd/slipway/services/automator"
+	"github.com/slipway-cd/slipway/services/synchronizer"
+)
+
+func printJSON(cmd *cobra.Command, v any) error {
+	e := json.NewEncoder(cmd.OutOrStdout())
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+func newTry() *cobra.Command {
+	var track, current, output string
+	var downgrade bool
+	c := &cobra.Command{
+		Use:   "try --track 'semver: \">=1 <2\"' [TAG…]",
+		Short: "Print the tag that a track would move to; tags come as arguments, or one a line on standard input",
+		RunE: func(cmd *cobra.Command, tags []string) error {
+			asJSON, err := wantJSON(output)
+			if err != nil {
+				return err
+			}
+			if track == "" {
+				return fmt.Errorf("%w: --track is required", errUsage)
+			}
+			if len(tags) == 0 {
+				if tags, err = readLines(cmd); err != nil {
+					return err
+				}
+			}
+			choice, err := automator.Try(track, current, downgrade, tags)
+			switch {
+			case err != nil:
+				return err
+			case asJSON:
+				return printJSON(cmd, choice)
+			case choice.Tag != "":
+				fmt.Fprintln(cmd.OutOrStdout(), choice.Tag)
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&track, "track", "", "the track, in YAML as in a policy")
+	c.Flags().StringVar(&current, "current", "", "the tag in use")
+	c.Flags().BoolVar(&downgrade, "allow-downgrade", false, "allow an older tag than the one in use")
+	outputFlag(c, &output)
+	return c
+}
+
+func readLines(cmd *cobra.Command) ([]string, error) {
+	var lines []string
+	s := bufio.NewScanner(cmd.InOrStdin())
+	s.Buffer(nil, 1<<20)
+	for s.Scan() {
+		if line := strings.TrimRight(s.Text(), "\r"); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	if err := s.Err(); err != nil {
+		return nil, fmt.Errorf("%w: read tags: %w", errUsage, err)
+	}
+	return lines, nil
+}
+
+func newSet() *cobra.Command {
+	var dir string
+	var dry bool
+	c := &cobra.Command{
+		Use:   "set --path DIR REPO[:TAG][@DIGEST]…",
+		Short: "Set image references below a folder, changing only their bytes",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, refs []string) error {
+			edits, problems, err := automator.Set(cmd.Context(), dir, refs)
+			if err != nil {
+				return err
+			}
+			for _, e := range edits {
+				if dry {
+					fmt.Fprint(cmd.OutOrStdout(), udiff.Unified("a/"+e.Path, "b/"+e.Path, string(e.Before), string(e.Now)))
+					continue
+				}
+				if err := e.Write(); err != nil {
+					return err
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), e.Path)
+			}
+			return errors.Join(problems...)
+		},
+	}
+	c.Flags().StringVar(&dir, "path", ".", "the folder")
+	c.Flags().BoolVar(&dry, "dry-run", false, "print a unified diff, and change nothing")
+	return c
+}
+
+func newRender() *cobra.Command {
+	var o synchronizer.RenderOptions
+	c := &cobra.Command{
+		Use:   "render [--path DIR | -f APPLICATION.yaml]",
+		Short: "Print what the synchronizer would apply, in apply order; uses no cluster",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Path != "" && o.Application != "" {
+				return fmt.Errorf("%w: give --path or -f, not both", errUsage)
+			}
+			if o.Path == "" && o.Application == "" {
+				o.Path = "."
+			}
+			return synchronizer.Render(cmd.Context(), o, cmd.OutOrStdout())
+		},
+	}
+	c.Flags().StringVar(&o.Path, "path", "", "the folder (default .)")
+	c.Flags().StringVarP(&o.Application, "filename", "f", "", "a file with one Application, in the repository that holds its path")
+	return c
+}

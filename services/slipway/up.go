@@ -1,0 +1,188 @@
+package slipway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-cd/slipway/services/automator"
+	gitreceiver "github.com/slipway-cd/slipway/services/git-receiver"
+	registryreceiver "github.com/slipway-cd/slipway/services/registry-receiver"
+	"github.com/slipway-cd/slipway/services/synchronizer"
+	"github.com/slipway-cd/slipway/shared/bus/busserver"
+	"github.com/slipway-cd/slipway/shared/service"
+	"github.com/slipway-cd/slipway/shared/webhook"
+)
+
+func newUp() *cobra.Command {
+	var config string
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Run all services in this process, with JetStream embedded where the config says so",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := service.Load(config)
+			if err != nil {
+				return err
+			}
+			return Up(cmd.Context(), cfg)
+		},
+	}
+	configFlag(c, &config)
+	return c
+}
+
+// parts are the services of `slipway up`.
+func parts() []service.Part {
+	return []service.Part{registryreceiver.Part(), gitreceiver.Part(), automator.Part(), synchronizer.Part()}
+}
+
+// Up runs all services in this process until ctx ends.
+func Up(ctx context.Context, cfg service.Config) error {
+	if err := checkProviders(cfg); err != nil {
+		return err
+	}
+	if cfg.Bus.Embedded != nil {
+		server, err := startBus(cfg)
+		if err != nil {
+			return err
+		}
+		defer server.Shutdown()
+	}
+	return service.Run(ctx, cfg, parts()...)
+}
+
+// checkProviders finds sources that no receiver would take: only here are all
+// tables known.
+func checkProviders(cfg service.Config) error {
+	var all []error
+	for i, s := range cfg.Receivers.Sources {
+		if !slices.ContainsFunc(providers(), func(p listed) bool { return p.Name == s.Provider }) {
+			all = append(all, fmt.Errorf("receivers.sources[%d].provider: %q is not known (`slipway providers` lists them)", i, s.Provider))
+		}
+	}
+	if err := errors.Join(all...); err != nil {
+		return fmt.Errorf("%w:\n%w", service.ErrConfig, err)
+	}
+	return nil
+}
+
+// startBus starts JetStream with a token of its own in the data folder.
+func startBus(cfg service.Config) (*busserver.Server, error) {
+	token, err := busToken(service.TokenFile(cfg))
+	if err != nil {
+		return nil, err
+	}
+	server, err := busserver.Start(busserver.Options{
+		Dir: filepath.Join(cfg.Data, "jetstream"), Addr: cfg.Bus.Embedded.Listen, Token: token,
+		SyncAlways: cfg.Bus.Embedded.Sync == "always", Log: slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start the embedded bus: %w", err)
+	}
+	return server, nil
+}
+
+// busToken reads the token, or makes it on the first start.
+func busToken(file string) (string, error) {
+	token, err := service.Secret{File: file}.Read()
+	if !errors.Is(err, os.ErrNotExist) {
+		return token, err
+	}
+	raw := make([]byte, 32)
+	if _, err := rand.Read(raw); err != nil {
+		return "", fmt.Errorf("make the bus's token: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return "", fmt.Errorf("make the data folder: %w", err)
+	}
+	token = hex.EncodeToString(raw)
+	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("write the bus's token: %w", err)
+	}
+	return token, nil
+}
+
+// listed is a provider with the service that takes it.
+type listed struct {
+	Name    string `json:"name"`
+	Service string `json:"service"`
+}
+
+func providers() []listed {
+	var all []listed
+	for _, table := range []struct {
+		service string
+		rows    []webhook.Provider
+	}{{"registry-receiver", registryreceiver.Providers()}, {"git-receiver", gitreceiver.Providers()}} {
+		for _, p := range table.rows {
+			all = append(all, listed{p.Name, table.service})
+		}
+	}
+	return all
+}
+
+func newProviders() *cobra.Command {
+	var output string
+	c := &cobra.Command{
+		Use:   "providers",
+		Short: "List what a webhook source's provider may be",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			asJSON, err := wantJSON(output)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd, providers())
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
+			fmt.Fprintln(w, "PROVIDER\tSERVICE")
+			for _, p := range providers() {
+				fmt.Fprintf(w, "%s\t%s\n", p.Name, p.Service)
+			}
+			return w.Flush()
+		},
+	}
+	outputFlag(c, &output)
+	return c
+}
+
+func newHealthcheck() *cobra.Command {
+	var url string
+	c := &cobra.Command{
+		Use:   "healthcheck",
+		Short: "Exit 0 when a running Slipway is ready",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), 3*time.Second)
+			defer cancel()
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+			if err != nil {
+				return fmt.Errorf("%w: %w", errUsage, err)
+			}
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return fmt.Errorf("ask for health: %w", err)
+			}
+			defer res.Body.Close()
+			if res.StatusCode != http.StatusOK {
+				return fmt.Errorf("not ready: %s", res.Status)
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&url, "url", "http://127.0.0.1:9090/readyz", "where readiness is told")
+	return c
+}
