@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -95,7 +96,9 @@ func openQueues(ctx context.Context, s *service.Service) (q queues, err error) {
 		name string
 		opts bus.QueueOptions
 	}{
-		{&q.images, "automator-images", bus.QueueOptions{Concurrency: 64, Group: hostOf}},
+		// A tag is often there a moment after its webhook: the first tries are
+		// quick.
+		{&q.images, "automator-images", bus.QueueOptions{Concurrency: 64, Group: hostOf, Backoff: bus.Backoff{First: 10 * time.Millisecond, Max: 5 * time.Minute}}},
 		{&q.repos, "automator-repos", bus.QueueOptions{Concurrency: 16, Quiet: d.Quiet, Longest: d.Longest, Group: hostOf}},
 		{&q.sweeps, "automator-sweeps", bus.QueueOptions{Concurrency: 4, Group: hostOf}},
 	} {

@@ -65,16 +65,20 @@ func (c *Confirmer) Work(ctx context.Context, w bus.Work) error {
 	}
 	var failed []error
 	for _, tag := range w.Items {
-		if err := c.confirm(ctx, events.Image{Repository: repo, Tag: tag}); err != nil {
+		if err := c.confirm(ctx, events.Image{Repository: repo, Tag: tag}, w.Since); err != nil {
 			failed = append(failed, err)
 		}
 	}
 	return errors.Join(failed...)
 }
 
-func (c *Confirmer) confirm(ctx context.Context, image events.Image) error {
+// settle is how long a registry may take to know a tag of which it has told:
+// Distribution tells of a push before it writes the tag.
+const settle = time.Minute
+
+func (c *Confirmer) confirm(ctx context.Context, image events.Image, since time.Time) error {
 	found, err := c.Registry.Resolve(ctx, image)
-	if errors.Is(err, registry.ErrNotFound) {
+	if errors.Is(err, registry.ErrNotFound) && time.Since(since) > settle {
 		c.Log.InfoContext(ctx, "tag is not in the registry", "image", image.String())
 		return c.Tags.Drop(ctx, image)
 	}

@@ -1,0 +1,155 @@
+package local
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/slipway-cd/slipway/e2e/parts"
+)
+
+// The shop's images.
+const (
+	WebImage = "shop/web"
+	APIImage = "shop/api"
+)
+
+// Policy is the shop's deployment policy.
+const policyText = `apiVersion: slipway.dev/v1alpha1
+kind: DeploymentPolicy
+metadata: {name: shop}
+spec:
+  rules:
+  - applications: ["local/**"]
+    images: ["%s/shop/*"]
+    track: {semver: ">=1.0 <2"}
+    mode: automatic
+`
+
+const clusterText = `apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: deployer, namespace: shop}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: deployer, namespace: shop}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}
+subjects: [{kind: ServiceAccount, name: deployer, namespace: shop}]
+`
+
+// Application is an Application document of the shop's namespace.
+func (w *World) Application(name, path string) string {
+	return fmt.Sprintf(`apiVersion: slipway.dev/v1alpha1
+kind: Application
+metadata: {name: %s, namespace: shop}
+spec:
+  source: {repository: %q, branch: main, path: %s}
+  destination: {namespace: shop, serviceAccount: deployer}
+`, name, w.RepoURL, path)
+}
+
+// Deployment is a plain Deployment of one image.
+func Deployment(name, image string, replicas int) string {
+	return fmt.Sprintf(`apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: %[1]s
+  labels: {app: %[1]s}
+spec:
+  replicas: %[3]d
+  selector:
+    matchLabels: {app: %[1]s}
+  template:
+    metadata:
+      labels: {app: %[1]s}
+    spec:
+      containers:
+      - name: main
+        image: %[2]s # Slipway moves this
+`, name, image, replicas)
+}
+
+func service(name string) string {
+	return fmt.Sprintf(`apiVersion: v1
+kind: Service
+metadata: {name: %[1]s}
+spec:
+  selector: {app: %[1]s}
+  ports: [{port: 80, targetPort: 8080}]
+`, name)
+}
+
+// Image writes a reference to an image of the world's registry.
+func (w *World) Image(repo, tag string) string { return w.Registry.Addr + "/" + repo + ":" + tag }
+
+// shop is the config repo: a plain application, and one kustomize base with
+// overlays for staging and production.
+func (w *World) shop() map[string]string {
+	overlay := func(name string, replicas int) string {
+		return fmt.Sprintf(`apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [../../base]
+nameSuffix: -%s
+labels:
+- pairs: {stage: %s}
+  includeSelectors: true
+replicas: [{name: api, count: %d}]
+`, name, name, replicas)
+	}
+	return map[string]string{
+		"README.md":                                       "# The shop's config repo\n",
+		"clusters/local/shop.yaml":                        clusterText,
+		"clusters/local/web.yaml":                         w.Application("web", "apps/web"),
+		"clusters/local/api-staging.yaml":                 w.Application("api-staging", "apps/api/overlays/staging"),
+		"clusters/local/api-production.yaml":              w.Application("api-production", "apps/api/overlays/production"),
+		"apps/web/deployment.yaml":                        Deployment("web", w.Image(WebImage, "1.0.0"), 2),
+		"apps/web/service.yaml":                           service("web"),
+		"apps/api/base/kustomization.yaml":                "resources: [deployment.yaml, service.yaml]\n",
+		"apps/api/base/deployment.yaml":                   Deployment("api", w.Image(APIImage, "1.0.0"), 1),
+		"apps/api/base/service.yaml":                      service("api"),
+		"apps/api/overlays/staging/kustomization.yaml":    overlay("staging", 1),
+		"apps/api/overlays/production/kustomization.yaml": overlay("production", 2),
+		"policies/shop.yaml":                              fmt.Sprintf(policyText, w.Registry.Addr),
+	}
+}
+
+// seed pushes the shop and its first images.
+func (w *World) seed(ctx context.Context) error {
+	w.opts.Progress("seeding the config repo and the registry")
+	for _, repo := range []string{WebImage, APIImage} {
+		if _, err := w.Push(ctx, repo, "1.0.0"); err != nil {
+			return err
+		}
+	}
+	c, err := w.Clone(ctx, "seed")
+	if err != nil {
+		return err
+	}
+	if err := c.Commit(ctx, "Begin the shop", w.shop()); err != nil {
+		return err
+	}
+	return c.Push(ctx)
+}
+
+// Push pushes a new image of random content and gives its digest.
+func (w *World) Push(ctx context.Context, repo, tag string) (digest string, err error) {
+	return parts.PushImage(ctx, w.Registry.Addr, repo, tag, parts.ImageOptions{})
+}
+
+// RootApplication is what a person applies to the cluster by hand: everything
+// else comes from Git.
+func (w *World) RootApplication() string {
+	return fmt.Sprintf(`apiVersion: v1
+kind: Namespace
+metadata: {name: slipway-system}
+---
+apiVersion: slipway.dev/v1alpha1
+kind: Application
+metadata: {name: root, namespace: slipway-system}
+spec:
+  source: {repository: %q, branch: main, path: clusters/local}
+`, w.RepoURL)
+}
