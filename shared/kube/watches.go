@@ -31,6 +31,9 @@ type WatchOptions struct {
 	// Changed is told of what was kept of an object that appeared or
 	// changed, and of the last state of one that vanished. It must not block.
 	Changed func(scope Scope, kept any, gone bool)
+	// Dropped is told of a watch that ended because its resource isn't there:
+	// who still wants it must say so again. It must not block.
+	Dropped func(scope Scope)
 }
 
 // Watches are shared watches, each started when it is first wanted. They end
@@ -165,5 +168,8 @@ func (s *Watches) drop(scope Scope) {
 	if w != nil {
 		w.stop()
 		s.clients.Mapper.Forget(scope.Resource)
+		if s.options.Dropped != nil {
+			s.options.Dropped(scope)
+		}
 	}
 }

@@ -85,7 +85,20 @@ func (a *Applier) Prune(ctx context.Context, client dynamic.Interface, owner str
 	return results
 }
 
+// pruneOne looks and deletes; an object that changed in between is looked at
+// again.
 func (a *Applier) pruneOne(ctx context.Context, client dynamic.Interface, owner string, e api.InventoryEntry) Pruned {
+	const tries = 5
+	var p Pruned
+	for range tries {
+		if p = a.tryPrune(ctx, client, owner, e); !apierrors.IsConflict(p.Err) {
+			break
+		}
+	}
+	return p
+}
+
+func (a *Applier) tryPrune(ctx context.Context, client dynamic.Interface, owner string, e api.InventoryEntry) Pruned {
 	resource, err := a.clients.Mapper.Find(schema.GroupVersionKind{Group: e.Group, Version: e.Version, Kind: e.Kind})
 	var unknown *kube.UnknownKindError
 	if errors.As(err, &unknown) {

@@ -115,7 +115,7 @@ func New(cfg Config, parts Parts) *Brain {
 	}
 	b.apps = newApplications(b)
 	b.watches = kube.NewWatches(parts.WatchContext, parts.Clients, kube.WatchOptions{
-		Reduce: health.Reduce, MetadataOnly: health.MetadataOnly, Changed: b.changed,
+		Reduce: health.Reduce, MetadataOnly: health.MetadataOnly, Changed: b.changed, Dropped: b.dropped,
 	})
 	b.watcher = health.NewWatcher(b.watches)
 	b.applier = apply.New(parts.Clients, b.watcher)
@@ -217,6 +217,16 @@ func (b *Brain) changed(scope kube.Scope, kept any, _ bool) {
 		if key := name.Namespace + "/" + name.Name; b.apps.isWaiting(key) {
 			b.health.Add(key)
 		}
+	}
+}
+
+// dropped is told of a watch whose kind isn't served, such as one whose
+// definition was made this moment. Those who wait look again soon, which
+// starts it anew.
+func (b *Brain) dropped(kube.Scope) {
+	const soon = 200 * time.Millisecond
+	for _, key := range b.apps.waitingIn("") {
+		b.health.AddAfter(key, soon)
 	}
 }
 

@@ -1,0 +1,59 @@
+package apply
+
+import (
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+func TestInventoryKeepsWhatIsGoneUntilItIsPruned(t *testing.T) {
+	t.Parallel()
+	before := []api.InventoryEntry{
+		{Version: "v1", Kind: "ConfigMap", Namespace: "shop", Name: "kept", State: api.Applied, UID: "1"},
+		{Version: "v1", Kind: "ConfigMap", Namespace: "shop", Name: "gone", State: api.Applied, UID: "2"},
+	}
+	item := func(name string) *Item {
+		return &Item{Kind: schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, Namespace: "shop", Name: name}
+	}
+	items := []*Item{item("new"), item("kept")}
+	union := Union(items, before)
+	if len(union) != 3 || union[0].State != api.Intended || union[1].State != api.Applied || union[1].UID != "1" || union[2].Name != "gone" {
+		t.Errorf("union %+v", union)
+	}
+	if gone := Gone(before, items); len(gone) != 1 || gone[0].Name != "gone" {
+		t.Errorf("gone %+v", gone)
+	}
+}
+
+func TestOnlyWhatIsOursIsPruned(t *testing.T) {
+	t.Parallel()
+	ours := []metav1.ManagedFieldsEntry{{
+		Manager: health.FieldManager, Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(`{"f:data":{}}`),
+	}}
+	tests := []struct {
+		name   string
+		owner  string
+		fields []metav1.ManagedFieldsEntry
+		uid    string
+		may    bool
+	}{
+		{"ours", "a/b/c", ours, "1", true},
+		{"made by hand", "", nil, "1", false},
+		{"another's", "a/b/d", ours, "1", false},
+		{"annotation copied by hand", "a/b/c", nil, "1", false},
+		{"made anew", "a/b/c", ours, "2", false},
+	}
+	for _, tt := range tests {
+		live := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+			Annotations: map[string]string{health.OwnerAnnotation: tt.owner}, ManagedFields: tt.fields, UID: types.UID(tt.uid),
+		}}
+		if why := notOurs(live, "a/b/c", api.InventoryEntry{UID: "1"}); (why == "") != tt.may {
+			t.Errorf("%s: %q", tt.name, why)
+		}
+	}
+}
