@@ -19,6 +19,13 @@ const (
 	connectTimeout = 2 * time.Second
 	// requestTimeout bounds one request whose caller gave no deadline.
 	requestTimeout = 10 * time.Second
+	// pullExpiry and pullHeartbeat make a request for messages that was lost,
+	// as with the leader of a cluster, be noticed within two heartbeats.
+	pullExpiry    = jetstream.PullExpiry(10 * time.Second)
+	pullHeartbeat = jetstream.PullHeartbeat(time.Second)
+	// streamTimeout bounds one step of making a stream: a cluster without a
+	// leader does not answer.
+	streamTimeout = 2 * time.Second
 	// closeTimeout bounds the drain in Close.
 	closeTimeout = 5 * time.Second
 )

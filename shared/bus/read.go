@@ -133,7 +133,7 @@ func (b *Bus) walk(ctx context.Context, s *scan, give func(scanned) bool) error 
 	if info := consumer.CachedInfo(); !s.follow && info != nil && info.NumPending == 0 {
 		return errScanned
 	}
-	messages, err := consumer.Messages()
+	messages, err := consumer.Messages(pullExpiry, pullHeartbeat)
 	if err != nil {
 		return err
 	}

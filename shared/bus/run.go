@@ -148,7 +148,7 @@ func (r *run) open(ctx context.Context) (jetstream.ConsumeContext, error) {
 			settled = true
 			r.board.settle(reading)
 		}
-	})
+	}, pullExpiry, pullHeartbeat)
 	if err != nil {
 		return nil, fmt.Errorf("start a reader: %w", err)
 	}

@@ -192,7 +192,7 @@ func (s *subscriber) receive(ctx context.Context, stream string) error {
 	if err != nil {
 		return err
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(1))
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(1), pullExpiry, pullHeartbeat)
 	if err != nil {
 		return fmt.Errorf("ask for messages: %w", err)
 	}

@@ -4,9 +4,12 @@ package bustest
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,4 +125,42 @@ func Artifact(t testing.TB, id, name string) events.Event {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// Cluster runs three servers that share everything, until the test ends, and
+// gives their URLs.
+func Cluster(t testing.TB) (urls string) {
+	t.Helper()
+	ports := freePorts(t, 3)
+	var routes, all []string
+	for _, port := range ports {
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", port))
+	}
+	for i, port := range ports {
+		s, err := busserver.Start(busserver.Options{
+			Dir: t.TempDir(), Addr: "127.0.0.1:0",
+			Cluster: &busserver.Cluster{Name: fmt.Sprint("server", i), Port: port, Routes: routes},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Shutdown)
+		all = append(all, s.URL())
+	}
+	return strings.Join(all, ",")
+}
+
+// freePorts may be taken by others before they are used: seldom enough.
+func freePorts(t testing.TB, n int) []int {
+	t.Helper()
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = l.Close() }()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports
 }

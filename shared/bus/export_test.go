@@ -1,0 +1,37 @@
+package bus
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go"
+)
+
+// CheckVersion is checkVersion.
+var CheckVersion = checkVersion
+
+// SubjectToken is subjectToken.
+var SubjectToken = subjectToken
+
+// EncodeBucketKey and DecodeBucketKey are the keys of buckets.
+var (
+	EncodeBucketKey = encodeBucketKey
+	DecodeBucketKey = decodeBucketKey
+)
+
+// PublishRaw stores bytes that need not be an event.
+func (b *Bus) PublishRaw(ctx context.Context, subject string, body []byte) error {
+	m := nats.NewMsg(subject)
+	m.Data = body
+	return b.publishOne(ctx, m)
+}
+
+// AbandonBatch sends a batch that is never committed.
+func (b *Bus) AbandonBatch(subject string) error {
+	m := nats.NewMsg(subject)
+	m.Header.Set(batchIDHeader, "abandoned")
+	m.Header.Set(batchSeqHeader, "1")
+	if err := b.nc.PublishMsg(m); err != nil {
+		return err
+	}
+	return b.nc.Flush()
+}
