@@ -46,7 +46,7 @@ type syncBed struct {
 	heard []events.Event
 }
 
-func newSyncBed(t *testing.T) *syncBed {
+func newSyncBed(t testing.TB) *syncBed {
 	t.Helper()
 	b := &syncBed{work: t.TempDir(), data: t.TempDir()}
 	var err error
@@ -72,14 +72,14 @@ func newSyncBed(t *testing.T) *syncBed {
 	return b
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (b *syncBed) git(t *testing.T, args ...string) string {
+func (b *syncBed) git(t testing.TB, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "git", args...)
 	cmd.Dir = b.work
@@ -92,7 +92,7 @@ func (b *syncBed) git(t *testing.T, args ...string) string {
 }
 
 // push commits files (nil content removes) and gives the commit.
-func (b *syncBed) push(t *testing.T, message string, files map[string]string) string {
+func (b *syncBed) push(t testing.TB, message string, files map[string]string) string {
 	t.Helper()
 	for name, content := range files {
 		file := filepath.Join(b.work, name)
@@ -110,7 +110,7 @@ func (b *syncBed) push(t *testing.T, message string, files map[string]string) st
 }
 
 // tell publishes what the Git host's hook would have said.
-func (b *syncBed) tell(t *testing.T, commit string) {
+func (b *syncBed) tell(t testing.TB, commit string) {
 	t.Helper()
 	name, err := events.ParseGitRepository(b.url, nil)
 	must(t, err)
@@ -121,7 +121,7 @@ func (b *syncBed) tell(t *testing.T, commit string) {
 	must(t, b.bus.Publish(t.Context(), e))
 }
 
-func (b *syncBed) listen(t *testing.T) {
+func (b *syncBed) listen(t testing.TB) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var done sync.WaitGroup
 	done.Go(func() {
@@ -136,7 +136,7 @@ func (b *syncBed) listen(t *testing.T) {
 }
 
 // start runs a synchronizer, whose stop function waits for its end.
-func (b *syncBed) start(t *testing.T) {
+func (b *syncBed) start(t testing.TB) {
 	t.Helper()
 	var log io.Writer = io.Discard
 	if os.Getenv("SLIPWAY_TEST_LOG") != "" {
@@ -165,7 +165,7 @@ func (b *syncBed) start(t *testing.T) {
 	t.Cleanup(func() { b.stop() })
 }
 
-func (b *syncBed) image(t *testing.T, repo, tag string) string {
+func (b *syncBed) image(t testing.TB, repo, tag string) string {
 	t.Helper()
 	_, err := parts.PushImage(t.Context(), b.registry.Addr, repo, tag, parts.ImageOptions{})
 	must(t, err)
@@ -173,7 +173,7 @@ func (b *syncBed) image(t *testing.T, repo, tag string) string {
 }
 
 // status reads an Application's status.
-func (b *syncBed) status(t *testing.T, namespace, name string) (api.ApplicationStatus, error) {
+func (b *syncBed) status(t testing.TB, namespace, name string) (api.ApplicationStatus, error) {
 	t.Helper()
 	out, err := b.cluster.Kubectl(t.Context(), "get", "applications.slipway.dev", "-n", namespace, name, "-o", "json")
 	if err != nil {
@@ -188,7 +188,7 @@ func (b *syncBed) status(t *testing.T, namespace, name string) (api.ApplicationS
 
 // becomes waits until the Ready condition of an Application is as wanted at a
 // commit, with all parts in its message.
-func (b *syncBed) becomes(t *testing.T, namespace, name, ready, commit string, parts_ ...string) api.ApplicationStatus {
+func (b *syncBed) becomes(t testing.TB, namespace, name, ready, commit string, parts_ ...string) api.ApplicationStatus {
 	t.Helper()
 	var last api.ApplicationStatus
 	must(t, parts.Eventually(t.Context(), syncPatience, func() (err error) {
@@ -210,7 +210,7 @@ func (b *syncBed) becomes(t *testing.T, namespace, name, ready, commit string, p
 }
 
 // hears waits for an event of a type about a commit that satisfies ok.
-func (b *syncBed) hears(t *testing.T, kind events.Type, app string, ok func(events.Event) bool) events.Event {
+func (b *syncBed) hears(t testing.TB, kind events.Type, app string, ok func(events.Event) bool) events.Event {
 	t.Helper()
 	var found events.Event
 	err := parts.Eventually(t.Context(), syncPatience, func() error {

@@ -3,6 +3,8 @@ package sync
 import (
 	"path"
 	"sync"
+
+	"github.com/slipway-cd/slipway/shared/render"
 )
 
 // index says which applications a changed path touches. A look-up costs the
@@ -53,6 +55,13 @@ func (x *index) knows(app string) bool {
 	defer x.mu.RUnlock()
 	_, ok := x.inputs[app]
 	return ok
+}
+
+// touches says whether a change of the paths concerns one application.
+func (x *index) touches(app string, changed []string) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return render.Result{Inputs: x.inputs[app]}.Touched(changed)
 }
 
 // touched are the applications that a change of the paths concerns.

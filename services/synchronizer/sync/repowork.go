@@ -51,7 +51,8 @@ func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit,
 	wake := Wake{Reason: ReasonCommit, Commit: head.Hash(), Chain: chain}
 	changed, known := r.changes(ctx, r.evaluated, head.Hash())
 	if !known {
-		return each(ctx, apps, func(ctx context.Context, a *app) error { return b.compare(ctx, r, a, head) })
+		wake.Reason = ReasonStart
+		return each(ctx, apps, func(ctx context.Context, a *app) error { return b.compare(ctx, r, a, head, wake) })
 	}
 	touched := r.index.touched(changed)
 	var woken []*app
@@ -65,8 +66,8 @@ func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit,
 }
 
 // compare wakes an application unless it is healthy with what the head has
-// for it. It renders, so that the inputs are known from now on.
-func (b *Brain) compare(ctx context.Context, r *repo, a *app, head Commit) error {
+// for it. It renders what isn't in the index yet.
+func (b *Brain) compare(ctx context.Context, r *repo, a *app, head Commit, wake Wake) error {
 	u := b.apps.cached(a.key)
 	if u == nil {
 		return nil
@@ -75,14 +76,18 @@ func (b *Brain) compare(ctx context.Context, r *repo, a *app, head Commit) error
 	if err != nil {
 		return nil // told when it was observed
 	}
-	result, renderErr := render.Render(ctx, render.Request{FS: head.FS(), Path: application.Spec.Source.Path})
-	r.index.set(a.key, result.Inputs)
+	var renderErr error
+	if !r.index.knows(a.key) {
+		var result render.Result
+		result, renderErr = render.Render(ctx, render.Request{FS: head.FS(), Path: application.Spec.Source.Path})
+		r.index.set(a.key, result.Inputs)
+	}
 	if renderErr == nil && u.GetGeneration() == application.Status.Generation() && settled(application.Status) {
-		if changed, known := r.changes(ctx, application.Status.Revision, head.Hash()); known && !result.Touched(changed) {
+		if changed, known := r.changes(ctx, application.Status.Revision, head.Hash()); known && !r.index.touches(a.key, changed) {
 			return nil
 		}
 	}
-	return b.appQ.Put(ctx, a.key, Wake{Reason: ReasonStart, Commit: head.Hash()})
+	return b.appQ.Put(ctx, a.key, wake)
 }
 
 // settled says that the last sync went all its way.
