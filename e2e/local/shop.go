@@ -72,7 +72,7 @@ spec:
 `, name, image, replicas)
 }
 
-func service(name string) string {
+func plainService(name string) string {
 	return fmt.Sprintf(`apiVersion: v1
 kind: Service
 metadata: {name: %[1]s}
@@ -106,10 +106,10 @@ replicas: [{name: api, count: %d}]
 		"clusters/local/api-staging.yaml":                 w.Application("api-staging", "apps/api/overlays/staging"),
 		"clusters/local/api-production.yaml":              w.Application("api-production", "apps/api/overlays/production"),
 		"apps/web/deployment.yaml":                        Deployment("web", w.Image(WebImage, "1.0.0"), 2),
-		"apps/web/service.yaml":                           service("web"),
+		"apps/web/service.yaml":                           plainService("web"),
 		"apps/api/base/kustomization.yaml":                "resources: [deployment.yaml, service.yaml]\n",
 		"apps/api/base/deployment.yaml":                   Deployment("api", w.Image(APIImage, "1.0.0"), 1),
-		"apps/api/base/service.yaml":                      service("api"),
+		"apps/api/base/service.yaml":                      plainService("api"),
 		"apps/api/overlays/staging/kustomization.yaml":    overlay("staging", 1),
 		"apps/api/overlays/production/kustomization.yaml": overlay("production", 2),
 		"policies/shop.yaml":                              fmt.Sprintf(policyText, w.Registry.Addr),
