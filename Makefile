@@ -75,7 +75,8 @@ fmt: $(TOOLS) ## format all Go files
 	$(TOOLS)/golangci-lint fmt $(DIRS)
 
 .PHONY: tidy
-tidy: ## tidy each module's go.mod
+tidy: ## tidy each module's go.mod, with one version of each dependency
+	go work sync
 	@for dir in $(DIRS); do go -C "$$dir" mod tidy; done
 
 .PHONY: generate
