@@ -154,7 +154,7 @@ func (b *syncBed) start(t testing.TB) {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
-	go func() { ended <- synchronizer.Run(ctx, s) }()
+	go func() { ended <- synchronizer.Part().Run(ctx, s) }()
 	b.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {

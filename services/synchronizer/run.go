@@ -22,11 +22,18 @@ import (
 // Name is the service's.
 const Name = "synchronizer"
 
-// Part is the service as a part of a process.
-func Part() service.Part { return service.Part{Name: Name, Check: Check, Run: Run} }
+// Config is the whole config, of which the synchronizer reads cluster, data,
+// registries, repositories and synchronizer.
+type Config = service.Config
 
-// Check gives the faults of the config that only the synchronizer knows.
-func Check(cfg service.Config) error {
+// Run runs the synchronizer alone in this process until ctx ends.
+func Run(ctx context.Context, cfg Config) error { return service.Run(ctx, cfg, Part()) }
+
+// Part is the synchronizer for a process that it may share.
+func Part() service.Part { return service.Part{Name: Name, Check: check, Run: run} }
+
+// check gives the faults of the config that only the synchronizer knows.
+func check(cfg service.Config) error {
 	var faults []error
 	if cfg.Cluster == "" {
 		faults = append(faults, errors.New("cluster: the synchronizer needs the name of its cluster"))
@@ -40,9 +47,8 @@ func Check(cfg service.Config) error {
 	return errors.Join(faults...)
 }
 
-// Run works until ctx ends.
-func Run(ctx context.Context, s *service.Service) error {
-	if err := Check(s.Config); err != nil {
+func run(ctx context.Context, s *service.Service) error {
+	if err := check(s.Config); err != nil {
 		return err
 	}
 	klog.SetSlogLogger(quiet(s.Log)) // client-go speaks through it

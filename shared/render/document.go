@@ -146,8 +146,7 @@ func (d document) objects(src *source, file string) ([]Object, error) {
 	items, isList := m["items"].([]any)
 	if !isList || !strings.HasSuffix(id.Kind, "List") || id.Name != "" {
 		if id.Name == "" {
-			return nil, &Error{File: file, Line: d.firstLine(), Reason: ReasonInvalid,
-				Message: id.Kind + ": " + errNoName.Error(), Help: "generateName can't be kept in sync", Err: errNoName}
+			return nil, d.nameless(file, id, m)
 		}
 		return []Object{{ID: id, Raw: d.raw, Map: m, File: file, Line: d.firstLine()}}, src.count(file, 1)
 	}
@@ -155,6 +154,18 @@ func (d document) objects(src *source, file string) ([]Object, error) {
 		return nil, err
 	}
 	return d.flatten(id, items, file)
+}
+
+// nameless says what is wrong with a name. In YAML 1.1, which Kubernetes
+// reads, n and y are booleans.
+func (d document) nameless(file string, id ID, m map[string]any) error {
+	e := &Error{File: file, Line: d.firstLine(), Reason: ReasonInvalid,
+		Message: id.Kind + ": " + errNoName.Error(), Help: "generateName can't be kept in sync", Err: errNoName}
+	meta, _ := m["metadata"].(map[string]any)
+	if name, there := meta["name"]; there && name != nil && name != "" {
+		e.Message, e.Help = fmt.Sprintf("%s: metadata.name is read as %v, which is not a string", id.Kind, name), "put it in quotes"
+	}
+	return e
 }
 
 // flatten gives the items of a List; a typed list lends them its type.

@@ -191,6 +191,7 @@ func TestRenderRefuses(t *testing.T) {
 		{"broken among valid", repo("x/a.yaml", cm("a"), "x/b.yaml", cm("b")+"---\nkey: [1\nother: 2\n"), "x", render.ReasonInvalid, []string{"x/b.yaml:7"}},
 		{"key twice", repo("x/a.yaml", "apiVersion: v1\nkind: A\nmetadata:\n  name: a\n  name: b\n"), "x", render.ReasonInvalid, []string{"x/a.yaml:5", "already"}},
 		{"no name", repo("x/a.yaml", "\n\napiVersion: v1\nkind: A\n"), "x", render.ReasonInvalid, []string{"x/a.yaml:3", "metadata.name"}},
+		{"name is a boolean", repo("x/a.yaml", "apiVersion: v1\nkind: A\nmetadata: {name: n}\n"), "x", render.ReasonInvalid, []string{"x/a.yaml:1", "false", "quotes"}},
 		{"duplicate", repo("x/a.yaml", cm("a"), "x/b.yaml", cm("a")), "x", render.ReasonDuplicate, []string{"x/b.yaml:1", "ConfigMap a", "x/a.yaml:1"}},
 		{"helm", repo("x/Chart.yaml", "name: x"), "x", render.ReasonUnsupported, []string{"Helm is not supported yet"}},
 		{"helm below", repo("x/c/Chart.yaml", "name: x"), "x", render.ReasonUnsupported, []string{"x/c/Chart.yaml"}},
