@@ -36,8 +36,13 @@ type Options struct {
 	Sync string
 	// Quiet and Sweep are the config's; defaults 20ms and 1h.
 	Quiet, Sweep time.Duration
-	// Race builds nothing; it is told what is going on, for people.
+	// Progress is told what is going on, for people; it may be nil.
 	Progress func(what string)
+	// Files are the config repo's; nil means the shop's.
+	Files func(w *World) map[string]string
+	// Images are pushed at tag 1.0.0 before anything starts; nil means the
+	// shop's.
+	Images []string
 }
 
 // World is what was started.
@@ -73,6 +78,9 @@ func Start(ctx context.Context, o Options) (*World, error) {
 	}
 	if o.Sweep == 0 {
 		o.Sweep = time.Hour
+	}
+	if o.Files == nil {
+		o.Files, o.Images = (*World).shop, []string{WebImage, APIImage}
 	}
 	if o.Progress == nil {
 		o.Progress = func(string) {}

@@ -85,6 +85,15 @@ spec:
 // Image writes a reference to an image of the world's registry.
 func (w *World) Image(repo, tag string) string { return w.Registry.Addr + "/" + repo + ":" + tag }
 
+// Base is what every world's clusters/local needs: the shop's namespace and
+// the account that deploys into it.
+func (w *World) Base() map[string]string {
+	return map[string]string{
+		"clusters/local/shop.yaml": clusterText,
+		"policies/shop.yaml":       fmt.Sprintf(policyText, w.Registry.Addr),
+	}
+}
+
 // shop is the config repo: a plain application, and one kustomize base with
 // overlays for staging and production.
 func (w *World) shop() map[string]string {
@@ -119,7 +128,7 @@ replicas: [{name: api, count: %d}]
 // seed pushes the shop and its first images.
 func (w *World) seed(ctx context.Context) error {
 	w.opts.Progress("seeding the config repo and the registry")
-	for _, repo := range []string{WebImage, APIImage} {
+	for _, repo := range w.opts.Images {
 		if _, err := w.Push(ctx, repo, "1.0.0"); err != nil {
 			return err
 		}
@@ -128,7 +137,7 @@ func (w *World) seed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Commit(ctx, "Begin the shop", w.shop()); err != nil {
+	if err := c.Commit(ctx, "Begin", w.opts.Files(w)); err != nil {
 		return err
 	}
 	return c.Push(ctx)

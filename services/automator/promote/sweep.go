@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -97,6 +98,9 @@ func (s *Sweeper) Work(ctx context.Context, w bus.Work) error {
 		return nil
 	}
 	names, err := s.Registry.Tags(ctx, repo)
+	if errors.Is(err, registry.ErrNotFound) {
+		return nil // nothing was ever pushed there
+	}
 	if err != nil {
 		return err
 	}

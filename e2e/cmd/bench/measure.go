@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/slipway-cd/slipway/e2e/local"
+)
+
+// result is one run. All times are medians in milliseconds.
+type result struct {
+	Applications    int     `json:"applications"`
+	InstallSeconds  float64 `json:"installSeconds"` // from the root Application to all ready
+	PushToCommit    float64 `json:"pushToCommitMs"`
+	CommitToApplied float64 `json:"commitToAppliedMs"`
+	PushToApplied   float64 `json:"pushToAppliedMs"`
+	PushToReady     float64 `json:"pushToReadyMs"`
+	PushToAppliedHi float64 `json:"pushToAppliedP90Ms"`
+	Floor           floor   `json:"floor"`
+}
+
+// ratio is push to applied, as a multiple of the floor.
+func (r result) ratio() float64 { return r.PushToApplied / r.Floor.sum() }
+
+func measure(ctx context.Context, n, releases int) (result, error) {
+	r := result{Applications: n}
+	dir, err := os.MkdirTemp("", "slipway-bench-")
+	if err != nil {
+		return r, fmt.Errorf("make a folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	w, err := local.Start(ctx, local.Options{
+		Dir: dir, Images: []string{image(0)}, Files: func(w *local.World) map[string]string { return files(w, n) },
+	})
+	if err != nil {
+		return r, err
+	}
+	defer w.Stop()
+	if err := w.Ready(ctx); err != nil {
+		return r, err
+	}
+	start := time.Now()
+	if err := w.Bootstrap(ctx); err != nil {
+		return r, err
+	}
+	if err := w.AllReady(ctx, n, nil); err != nil {
+		return r, err
+	}
+	r.InstallSeconds = time.Since(start).Seconds()
+	o, err := w.Observe(ctx)
+	if err != nil {
+		return r, err
+	}
+	defer o.Close()
+	var all []local.Release
+	for i := range releases + 3 {
+		release, err := o.Release(ctx, image(0), fmt.Sprintf("1.1.%d", i), name(0), nil)
+		if err != nil {
+			return r, err
+		}
+		if i >= 3 { // the first ones warm up
+			all = append(all, release)
+		}
+	}
+	r.summarize(all)
+	r.Floor, err = measureFloor(ctx, w, o, filepath.Join(dir, "floor"), releases)
+	return r, err
+}
+
+func (r *result) summarize(all []local.Release) {
+	of := func(get func(local.Release) time.Duration) []time.Duration {
+		var ds []time.Duration
+		for _, x := range all {
+			ds = append(ds, get(x))
+		}
+		return ds
+	}
+	applied := of(func(x local.Release) time.Duration { return x.Applied.Sub(x.Pushed) })
+	r.PushToCommit = median(of(func(x local.Release) time.Duration { return x.Committed.Sub(x.Pushed) }))
+	r.CommitToApplied = median(of(func(x local.Release) time.Duration { return x.Applied.Sub(x.Committed) }))
+	r.PushToApplied, r.PushToAppliedHi = median(applied), quantile(applied, 0.9)
+	r.PushToReady = median(of(func(x local.Release) time.Duration { return x.Ready.Sub(x.Pushed) }))
+}
+
+func median(ds []time.Duration) float64 { return quantile(ds, 0.5) }
+
+func quantile(ds []time.Duration, q float64) float64 {
+	slices.Sort(ds)
+	return float64(ds[min(int(q*float64(len(ds))), len(ds)-1)].Microseconds()) / 1000
+}
+
+func name(i int) string  { return fmt.Sprintf("app-%d", i) }
+func image(i int) string { return "shop/" + name(i) }
+
+// files is a repo of n plain applications, each with an image of its own. The
+// first one runs a pod, the others none.
+func files(w *local.World, n int) map[string]string {
+	all := w.Base()
+	for i := range n {
+		replicas := 0
+		if i == 0 {
+			replicas = 1
+		}
+		all["clusters/local/"+name(i)+".yaml"] = w.Application(name(i), "apps/"+name(i))
+		all["apps/"+name(i)+"/deployment.yaml"] = local.Deployment(name(i), w.Image(image(i), "1.0.0"), replicas)
+	}
+	return all
+}
+
+func table(out io.Writer, results []result) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "applications\tpush→commit\tcommit→applied\tpush→applied\tp90\tpush→ready\tfloor\tratio\tinstall\t")
+	for _, r := range results {
+		fmt.Fprintf(w, "%d\t%.0f ms\t%.0f ms\t%.0f ms\t%.0f ms\t%.0f ms\t%.0f ms\t%.2f\t%.1f s\t\n", r.Applications,
+			r.PushToCommit, r.CommitToApplied, r.PushToApplied, r.PushToAppliedHi, r.PushToReady, r.Floor.sum(), r.ratio(), r.InstallSeconds)
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	fmt.Fprintln(out)
+	for _, r := range results {
+		fmt.Fprintf(out, "floor with %d: manifest HEAD %.1f ms, git push %.1f ms, server-side apply %.1f ms, JetStream publish %.2f ms\n",
+			r.Applications, r.Floor.Head, r.Floor.GitPush, r.Floor.Apply, r.Floor.Publish)
+	}
+	return nil
+}
