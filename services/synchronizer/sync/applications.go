@@ -116,12 +116,15 @@ func (a *applications) observe(old, obj any) {
 		return
 	}
 	if !acted || u.GetDeletionTimestamp() != nil {
-		a.wakeups.Add(wakeup{entry.key, ReasonSpec})
+		a.wakeups.Add(wakeup{entry.key, ReasonSpec, false})
 	}
 }
 
 // wakeup is a wake-up on its way into the durable queue.
-type wakeup struct{ key, reason string }
+type wakeup struct {
+	key, reason string
+	branch      bool // key is a branch, not an application
+}
 
 // store moves wake-ups into the durable queue, until each is there.
 func (a *applications) store(ctx context.Context) error {
@@ -130,12 +133,16 @@ func (a *applications) store(ctx context.Context) error {
 		if shutdown {
 			return nil
 		}
-		err := a.brain.appQ.Put(ctx, w.key, Wake{Reason: w.reason})
+		queue := a.brain.appQ
+		if w.branch {
+			queue = a.brain.repoQ
+		}
+		err := queue.Put(ctx, w.key, Wake{Reason: w.reason})
 		a.wakeups.Done(w)
 		if err == nil {
 			a.wakeups.Forget(w)
 		} else if ctx.Err() == nil {
-			a.brain.log.Warn("wake application: try again", "application", w.key, "error", err)
+			a.brain.log.Warn("wake: try again", "key", w.key, "error", err)
 			a.wakeups.AddRateLimited(w)
 		}
 	}
@@ -156,11 +163,14 @@ func (a *applications) entry(u *unstructured.Unstructured, application *api.Appl
 		entry = &app{key: key, name: events.Application{Cluster: a.brain.cfg.Cluster, Namespace: u.GetNamespace(), Name: u.GetName()}}
 		a.byKey[key] = entry
 	}
-	if entry.source != source {
+	if entry.source != source || a.bySource[source] == nil {
 		a.unlink(entry)
 		entry.source = source
 		if a.bySource[source] == nil {
 			a.bySource[source] = map[string]*app{}
+			if source != "" { // the branch is looked at once when it is first used
+				a.wakeups.Add(wakeup{source, ReasonStart, true})
+			}
 		}
 		a.bySource[source][key] = entry
 	}
@@ -181,7 +191,7 @@ func (a *applications) arm(entry *app, every time.Duration) {
 	}
 	var timer *time.Timer
 	timer = time.AfterFunc(jittered(), func() {
-		a.wakeups.Add(wakeup{entry.key, ReasonResync})
+		a.wakeups.Add(wakeup{entry.key, ReasonResync, false})
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if entry.resync == timer && a.byKey[entry.key] == entry {
@@ -249,18 +259,6 @@ func (a *applications) of(source string) []*app {
 	all := make([]*app, 0, len(a.bySource[source]))
 	for _, entry := range a.bySource[source] {
 		all = append(all, entry)
-	}
-	return all
-}
-
-func (a *applications) sources() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var all []string
-	for s := range a.bySource {
-		if s != "" {
-			all = append(all, s)
-		}
 	}
 	return all
 }

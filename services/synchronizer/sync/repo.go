@@ -72,6 +72,7 @@ type repo struct {
 	head    Commit
 	fetched time.Time
 	lines   map[[2]string]line
+	diffs   map[[2]string]diff
 	// evaluated is the head up to which every application was compared.
 	evaluated string
 }
@@ -189,7 +190,16 @@ type line struct {
 	err     error
 }
 
-const maxLines = 4096
+// diff are the paths that differ between two commits.
+type diff struct {
+	paths []string
+	known bool
+}
+
+const (
+	maxLines = 4096
+	maxDiffs = 64 // a diff may name very many paths
+)
 
 // between is the mirror's, remembered: many applications ask the same.
 func (r *repo) between(ctx context.Context, from, to string) ([]Commit, error) {
@@ -222,10 +232,26 @@ func (r *repo) changes(ctx context.Context, from, to string) (paths []string, ok
 	if from == to {
 		return nil, true
 	}
+	key := [2]string{from, to}
+	r.mu.Lock()
+	d, ok := r.diffs[key]
+	r.mu.Unlock()
+	if ok {
+		return d.paths, d.known
+	}
 	// Between brings the older commit into a shallow mirror.
 	if _, err := r.between(ctx, from, to); err != nil && !errors.Is(err, ErrGap) {
 		return nil, false
 	}
 	paths, err := r.mirror.ChangedPaths(ctx, from, to)
+	if ctx.Err() != nil {
+		return nil, false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.diffs == nil || len(r.diffs) >= maxDiffs {
+		r.diffs = map[[2]string]diff{}
+	}
+	r.diffs[key] = diff{paths, err == nil}
 	return paths, err == nil
 }

@@ -151,7 +151,6 @@ func (b *Brain) Run(ctx context.Context) error {
 	for range max(b.cfg.Concurrency, 1) {
 		start(func(ctx context.Context) error { b.healthLoop(ctx); return nil })
 	}
-	start(b.wakeAll)
 	<-ctx.Done()
 	b.health.ShutDown()
 	b.apps.wakeups.ShutDown()
@@ -188,17 +187,6 @@ func (b *Brain) wakeRepo(ctx context.Context, key string, w Wake) error {
 		return nil
 	}
 	return b.repoQ.Put(ctx, key, w)
-}
-
-// wakeAll looks at every branch once at the start.
-func (b *Brain) wakeAll(ctx context.Context) error {
-	for _, key := range b.apps.sources() {
-		if err := b.repoQ.Put(ctx, key, Wake{Reason: ReasonStart}); err != nil {
-			return err
-		}
-	}
-	<-ctx.Done()
-	return nil
 }
 
 // changed is told by the watches. It only wakes.
