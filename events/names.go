@@ -200,7 +200,7 @@ func ParseGitRepository(s string, aliases Aliases) (GitRepository, error) {
 	if path == "" {
 		return bad("it has no path")
 	}
-	for _, part := range strings.Split(path, "/") {
+	for part := range strings.SplitSeq(path, "/") {
 		if part == "" || part == "." || part == ".." || strings.HasPrefix(part, "-") || hasControl(part) {
 			return bad("its path has a part that is empty, a dot part, or begins with a hyphen")
 		}

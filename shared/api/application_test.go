@@ -49,11 +49,11 @@ func compareFields(t *testing.T, at string, typ reflect.Type, schema map[string]
 	}
 	properties, _ := schema["properties"].(map[string]any)
 	var fields []string
-	for i := range typ.NumField() {
-		name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+	for f := range typ.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		fields = append(fields, name)
 		property, _ := properties[name].(map[string]any)
-		compareFields(t, at+"."+name, typ.Field(i).Type, property)
+		compareFields(t, at+"."+name, f.Type, property)
 	}
 	slices.Sort(fields)
 	if got := slices.Sorted(maps.Keys(properties)); !slices.Equal(got, fields) {

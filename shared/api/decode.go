@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"strings"
 
@@ -196,15 +197,12 @@ func (c *checker) checkStruct(n *yaml.Node, t reflect.Type, path string) {
 // included.
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	fields := map[string]reflect.Type{}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
 		case name == "-":
 		case name == "" && f.Anonymous:
-			for k, v := range fieldsOf(f.Type) {
-				fields[k] = v
-			}
+			maps.Copy(fields, fieldsOf(f.Type))
 		case name != "":
 			fields[name] = f.Type
 		}

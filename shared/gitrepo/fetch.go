@@ -180,7 +180,7 @@ func (m *Mirror) deepen(ctx context.Context, head, commit plumbing.Hash) error {
 		if len(shallows) == 0 {
 			break
 		}
-		if err := m.deepenTo(ctx, head, depth); err != nil {
+		if err := m.deepenTo(ctx, depth); err != nil {
 			return err
 		}
 	}
@@ -192,7 +192,7 @@ func (m *Mirror) deepen(ctx context.Context, head, commit plumbing.Hash) error {
 	return nil
 }
 
-func (m *Mirror) deepenTo(ctx context.Context, head plumbing.Hash, depth int) error {
+func (m *Mirror) deepenTo(ctx context.Context, depth int) error {
 	s, err := m.client.NewUploadPackSession(m.endpoint, m.auth)
 	if err != nil {
 		return m.hostError("connect to", err)
@@ -204,9 +204,6 @@ func (m *Mirror) deepenTo(ctx context.Context, head plumbing.Hash, depth int) er
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.store.HasEncodedObject(head) != nil {
-		head = now
-	}
 	return m.download(ctx, s, adv, now, depth)
 }
 

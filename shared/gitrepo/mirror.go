@@ -38,7 +38,7 @@ var (
 	// a forced push.
 	ErrGap = errors.New("commits are not in one line of history")
 	// ErrUnauthorized says that the host did not accept the credentials.
-	ErrUnauthorized = errors.New("Git host refused the credentials")
+	ErrUnauthorized = errors.New("the Git host refused the credentials")
 )
 
 // Options say which branch to mirror, and where to.

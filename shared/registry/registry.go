@@ -108,8 +108,7 @@ func (c *Client) Tags(ctx context.Context, image events.ImageRepository) ([]stri
 
 // fail wraps what go-containerregistry says in our sentinels.
 func fail(doing, what string, err error) error {
-	var t *transport.Error
-	if errors.As(err, &t) {
+	if t, ok := errors.AsType[*transport.Error](err); ok {
 		switch t.StatusCode {
 		case http.StatusNotFound:
 			return fmt.Errorf("%s %s: %w", doing, what, ErrNotFound)

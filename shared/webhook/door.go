@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -74,9 +75,7 @@ func newEntry(s service.Source, p Provider, cfg service.Config) (*entry, error) 
 	}
 	if s.Registry == "" {
 		e.Aliases = cfg.GitAliases()
-		for k, v := range cfg.Aliases() {
-			e.Aliases[k] = v
-		}
+		maps.Copy(e.Aliases, cfg.Aliases())
 	}
 	if s.MaxBody > 0 {
 		e.maxBody = s.MaxBody
