@@ -35,6 +35,8 @@ const (
 type syncBed struct {
 	cluster  *parts.Cluster
 	registry *parts.Registry
+	hosting  parts.GitHTTPOptions
+	host     *parts.GitHTTP
 	url      string // of the config repo
 	work     string // a clone of it
 	bus      *bus.Bus
@@ -58,10 +60,12 @@ func newSyncBed(t testing.TB) *syncBed {
 	})
 	must(t, err)
 	t.Cleanup(func() { _ = b.cluster.Stop() })
-	git, err := parts.StartGitHTTP(t.Context(), parts.GitHTTPOptions{Dir: t.TempDir()})
+	b.hosting = parts.GitHTTPOptions{Dir: t.TempDir()}
+	b.host, err = parts.StartGitHTTP(t.Context(), b.hosting)
 	must(t, err)
-	t.Cleanup(func() { _ = git.Stop() })
-	b.url, err = git.CreateRepo(t.Context(), "acme/config")
+	t.Cleanup(func() { _ = b.host.Stop() })
+	b.hosting.Addr = strings.TrimPrefix(b.host.URL, "http://")
+	b.url, err = b.host.CreateRepo(t.Context(), "acme/config")
 	must(t, err)
 	b.git(t, "init", "--quiet", "--initial-branch=main")
 	b.git(t, "remote", "add", "origin", b.url)
@@ -404,6 +408,32 @@ func TestSynchronizer(t *testing.T) {
 				t.Errorf("%s is accepted", bad)
 			}
 		}
+	})
+
+	t.Run("an unreachable Git host is told, what runs stays Ready, and it is tried again", func(t *testing.T) {
+		must(t, b.host.Stop())
+		_, err := b.cluster.Kubectl(t.Context(), "patch", "applications.slipway.dev", "-n", "shop", "kust", "--type=merge", "-p", `{"spec":{"environment":"elsewhere"}}`)
+		must(t, err)
+		must(t, parts.Eventually(t.Context(), syncPatience, func() error {
+			s, err := b.status(t, "shop", "kust")
+			if err != nil {
+				return err
+			}
+			c, ready := s.Condition(api.ConditionReconciling), s.Condition(api.ConditionReady)
+			if c == nil || c.Reason != "SourceUnavailable" || ready.Status != "True" {
+				return fmt.Errorf("conditions %+v", s.Conditions)
+			}
+			return nil
+		}))
+		b.host, err = parts.StartGitHTTP(t.Context(), b.hosting)
+		must(t, err)
+		must(t, parts.Eventually(t.Context(), syncPatience, func() error {
+			s, err := b.status(t, "shop", "kust")
+			if err == nil && (s.Condition(api.ConditionReconciling) != nil || s.ObservedGeneration != 2) {
+				err = fmt.Errorf("generation %d, conditions %+v", s.ObservedGeneration, s.Conditions)
+			}
+			return err
+		}))
 	})
 
 	t.Run("a deleted Application takes its objects along, an orphaning one leaves them", func(t *testing.T) {
