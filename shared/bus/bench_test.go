@@ -88,7 +88,10 @@ func BenchmarkQueue(b *testing.B) {
 			done <- q.Run(ctx, func(context.Context, bus.Work) error { started <- time.Now(); return nil })
 		}()
 		var took []time.Duration
+		pace := time.NewTicker(20 * time.Millisecond) // the work before has ended
+		defer pace.Stop()
 		for i := 0; b.Loop(); i++ {
+			<-pace.C
 			began := time.Now()
 			if err := q.Put(b.Context(), fmt.Sprint("key", i%100), "item"); err != nil {
 				b.Fatal(err)

@@ -25,7 +25,8 @@ type board struct {
 	retrying int
 	timer    *time.Timer
 	stopped  bool
-	reading  int // which reading of the stream this is: old readers are ignored
+	reading  int  // which reading of the stream this is: old readers are ignored
+	settled  bool // it has come to what was the end when it began
 }
 
 // desk is one key.
@@ -192,6 +193,7 @@ func (b *board) reread() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reading++
+	b.settled = false
 	return b.reading
 }
 
@@ -202,6 +204,7 @@ func (b *board) settle(reading int) {
 	if reading != b.reading {
 		return
 	}
+	b.settled = true
 	for token, d := range b.desks {
 		for item, h := range d.items {
 			if h.reading < reading {
@@ -295,9 +298,10 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// dispatch starts what is due, as far as there are places.
+// dispatch starts what is due, as far as there are places. While the stream is
+// read from its beginning it waits, since the leases may come last.
 func (b *board) dispatch() {
-	if b.stopped {
+	if b.stopped || !b.settled {
 		return
 	}
 	now := time.Now()
@@ -377,28 +381,4 @@ func (b *board) leaseOf(d *desk) (lease, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return d.lease, d.changed
-}
-
-// deskHeap orders desks by when they are due.
-type deskHeap []*desk
-
-func (h deskHeap) Len() int           { return len(h) }
-func (h deskHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h deskHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-
-func (h *deskHeap) Push(x any) {
-	d := x.(*desk)
-	d.index = len(*h)
-	*h = append(*h, d)
-}
-
-func (h *deskHeap) Pop() any {
-	old := *h
-	d := old[len(old)-1]
-	*h = old[:len(old)-1]
-	d.index = -1
-	return d
 }

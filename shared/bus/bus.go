@@ -108,7 +108,6 @@ func (b *Bus) natsOptions(o Options) ([]nats.Option, error) {
 		}),
 		nats.PingInterval(10 * time.Second),
 		nats.DrainTimeout(closeTimeout),
-		nats.ReconnectHandler(func(*nats.Conn) { b.reconnected() }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				b.log.Warn("bus disconnected", "error", err)
@@ -138,6 +137,7 @@ func (b *Bus) attempt(ctx context.Context, url string, opts []nats.Option) error
 	b.nc = nc
 	if err = checkVersion(nc.ConnectedServerVersion()); err == nil {
 		if b.js, err = jetstream.New(nc); err == nil {
+			nc.SetReconnectHandler(func(*nats.Conn) { b.reconnected() })
 			err = b.ensureStreams(ctx)
 		}
 	}

@@ -60,7 +60,8 @@ func (s *subscriber) deliver(m jetstream.Msg) {
 
 // queue takes an event that was delivered before out of the loop, since the
 // server gives out what is due again before what is new: a loop that waited for
-// failing handlers would never come to the rest.
+// failing handlers would never come to the rest. Where too many wait already it
+// goes back to the server, with a longer delay each time.
 func (d *delivery) queue(line chan<- *delivery) {
 	if d.isStopping() {
 		d.again(errStopping)
@@ -68,10 +69,14 @@ func (d *delivery) queue(line chan<- *delivery) {
 	}
 	select {
 	case line <- d:
-	case <-d.stopping:
-		d.again(errStopping)
+	default:
+		d.answerLater(d.s.Backoff.Delay(d.tries()))
+		d.bus.metrics.handled.WithLabelValues(d.s.Name, string(d.event.Type()), outcomePostponed).Inc()
 	}
 }
+
+// tries is how often the event was delivered.
+func (d *delivery) tries() int { return int(min(d.meta.NumDelivered, 1000)) }
 
 // repeat looks at the past of an event that was delivered before.
 func (d *delivery) repeat() {
@@ -199,19 +204,24 @@ func (d *delivery) call() (err error) {
 // again has the event delivered again after its back-off, or at the end of its
 // age if that is sooner.
 func (d *delivery) again(reason error) {
-	delay := d.s.Backoff.Delay(int(min(d.meta.NumDelivered, 64)))
+	delay := d.s.Backoff.Delay(d.tries())
 	if left := d.s.MaxAge - time.Since(d.meta.Timestamp); left > 0 {
 		delay = min(delay, left)
 	}
 	if errors.Is(reason, errStopping) {
 		delay = 0
 	}
+	d.answerLater(delay)
+	d.report(outcomeRetry, reason)
+}
+
+// answerLater has the event delivered again. Where the answer is lost that
+// happens after AckWait.
+func (d *delivery) answerLater(delay time.Duration) {
 	d.leave()
 	if err := d.m.NakWithDelay(delay); err != nil {
-		// Without an answer it is delivered again after AckWait.
 		d.bus.log.Warn("postpone an event", "consumer", d.s.Name, "event_id", d.event.ID, "error", err)
 	}
-	d.report(outcomeRetry, reason)
 }
 
 // bury makes a dead letter of the message.
@@ -220,7 +230,7 @@ func (d *delivery) bury(reason error) {
 	defer cancel()
 	letter := letter{
 		Consumer: d.s.Name, Subject: originalSubject(d.s.Name, d.m.Subject()),
-		Reason: reason.Error(), Tries: int(d.meta.NumDelivered), Stored: d.meta.Timestamp,
+		Reason: reason.Error(), Tries: d.tries(), Stored: d.meta.Timestamp,
 	}
 	letter.hold(d.m.Data())
 	id := fmt.Sprintf("%s/%s/%d", d.s.Name, d.meta.Stream, d.meta.Sequence.Stream)

@@ -13,6 +13,8 @@ const (
 	outcomeDead    = "dead"
 	outcomeUnknown = "unknown_type"
 	outcomeLost    = "lease_lost"
+	// outcomePostponed is a repeat that found no place to wait in.
+	outcomePostponed = "postponed"
 )
 
 type metrics struct {

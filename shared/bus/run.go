@@ -84,8 +84,8 @@ func (q *Queue) Run(ctx context.Context, worker Worker) error {
 // read keeps the board up to date until ctx ends. It begins anew after each
 // reconnect, since messages that end others may have gone meanwhile.
 func (r *run) read(ctx context.Context) {
-	prune := time.NewTicker(time.Minute)
-	defer prune.Stop()
+	tidy := time.NewTicker(5 * time.Second)
+	defer tidy.Stop()
 	for tries := 0; ctx.Err() == nil; {
 		reconnect := r.q.bus.nextReconnect()
 		reading, err := r.open(ctx)
@@ -98,11 +98,11 @@ func (r *run) read(ctx context.Context) {
 			continue
 		}
 		tries = 0
-		r.follow(ctx, reading, reconnect, prune.C)
+		r.follow(ctx, reading, reconnect, tidy.C)
 	}
 }
 
-func (r *run) follow(ctx context.Context, reading jetstream.ConsumeContext, reconnect <-chan struct{}, prune <-chan time.Time) {
+func (r *run) follow(ctx context.Context, reading jetstream.ConsumeContext, reconnect <-chan struct{}, tidy <-chan time.Time) {
 	defer func() {
 		reading.Stop()
 		<-reading.Closed()
@@ -115,7 +115,7 @@ func (r *run) follow(ctx context.Context, reading jetstream.ConsumeContext, reco
 			return
 		case <-reading.Closed():
 			return
-		case <-prune:
+		case <-tidy:
 			r.board.prune()
 			r.gauge()
 		}
@@ -134,17 +134,21 @@ func (r *run) open(ctx context.Context) (jetstream.ConsumeContext, error) {
 		return nil, fmt.Errorf("make a reader: %w", err)
 	}
 	reading := r.board.reread()
-	if info := consumer.CachedInfo(); info != nil && info.NumPending == 0 {
+	var left uint64 // of what was there when we began
+	if info := consumer.CachedInfo(); info != nil {
+		left = info.NumPending
+	}
+	settled := left == 0
+	if settled {
 		r.board.settle(reading)
 	}
-	settled := false
 	running, err := consumer.Consume(func(m jetstream.Msg) {
 		meta, err := m.Metadata()
 		if err != nil {
 			return
 		}
 		r.see(reading, m, meta)
-		if meta.NumPending == 0 && !settled {
+		if left--; !settled && (left == 0 || meta.NumPending == 0) {
 			settled = true
 			r.board.settle(reading)
 		}

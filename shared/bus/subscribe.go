@@ -13,10 +13,6 @@ import (
 	"github.com/slipway-cd/slipway/events"
 )
 
-// maxRepeats is how many events that failed before may wait for a place in
-// this process, beside those that wait on the server for their next try.
-const maxRepeats = 10_000
-
 // Handler deals with one event. Nil acknowledges it; an error has it delivered
 // again later; [Permanent] makes it a dead letter. It may be called more than
 // once for one event, also after it returned nil.
@@ -102,7 +98,7 @@ func (b *Bus) Subscribe(ctx context.Context, s Subscription, h Handler) error {
 	sub := &subscriber{
 		bus: b, s: s, handle: h, work: work,
 		slots:   make(chan struct{}, s.Concurrency),
-		repeats: make(chan *delivery, maxRepeats), suspects: make(chan *delivery, maxRepeats),
+		repeats: make(chan *delivery, 4*s.Concurrency), suspects: make(chan *delivery, 4*s.Concurrency),
 		stopping: ctx.Done(), running: map[place]*delivery{},
 	}
 	beat := time.NewTicker(s.AckWait / 4)

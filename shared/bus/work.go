@@ -30,7 +30,6 @@ func (r *run) attend(d *desk) {
 		t.free(end)
 	}
 	r.board.release(d, end.Tries == 0)
-	r.gauge()
 }
 
 // serve does the work and returns what the released lease shall say.
