@@ -92,11 +92,14 @@ func folder(o RenderOptions) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if root == filepath.Dir(root) {
+		root = filepath.Dir(file) // in no repository: beside the file
+	}
 	return filepath.Join(root, filepath.FromSlash(found[0].Spec.Source.Path)), nil
 }
 
-// repositoryRoot is the closest folder above that holds .git; dir itself where
-// none does.
+// repositoryRoot is the closest folder above that holds .git. Where none does,
+// it is the whole disk, since a kustomization's bases may lie anywhere.
 func repositoryRoot(dir string) (string, error) {
 	for at := dir; ; at = filepath.Dir(at) {
 		if _, err := os.Stat(filepath.Join(at, ".git")); err == nil {
@@ -105,7 +108,7 @@ func repositoryRoot(dir string) (string, error) {
 			return "", err
 		}
 		if at == filepath.Dir(at) {
-			return dir, nil
+			return at, nil
 		}
 	}
 }
