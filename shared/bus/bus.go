@@ -23,9 +23,9 @@ const (
 	// as with the leader of a cluster, be noticed within two heartbeats.
 	pullExpiry    = jetstream.PullExpiry(10 * time.Second)
 	pullHeartbeat = jetstream.PullHeartbeat(time.Second)
-	// streamTimeout bounds one step of making a stream: a cluster without a
-	// leader does not answer.
-	streamTimeout = 2 * time.Second
+	// stepTimeout bounds one step of making streams, consumers and readers,
+	// which are tried again: a cluster without a leader does not answer.
+	stepTimeout = 2 * time.Second
 	// closeTimeout bounds the drain in Close.
 	closeTimeout = 5 * time.Second
 )

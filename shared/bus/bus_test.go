@@ -38,15 +38,6 @@ func TestSingleServer(t *testing.T) {
 	})
 }
 
-func TestCluster(t *testing.T) {
-	if testing.Short() {
-		t.Skip("three servers for each test")
-	}
-	bustest.Run(t, func(t *testing.T) bustest.Target {
-		return bustest.Target{URL: bustest.Cluster(t), Replicas: 3}
-	})
-}
-
 func TestConnectWaitsForTheServer(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

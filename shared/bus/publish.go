@@ -23,7 +23,7 @@ const (
 	// server's 50 for a stream.
 	maxBatches = 8
 	// attemptTimeout is when an answer counts as lost with its connection.
-	attemptTimeout = 3 * time.Second
+	attemptTimeout = 2 * time.Second
 
 	contentTypeHeader = "Content-Type"
 	batchIDHeader     = "Nats-Batch-Id"

@@ -118,7 +118,7 @@ func (b *Bus) scan(ctx context.Context, s scan) iter.Seq2[scanned, error] {
 // walk gives out messages until the end of the scan, which is errScanned.
 func (b *Bus) walk(ctx context.Context, s *scan, give func(scanned) bool) error {
 	if !s.follow && s.end == 0 {
-		stream, err := b.js.Stream(ctx, s.stream)
+		stream, err := b.streamOf(ctx, s.stream)
 		if err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ func (b *Bus) walk(ctx context.Context, s *scan, give func(scanned) bool) error 
 			return errScanned
 		}
 	}
-	consumer, err := b.js.OrderedConsumer(ctx, s.stream, s.config())
+	consumer, err := b.ordered(ctx, s.stream, s.config())
 	if err != nil {
 		return err
 	}
@@ -155,6 +155,18 @@ func (b *Bus) walk(ctx context.Context, s *scan, give func(scanned) bool) error 
 			return errScanned
 		}
 	}
+}
+
+func (b *Bus) streamOf(ctx context.Context, name string) (jetstream.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	return b.js.Stream(ctx, name)
+}
+
+func (b *Bus) ordered(ctx context.Context, stream string, c jetstream.OrderedConsumerConfig) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	return b.js.OrderedConsumer(ctx, stream, c)
 }
 
 func (s *scan) config() jetstream.OrderedConsumerConfig {

@@ -124,9 +124,7 @@ func (r *run) follow(ctx context.Context, reading jetstream.ConsumeContext, reco
 
 // open starts an ordered reader of all items and leases.
 func (r *run) open(ctx context.Context) (jetstream.ConsumeContext, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	consumer, err := r.q.bus.js.OrderedConsumer(ctx, workStream, jetstream.OrderedConsumerConfig{
+	consumer, err := r.q.bus.ordered(ctx, workStream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{workPrefix + "." + r.q.name + ".>", leasePrefix + "." + r.q.name + ".>"},
 		DeliverPolicy:  jetstream.DeliverAllPolicy,
 	})

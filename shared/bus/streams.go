@@ -76,7 +76,7 @@ func (b *Bus) ensureStreams(ctx context.Context) error {
 }
 
 func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
-	ctx, cancel := context.WithTimeout(ctx, streamTimeout)
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	want.Storage, want.Replicas = jetstream.FileStorage, b.replicas
 	stream, err := b.js.Stream(ctx, want.Name)

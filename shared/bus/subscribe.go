@@ -206,7 +206,7 @@ func (s *subscriber) receive(ctx context.Context, stream string) error {
 func (s *subscriber) consumer(ctx context.Context, stream string) (jetstream.Consumer, error) {
 	s.consumers.Lock()
 	defer s.consumers.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	want := jetstream.ConsumerConfig{
 		Durable: s.s.Name, AckPolicy: jetstream.AckExplicitPolicy, AckWait: s.s.AckWait,

@@ -127,27 +127,37 @@ func Artifact(t testing.TB, id, name string) events.Event {
 	return e
 }
 
-// Cluster runs three servers that share everything, until the test ends, and
-// gives their URLs.
-func Cluster(t testing.TB) (urls string) {
+// Cluster is three servers that share everything.
+type Cluster []*Embedded
+
+// StartCluster runs a cluster until the test ends.
+func StartCluster(t testing.TB) Cluster {
 	t.Helper()
-	ports := freePorts(t, 3)
-	var routes, all []string
-	for _, port := range ports {
+	var all Cluster
+	var routes []string
+	ports := freePorts(t, 6)
+	for _, port := range ports[:3] {
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", port))
 	}
-	for i, port := range ports {
-		s, err := busserver.Start(busserver.Options{
-			Dir: t.TempDir(), Addr: "127.0.0.1:0",
-			Cluster: &busserver.Cluster{Name: fmt.Sprint("server", i), Port: port, Routes: routes},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(s.Shutdown)
-		all = append(all, s.URL())
+	for i := range routes {
+		e := &Embedded{o: busserver.Options{
+			Dir: t.TempDir(), Addr: fmt.Sprintf("127.0.0.1:%d", ports[3+i]),
+			Cluster: &busserver.Cluster{Name: fmt.Sprint("server", i), Port: ports[i], Routes: routes},
+		}}
+		e.Start(t)
+		t.Cleanup(e.Stop)
+		all = append(all, e)
 	}
-	return strings.Join(all, ",")
+	return all
+}
+
+// URL is where clients connect: to any of the servers.
+func (c Cluster) URL() string {
+	var urls []string
+	for _, e := range c {
+		urls = append(urls, e.URL())
+	}
+	return strings.Join(urls, ",")
 }
 
 // freePorts may be taken by others before they are used: seldom enough.
