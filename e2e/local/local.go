@@ -59,9 +59,10 @@ type World struct {
 	MetricsURL string
 	Processes  []*Process
 
-	opts    Options
-	gitUser string
-	gitPass string
+	opts     Options
+	registry parts.RegistryOptions
+	gitUser  string
+	gitPass  string
 }
 
 // Repo is the config repo's name at the Git host.
@@ -141,10 +142,11 @@ func (w *World) startParts(ctx context.Context, registrySecret, gitSecret string
 	dir := func(name string) string { return filepath.Join(w.opts.Dir, name) }
 	group.Go(func() (err error) {
 		w.opts.Progress("starting the registry")
-		w.Registry, err = parts.StartRegistry(ctx, parts.RegistryOptions{
+		w.registry = parts.RegistryOptions{
 			Dir: dir("registry"), NotifyURL: w.HooksURL + "/hooks/registry",
 			NotifyHeaders: map[string]string{"Authorization": "Bearer " + registrySecret},
-		})
+		}
+		w.Registry, err = parts.StartRegistry(ctx, w.registry)
 		return err
 	})
 	group.Go(func() error {
@@ -255,6 +257,19 @@ func (w *World) Ready(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// RestartRegistry starts the registry again, with the images that it had and
+// without the notifications that it hadn't sent.
+func (w *World) RestartRegistry(ctx context.Context) error {
+	w.Registry.Kill()
+	o := w.registry
+	o.Addr = w.Registry.Addr
+	r, err := parts.StartRegistry(ctx, o)
+	if err == nil {
+		w.Registry = r
+	}
+	return err
 }
 
 // Stop ends everything that was started.
