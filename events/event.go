@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
+	"unicode/utf8"
 
 	cloudevent "github.com/cloudevents/sdk-go/v2/event"
 )
@@ -99,12 +101,23 @@ func (e Event) validate() error {
 	need("id", e.ID)
 	need("source", e.Source)
 	need("chainId", e.ChainID)
-	if e.Time.IsZero() {
-		faults = append(faults, errors.New("time is not set"))
+	for _, s := range []string{e.ID, e.Source, e.ChainID, e.Traceparent} {
+		if !utf8.ValidString(s) {
+			faults = append(faults, fmt.Errorf("%q is not UTF-8", s))
+		}
+	}
+	if _, err := url.Parse(e.Source); err != nil {
+		faults = append(faults, errors.New("source is not a URI reference"))
+	}
+	if year := e.Time.UTC().Year(); e.Time.IsZero() || year < 0 || year > 9999 {
+		faults = append(faults, errors.New("time is not set, or not one of RFC 3339"))
 	}
 	if e.Payload == nil {
 		faults = append(faults, errors.New("payload is not set"))
 	} else {
+		if _, known := kindOf(e.Payload.Type()); !known {
+			faults = append(faults, fmt.Errorf("type %q is not in the table", e.Payload.Type()))
+		}
 		need("subject", e.Payload.SubjectID())
 		faults = append(faults, e.Payload.Validate())
 	}
@@ -207,6 +220,9 @@ func Parse(data []byte) (Event, error) {
 	}
 	if err := ce.Validate(); err != nil {
 		return Event{}, fmt.Errorf("%w: check CloudEvent: %w", ErrInvalid, err)
+	}
+	if ce.SpecVersion() != cloudevent.CloudEventsVersionV1 {
+		return Event{}, fmt.Errorf("%w: CloudEvents %s, not 1.0", ErrInvalid, ce.SpecVersion())
 	}
 	kind, known := kindOf(Type(ce.Type()))
 	if !known {

@@ -49,6 +49,10 @@ func DecodeKey(token string) (string, error) {
 	return b.String(), nil
 }
 
+// unhex is the value of a hex digit of either case, or -1.
 func unhex(c byte) int {
-	return strings.IndexByte(upperHex, c&^0x20|c&0x10)
+	if c >= 'a' && c <= 'f' {
+		c -= 'a' - 'A'
+	}
+	return strings.IndexByte(upperHex, c)
 }

@@ -3,6 +3,7 @@ package events
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -71,9 +72,32 @@ const dockerHub = "docker.io"
 // the host is lowered, and aliases are resolved.
 func ParseImageRepository(s string, aliases Aliases) (ImageRepository, error) {
 	host, path, found := strings.Cut(s, "/")
-	if !found || (!strings.ContainsAny(host, ".:[") && host != "localhost" && strings.ToLower(host) == host) {
+	if !found || !hostLike(host) {
 		host, path = dockerHub, s
 	}
+	return NewImageRepository(host, path, aliases)
+}
+
+// hostLike says whether the first part of a reference is a host and not a
+// name on Docker Hub, as every tool around images tells them apart.
+func hostLike(s string) bool {
+	return strings.ContainsAny(s, ".:[") || strings.EqualFold(s, "localhost")
+}
+
+func validHost(s string) bool {
+	if address, ok := strings.CutPrefix(s, "["); ok {
+		address, _, _ = strings.Cut(address, "]")
+		if _, err := netip.ParseAddr(address); err != nil {
+			return false
+		}
+	}
+	return hostRE.MatchString(s)
+}
+
+// NewImageRepository is the repository of a host that is known to be one. It
+// errs where no reference could name it: a host needs a dot or a port.
+func NewImageRepository(host, path string, aliases Aliases) (ImageRepository, error) {
+	s := host + "/" + path
 	host = strings.ToLower(host)
 	if host == "index.docker.io" || host == "registry-1.docker.io" {
 		host = dockerHub
@@ -82,8 +106,8 @@ func ParseImageRepository(s string, aliases Aliases) (ImageRepository, error) {
 	if host == dockerHub && !strings.Contains(path, "/") {
 		path = "library/" + path
 	}
-	if !hostRE.MatchString(host) {
-		return ImageRepository{}, fmt.Errorf("%w: image repository %q: %q is not a host", ErrName, s, host)
+	if !validHost(host) || !hostLike(host) {
+		return ImageRepository{}, fmt.Errorf("%w: image repository %q: %q is not a host with a dot or a port", ErrName, s, host)
 	}
 	if len(host)+1+len(path) > 255 || !imagePath.MatchString(path) {
 		return ImageRepository{}, fmt.Errorf("%w: image repository %q: %q is not a path of lower-case OCI components", ErrName, s, path)
@@ -154,7 +178,7 @@ type GitRepository string
 func (r GitRepository) URL() string { return "https://" + string(r) }
 
 var (
-	scpLike  = regexp.MustCompile(`^(?:[^/@]+@)?([^/:@]+):([^/].*)$`)
+	scpLike  = regexp.MustCompile(`^([^/@]+@)?([^/:@]+):([^/:].*)$`)
 	gitPorts = map[string]string{"http": "80", "https": "443", "ssh": "22", "git": "9418"}
 )
 
@@ -166,12 +190,15 @@ func ParseGitRepository(s string, aliases Aliases) (GitRepository, error) {
 	bad := func(why string) (GitRepository, error) {
 		return "", fmt.Errorf("%w: Git repository %q: %s", ErrName, redactUser(s), why)
 	}
-	raw := s
+	raw, named := s, false
 	if !strings.Contains(raw, "://") {
-		if m := scpLike.FindStringSubmatch(raw); m != nil && !isPort(m[2]) {
-			raw = "ssh://" + m[1] + "/" + m[2]
+		if m := scpLike.FindStringSubmatch(raw); m != nil && !isPort(m[3]) {
+			if m[1] == "" && strings.Contains(m[3], "@") {
+				return bad("it has a password but no scheme")
+			}
+			raw = "ssh://" + m[2] + "/" + m[3]
 		} else {
-			raw = "https://" + raw
+			raw, named = "https://"+raw, true
 		}
 	}
 	u, err := url.Parse(raw)
@@ -181,8 +208,8 @@ func ParseGitRepository(s string, aliases Aliases) (GitRepository, error) {
 	port := u.Port()
 	if known, ok := gitPorts[u.Scheme]; !ok {
 		return bad("the scheme is none of https, http, ssh, git")
-	} else if port == known {
-		port = ""
+	} else if port == known && !named {
+		port = "" // in a name, a port is never the default
 	}
 	host := strings.ToLower(u.Hostname())
 	if strings.Contains(host, ":") {
@@ -192,9 +219,8 @@ func ParseGitRepository(s string, aliases Aliases) (GitRepository, error) {
 		host += ":" + port
 	}
 	host = aliases.of(host)
-	path := strings.TrimRight(strings.TrimSuffix(strings.TrimRight(u.Path, "/"), ".git"), "/")
-	path = strings.TrimLeft(path, "/")
-	if !hostRE.MatchString(host) {
+	path := trimGit(strings.TrimLeft(u.Path, "/"))
+	if !validHost(host) {
 		return bad("it has no host")
 	}
 	if path == "" {
@@ -205,7 +231,20 @@ func ParseGitRepository(s string, aliases Aliases) (GitRepository, error) {
 			return bad("its path has a part that is empty, a dot part, or begins with a hyphen")
 		}
 	}
-	return GitRepository(host + "/" + path), nil
+	// What an address must escape stays escaped, so that the name is ASCII
+	// and gives itself when it is read again.
+	return GitRepository(host + "/" + (&url.URL{Path: path}).EscapedPath()), nil
+}
+
+// trimGit drops slashes and ".git" at the end, however many there are.
+func trimGit(path string) string {
+	for {
+		shorter := strings.TrimSuffix(strings.TrimRight(path, "/"), ".git")
+		if shorter == path {
+			return path
+		}
+		path = shorter
+	}
 }
 
 // isPort says whether what follows "host:" is a port and a path rather than
@@ -221,10 +260,9 @@ func hasControl(s string) bool {
 
 // redactUser drops user and password, since an address may hold a token.
 func redactUser(s string) string {
-	if i := strings.LastIndexByte(s, '@'); i >= 0 {
-		if j := strings.Index(s, "://"); j >= 0 && j < i {
-			return s[:j+3] + s[i+1:]
-		}
+	i := strings.LastIndexByte(s, '@')
+	if j := strings.Index(s, "://"); j >= 0 && j < i {
+		return s[:j+3] + s[i+1:]
 	}
-	return s
+	return s[i+1:]
 }

@@ -97,11 +97,12 @@ func ValidRef(s string) bool {
 	if !strings.HasPrefix(s, "refs/") || len(s) > 1024 || strings.Count(s, "/") < 2 {
 		return false
 	}
-	if strings.ContainsAny(s, " ~^:?*[\\\x7f") || strings.Contains(s, "..") || strings.Contains(s, "@{") || hasControl(s) {
+	if strings.ContainsAny(s, " ~^:?*[\\\x7f") || strings.Contains(s, "..") || strings.Contains(s, "@{") ||
+		strings.HasSuffix(s, ".") || hasControl(s) {
 		return false
 	}
 	for part := range strings.SplitSeq(s, "/") {
-		if part == "" || strings.HasPrefix(part, ".") || strings.HasSuffix(part, ".lock") || strings.HasSuffix(part, ".") {
+		if part == "" || strings.HasPrefix(part, ".") || strings.HasSuffix(part, ".lock") {
 			return false
 		}
 	}

@@ -2,6 +2,8 @@ package events
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -38,6 +40,9 @@ func (s ServiceEvent) SubjectID() string { return s.Application }
 // Validate wants an environment and, but for a removal, an artifact.
 func (s ServiceEvent) Validate() error {
 	var faults []error
+	if !slices.Contains([]Type{ServiceDeployedType, ServiceUpgradedType, ServiceRolledBackType, ServiceRemovedType}, s.Kind) {
+		faults = append(faults, fmt.Errorf("kind %q is none of a service", s.Kind))
+	}
 	if s.Environment == "" {
 		faults = append(faults, errors.New("environment is empty"))
 	}
