@@ -53,7 +53,7 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 	while IFS=: read -r file func; do \
 		dir=$$(dirname "$$file"); name=$${func#func }; \
 		echo "== $$dir $$name"; \
-		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "./$$dir" </dev/null; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "./$$dir" </dev/null; \
 	done
 
 .PHONY: demo

@@ -6,3 +6,6 @@
 // table [Kinds] lists every type with its emitter and its listeners; [New]
 // and [Parse] are the only doors.
 package events
+
+//go:generate go test -count=1 -run ^TestSchemas . -update
+//go:generate go test -count=1 -run ^TestReadme . -update
