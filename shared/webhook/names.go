@@ -17,9 +17,9 @@ func (d *Delivery) Image(s Source, host, path string) (events.ImageRepository, b
 		d.Ignore("no registry host: set registry in the source's config")
 		return events.ImageRepository{}, false
 	}
-	repo, err := events.ParseImageRepository(host+"/"+path, s.Aliases)
-	if err != nil || !strings.HasSuffix(repo.Path, path) {
-		d.Ignore("repository is not in OCI's grammar")
+	repo, err := events.NewImageRepository(host, path, s.Aliases)
+	if err != nil {
+		d.Ignore("repository is not in OCI's grammar, or its host has neither dot nor port")
 		return events.ImageRepository{}, false
 	}
 	return repo, true
