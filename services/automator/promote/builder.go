@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 
 	"github.com/slipway-cd/slipway/events"
@@ -65,6 +66,9 @@ func (b *builder) render(ctx context.Context, dir string) *rendered {
 	b.fresh[dir] = true
 	result, err := render.Render(ctx, render.Request{FS: b.s.Head.FS(), Path: dir})
 	r := &rendered{images: manifest.Images(result.Objects, b.aliases), err: err}
+	if err != nil {
+		r.images = b.scan(dir)
+	}
 	for _, o := range result.Objects {
 		if o.Kind == api.ApplicationKind && o.Group() == api.Group {
 			r.read(o)
@@ -74,6 +78,31 @@ func (b *builder) render(ctx context.Context, dir string) *rendered {
 	r.result = result
 	b.s.paths[dir] = r
 	return r
+}
+
+// scan finds the images of a path that can't be rendered in those of its files
+// that can be read, so that a push for it can be answered with the reason.
+func (b *builder) scan(dir string) []manifest.Rendered {
+	fsys := b.s.Head.FS()
+	files, err := render.Files(fsys, dir)
+	if err != nil {
+		return nil
+	}
+	var all []manifest.Rendered
+	for _, name := range files {
+		data, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			continue
+		}
+		references, err := manifest.Find(name, data, b.aliases)
+		if err != nil {
+			continue
+		}
+		for _, r := range references {
+			all = append(all, manifest.Rendered{Name: r.Image.Repository.String(), Image: r.Image})
+		}
+	}
+	return all
 }
 
 // read takes an Application document; blank lines before it keep the line

@@ -98,7 +98,7 @@ func (d Decision) made() events.DecisionMade {
 // the decision doesn't know the tag.
 func (d Decision) on(tag string) (m events.DecisionMade, ok bool) {
 	m = d.made()
-	if tag == d.Target.Tag || len(d.Verdicts) == 0 {
+	if tag == d.Target.Tag || d.Outcome == events.Blocked || len(d.Verdicts) == 0 {
 		return m, true
 	}
 	for _, v := range d.Verdicts {

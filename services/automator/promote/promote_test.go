@@ -1,0 +1,359 @@
+package promote_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/automator/promote"
+	"github.com/slipway-cd/slipway/shared/bus"
+	"github.com/slipway-cd/slipway/shared/bus/bustest"
+	"github.com/slipway-cd/slipway/shared/gitrepo/gitrepotest"
+	"github.com/slipway-cd/slipway/shared/registry"
+	"github.com/slipway-cd/slipway/shared/service"
+)
+
+const (
+	digestA = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	digestB = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+)
+
+// catalog is a registry's answers. The real registry is e2e's.
+type catalog struct {
+	mu      sync.Mutex
+	digests map[string]string
+	failing error
+}
+
+func (c *catalog) set(image, digest string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.digests[image] = digest
+}
+
+func (c *catalog) Resolve(_ context.Context, i events.Image) (registry.Found, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failing != nil {
+		return registry.Found{}, c.failing
+	}
+	d, ok := c.digests[i.Repository.String()+":"+i.Tag]
+	if !ok {
+		return registry.Found{}, registry.ErrNotFound
+	}
+	return registry.Found{Digest: d}, nil
+}
+
+func (c *catalog) Tags(_ context.Context, r events.ImageRepository) ([]string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var tags []string
+	for image := range c.digests {
+		if tag, ok := strings.CutPrefix(image, r.String()+":"); ok {
+			tags = append(tags, tag)
+		}
+	}
+	return tags, nil
+}
+
+// bench is an automator's inside on a real Git host and a real JetStream.
+type bench struct {
+	t       *testing.T
+	git     *gitrepotest.Work
+	bus     *bus.Bus
+	repos   *promote.Repos
+	tags    *promote.Tags
+	confirm *promote.Confirmer
+	deploy  *promote.Deployer
+	sweep   *promote.Sweeper
+	catalog *catalog
+	before  func(r *http.Request) // of each request to the Git host
+	key     string
+}
+
+func application(name, namespace, path string) string {
+	return fmt.Sprintf("apiVersion: slipway.dev/v1alpha1\nkind: Application\nmetadata: {name: %s, namespace: %s}\nspec:\n  source: {repository: REPO, branch: main, path: %s}\n", name, namespace, path)
+}
+
+func pod(image string) string {
+	return "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n  - image: " + image + " # here\n"
+}
+
+const policyFile = `apiVersion: slipway.dev/v1alpha1
+kind: DeploymentPolicy
+metadata: {name: shop}
+spec:
+  rules:
+  - {applications: ["production/shop/*"], images: ["ghcr.io/acme/*"], track: {semver: ">=1 <2"}, mode: automatic}
+`
+
+func start(t *testing.T, files map[string]string) *bench {
+	t.Helper()
+	b := &bench{t: t, bus: bustest.Start(t), catalog: &catalog{digests: map[string]string{}}}
+	server := gitrepotest.Start(t, func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if b.before != nil {
+				b.before(r)
+			}
+			h.ServeHTTP(w, r)
+		})
+	})
+	url := server.URL + "/config.git"
+	all := map[string]string{
+		"cluster/web.yaml": application("web", "shop", "apps/web"), "apps/web/pod.yaml": pod("ghcr.io/acme/web:1.0.0"), "policies/shop.yaml": policyFile,
+	}
+	for name, data := range files {
+		all[name] = data
+	}
+	for name, data := range all {
+		all[name] = strings.ReplaceAll(data, "REPO", url)
+	}
+	b.git = server.Create("config.git", all)
+	b.open(t, url)
+	return b
+}
+
+// open makes the parts as the automator does.
+func (b *bench) open(t *testing.T, url string) {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	cfg := service.Config{Data: t.TempDir(), Repositories: []service.Repository{{
+		URL: url, Branch: "main", Roots: []service.Root{{Cluster: "production", Path: "cluster"}},
+		Policies: []service.PolicyPath{{Path: "policies", Applications: []string{"**"}}},
+	}}}
+	queue := func(name string) *bus.Queue {
+		q, err := b.bus.Queue(t.Context(), name, bus.QueueOptions{})
+		must(t, err)
+		return q
+	}
+	var err error
+	b.tags, err = promote.OpenTags(t.Context(), b.bus)
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.tags.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	must(t, b.tags.Ready(t.Context()))
+	announcer, err := promote.NewAnnouncer(t.Context(), b.bus)
+	must(t, err)
+	b.repos, err = promote.NewRepos(t.Context(), cfg, queue("repos"), log)
+	must(t, err)
+	name, err := events.ParseGitRepository(url, nil)
+	must(t, err)
+	b.key = string(name) + "@main"
+	b.confirm = &promote.Confirmer{Tags: b.tags, Queue: queue("images"), Registry: b.catalog, Repos: b.repos, Log: log}
+	b.sweep = &promote.Sweeper{Tags: b.tags, Queue: queue("sweeps"), Registry: b.catalog, Repos: b.repos, Bus: b.bus, Log: log, Interval: time.Hour}
+	b.deploy = &promote.Deployer{Repos: b.repos, Tags: b.tags, Bus: b.bus, Log: log, Name: "Slipway", Email: "s@example.com", Announcer: announcer, NewImages: b.sweep.New}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pushed has an image arrive, as an event does, until it is a known tag.
+func (b *bench) pushed(tag, digest string) {
+	b.t.Helper()
+	b.catalog.set("ghcr.io/acme/web:"+tag, digest)
+	e, err := events.New(events.Meta{ID: "id-" + tag, Source: "/test", ChainID: "chain-" + tag, Time: time.Now()}, events.ArtifactPublished{Artifact: events.Artifact{
+		Registry: "ghcr.io", Repository: "acme/web", Tag: tag, Provider: "test", Source: "test",
+	}})
+	must(b.t, err)
+	must(b.t, b.confirm.Handle(b.t.Context(), e))
+	must(b.t, b.confirm.Work(b.t.Context(), bus.Work{Key: "ghcr.io/acme/web", Items: []string{tag}, Since: time.Now()}))
+}
+
+func (b *bench) work(items ...string) error {
+	return b.deploy.Work(b.t.Context(), bus.Work{Key: b.key, Items: items})
+}
+
+func (b *bench) told(types ...events.Type) []events.Event {
+	b.t.Helper()
+	var all []events.Event
+	for s, err := range b.bus.Read(b.t.Context(), bus.ReadOptions{Types: types}) {
+		must(b.t, err)
+		all = append(all, s.Event)
+	}
+	return all
+}
+
+// decisions are the outcomes and reasons told, in order.
+func (b *bench) decisions() []string {
+	var all []string
+	for _, e := range b.told(events.DecisionMadeType) {
+		d := e.Payload.(events.DecisionMade)
+		all = append(all, string(d.Outcome)+": "+d.Reason)
+	}
+	return all
+}
+
+func TestAnImageBecomesOneCommitWithItsChain(t *testing.T) {
+	b := start(t, nil)
+	b.pushed("1.1.0", digestA)
+	for range 3 { // told three times
+		must(t, b.work("ghcr.io/acme/web:1.1.0"))
+	}
+	b.git.Pull()
+	if got := b.git.Git("rev-list", "--count", "HEAD"); got != "2" {
+		t.Fatalf("%s commits, want 2", got)
+	}
+	want := "slipway: move production/shop/web to 1.1.0\n\nproduction/shop/web: ghcr.io/acme/web 1.0.0 -> 1.1.0@" + digestA +
+		"\n\nSlipway-Chain: chain-1.1.0 production/shop/web ghcr.io/acme/web@" + digestA
+	if got := b.git.Git("log", "-1", "--format=%B"); got != want {
+		t.Fatalf("message:\n%s\nwant:\n%s", got, want)
+	}
+	if got := b.git.Git("show", "HEAD:apps/web/pod.yaml"); got+"\n" != pod("ghcr.io/acme/web:1.1.0@"+digestA) {
+		t.Fatalf("the file is:\n%s", got)
+	}
+	merged := b.told(events.ChangeMergedType)
+	if len(merged) != 1 || merged[0].ChainID != "chain-1.1.0" || merged[0].Payload.(events.ChangeMerged).To != "1.1.0@"+digestA {
+		t.Fatalf("told %+v, want one change.merged", merged)
+	}
+	if got := b.decisions(); !slices.Equal(got[:1], []string{"deploy: 1.1.0 is the best"}) {
+		t.Fatalf("decisions: %q", got)
+	}
+}
+
+func TestItDecidesAgainWhenSomebodyElseWasFaster(t *testing.T) {
+	b := start(t, nil)
+	b.pushed("1.1.0", digestA)
+	must(t, b.work("head"))
+	b.pushed("1.2.0", digestB)
+	once := sync.Once{}
+	b.before = func(r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/git-receive-pack") && r.Method == http.MethodPost && r.Header.Get("User-Agent") != "" && !strings.HasPrefix(r.Header.Get("User-Agent"), "git/2") {
+			once.Do(func() { // a person holds the application back, between our look and our push
+				b.git.Pull()
+				b.git.Commit("no releases today", map[string]string{"policies/shop.yaml": strings.ReplaceAll(policyFile, "automatic", "never")})
+			})
+		}
+	}
+	must(t, b.work("ghcr.io/acme/web:1.2.0"))
+	b.before = nil
+	b.git.Pull()
+	if got := b.git.Git("log", "-1", "--format=%s"); got != "no releases today" {
+		t.Fatalf("the last commit is %q: the person's policy did not count", got)
+	}
+	if got := b.git.Git("show", "HEAD:apps/web/pod.yaml"); !strings.Contains(got, "1.1.0@") {
+		t.Fatalf("the file is:\n%s", got)
+	}
+}
+
+func TestACommitWhoseAuthorDiedIsTold(t *testing.T) {
+	b := start(t, nil)
+	must(t, b.work("head"))
+	// What a replica does that dies after its push: the commit is there, and
+	// nobody was told.
+	message := promote.Message([]promote.Change{{
+		Chain: "chain-x", Application: events.Application{Cluster: "production", Namespace: "shop", Name: "web"},
+		Image: events.ImageRepository{Host: "ghcr.io", Path: "acme/web"}, From: "1.0.0", To: "1.1.0@" + digestA,
+	}})
+	b.git.Commit(message, map[string]string{"apps/web/pod.yaml": pod("ghcr.io/acme/web:1.1.0@" + digestA)})
+	for range 2 {
+		must(t, b.work("head"))
+	}
+	merged := b.told(events.ChangeMergedType)
+	if len(merged) != 1 || merged[0].ChainID != "chain-x" {
+		t.Fatalf("told %d changes, want the one of the dead replica", len(merged))
+	}
+}
+
+func TestWhatArrivesBeforeItsPolicyIsDeployedWithIt(t *testing.T) {
+	b := start(t, map[string]string{"policies/shop.yaml": strings.ReplaceAll(policyFile, ">=1 <2", "<1")})
+	b.pushed("1.1.0", digestA)
+	must(t, b.work("ghcr.io/acme/web:1.1.0"))
+	b.git.Commit("widen the range", map[string]string{"policies/shop.yaml": policyFile})
+	must(t, b.work("head"))
+	b.git.Pull()
+	if got := b.git.Git("log", "-1", "--format=%s"); got != "slipway: move production/shop/web to 1.1.0" {
+		t.Fatalf("the last commit is %q", got)
+	}
+}
+
+func TestWhoMayNotSpeakIsToldSo(t *testing.T) {
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"an unknown field": {map[string]string{"policies/shop.yaml": strings.ReplaceAll(policyFile, "mode", "mood")}, "blocked: invalid document: policies/shop.yaml:6: spec.rules[0].mood: unknown field"},
+		"a wrong range":    {map[string]string{"policies/shop.yaml": strings.ReplaceAll(policyFile, ">=1 <2", ">=x.y")}, `blocked: policies/shop.yaml:1: rule shop[0]: invalid track: semver: range ">=x.y"`},
+		"another branch":   {map[string]string{"cluster/web.yaml": strings.ReplaceAll(application("web", "shop", "apps/web"), "branch: main", "branch: other")}, ""},
+		"a broken file":    {map[string]string{"apps/web/other.yaml": "a: [\n"}, "blocked: apps/web/other.yaml"},
+		"an escape":        {map[string]string{"apps/web/pod.yaml": pod(`"ghcr.io/\u0061cme/web:1.0.0"`)}, "blocked: apps/web/pod.yaml:6: can't be edited safely"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, c.files)
+			b.pushed("1.1.0", digestA)
+			must(t, b.work("ghcr.io/acme/web:1.1.0"))
+			b.git.Pull()
+			if got := b.git.Git("rev-list", "--count", "HEAD"); got != "1" {
+				t.Fatal("it committed all the same")
+			}
+			got := b.decisions()
+			if c.want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], c.want)) {
+				t.Fatalf("decisions %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestASweepTellsOnlyWhatAPolicyWouldChoose(t *testing.T) {
+	b := start(t, nil)
+	for _, tag := range []string{"1.0.0", "1.1.0", "1.2.0", "2.0.0", "latest"} {
+		b.catalog.set("ghcr.io/acme/web:"+tag, digestA)
+	}
+	must(t, b.work("head"))
+	for range 2 {
+		must(t, b.sweep.Work(t.Context(), bus.Work{Key: "ghcr.io/acme/web", Items: []string{"sweep"}}))
+	}
+	told := b.told(events.ArtifactPublishedType)
+	if len(told) != 1 || told[0].Payload.(events.ArtifactPublished).Tag != "1.2.0" {
+		t.Fatalf("told %d events: %+v, want 1.2.0 alone", len(told), told)
+	}
+}
+
+func TestATagThatIsNotThereYetIsAskedForAgain(t *testing.T) {
+	b := start(t, nil)
+	must(t, b.tags.Put(t.Context(), events.ImageRepository{Host: "ghcr.io", Path: "acme/web"}, promote.Known{Tag: "1.1.0", Chain: "c"}))
+	w := bus.Work{Key: "ghcr.io/acme/web", Items: []string{"1.1.0"}, Since: time.Now()}
+	if err := b.confirm.Work(t.Context(), w); !errors.Is(err, registry.ErrNotFound) {
+		t.Fatalf("a fresh tag that isn't there: %v, want to be tried again", err)
+	}
+	w.Since = time.Now().Add(-time.Hour)
+	must(t, b.confirm.Work(t.Context(), w))
+	if got := b.tags.Of(events.ImageRepository{Host: "ghcr.io", Path: "acme/web"}); len(got) != 0 {
+		t.Fatalf("known tags: %+v, want none", got)
+	}
+}
+
+func TestMessagesAreReadBack(t *testing.T) {
+	app := events.Application{Cluster: "production", Namespace: "shop", Name: "web"}
+	changes := []promote.Change{
+		{"c1", app, events.ImageRepository{Host: "ghcr.io", Path: "acme/web"}, "1.0.0", "1.1.0@" + digestA},
+		{"c2", app, events.ImageRepository{Host: "localhost:5000", Path: "api"}, "", "1.1.0"},
+	}
+	if got := promote.ParseMessage(strings.ReplaceAll(promote.Message(changes), "\n", "\r\n")); !slices.Equal(got, changes) {
+		t.Fatalf("read back %+v, want %+v", got, changes)
+	}
+	for _, message := range []string{"", "a person's commit\n", "x\n\nSlipway-Chain: nonsense\n", "Slipway-Chain: c a/b/c not an image@x"} {
+		if got := promote.ParseMessage(message); len(got) != 0 {
+			t.Errorf("%q gave %+v", message, got)
+		}
+	}
+}
