@@ -121,6 +121,26 @@ type Source struct {
 	Insecure bool     `yaml:"insecure"`
 	// MaxBody is the limit for a body in bytes; 0 is the provider's.
 	MaxBody int64 `yaml:"maxBody"`
+	// Header names the header with a fixed secret, for providers that let a
+	// user choose one; empty is the provider's own.
+	Header string `yaml:"header"`
+	// Signature says how a provider proves itself that has several ways; its
+	// documentation lists them.
+	Signature string `yaml:"signature"`
+	// Topics are the ARNs that an SNS source takes.
+	Topics []string `yaml:"topics"`
+	// OIDC is what a sender's identity token must say.
+	OIDC *OIDC `yaml:"oidc"`
+	// Mapping says how provider generic reads a body.
+	Mapping map[string]string `yaml:"mapping"`
+}
+
+// OIDC is what an identity token must say.
+type OIDC struct {
+	Issuer   string `yaml:"issuer"`   // empty is the provider's own
+	Audience string `yaml:"audience"` // required
+	Email    string `yaml:"email"`    // of the service account, where there is one
+	Subject  string `yaml:"subject"`
 }
 
 // Automator is the Deploy Automator's part.
@@ -361,7 +381,7 @@ func (c Config) validateSources(f *faults) {
 		if s.Provider == "" {
 			f.add(at+".provider", "no provider (`slipway providers` lists them)")
 		}
-		if len(s.Secrets) == 0 && !s.Insecure {
+		if len(s.Secrets) == 0 && !s.Insecure && s.OIDC == nil && len(s.Topics) == 0 {
 			f.add(at+".secrets", "source %q has no secret: anybody could send to it; say insecure: true if that is meant", s.Name)
 		}
 		for j, secret := range s.Secrets {

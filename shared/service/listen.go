@@ -105,40 +105,60 @@ func (l *listeners) close() {
 	}
 }
 
+// HookHandler answers the webhooks of some sources.
+type HookHandler interface {
+	http.Handler
+	// Wants says whether a request is for it, where another part has a source
+	// of the same name.
+	Wants(r *http.Request) bool
+}
+
 // HandleHooks gives the webhooks of the named sources to h. Requests for
 // sources that no part of this process has are answered by h of any part, so
 // that an unknown source looks like a wrong token.
-func (s *Service) HandleHooks(sources []string, h http.Handler) {
+func (s *Service) HandleHooks(sources []string, h HookHandler) {
 	s.listeners.hooks.add(sources, h)
 }
 
 // hookMux hands a webhook to the part that has its source.
 type hookMux struct {
 	mu      sync.RWMutex
-	sources map[string]http.Handler
+	sources map[string][]HookHandler
 	any     http.Handler
 }
 
-func (m *hookMux) add(sources []string, h http.Handler) {
+func (m *hookMux) add(sources []string, h HookHandler) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.sources == nil {
-		m.sources = map[string]http.Handler{}
+		m.sources = map[string][]HookHandler{}
 	}
 	for _, name := range sources {
-		m.sources[name] = h
+		m.sources[name] = append(m.sources[name], h)
 	}
 	m.any = h
 }
 
+// find gives the part for a request: of several that have the source, the
+// first that wants it.
+func (m *hookMux) find(r *http.Request) http.Handler {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	parts := m.sources[SourceOf(r)]
+	for _, h := range parts {
+		if h.Wants(r) {
+			return h
+		}
+	}
+	if len(parts) > 0 {
+		return parts[0]
+	}
+	return m.any
+}
+
 // ServeHTTP answers 503 while no part is there yet: senders try again.
 func (m *hookMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	m.mu.RLock()
-	h := m.sources[SourceOf(r)]
-	if h == nil {
-		h = m.any
-	}
-	m.mu.RUnlock()
+	h := m.find(r)
 	if h == nil {
 		w.Header().Set("Retry-After", "1")
 		w.Header().Set("Content-Type", "application/problem+json")

@@ -69,7 +69,7 @@ func New(name string, cfg service.Config, table []Provider, b Publisher, log *sl
 }
 
 func newEntry(s service.Source, p Provider, cfg service.Config) (*entry, error) {
-	e := &entry{provider: p, maxBody: p.MaxBody, Source: Source{Name: s.Name, Host: s.Registry, Aliases: cfg.Aliases()}}
+	e := &entry{provider: p, maxBody: p.MaxBody, Source: Source{Name: s.Name, Host: s.Registry, Aliases: cfg.Aliases(), Config: s}}
 	if s.Host != "" {
 		e.Host = s.Host
 	}
@@ -80,6 +80,14 @@ func newEntry(s service.Source, p Provider, cfg service.Config) (*entry, error) 
 	if s.MaxBody > 0 {
 		e.maxBody = s.MaxBody
 	}
+	if p.Check != nil {
+		if err := p.Check(s); err != nil {
+			return nil, err
+		}
+	}
+	if len(s.Secrets) == 0 && !s.Insecure && !p.NoSecrets {
+		return nil, fmt.Errorf("secrets: source %q has no secret: anybody could send to it; say insecure: true if that is meant", s.Name)
+	}
 	for _, secret := range s.Secrets {
 		value, err := secret.Read()
 		if err != nil {
@@ -88,6 +96,13 @@ func newEntry(s service.Source, p Provider, cfg service.Config) (*entry, error) 
 		e.Secrets = append(e.Secrets, value)
 	}
 	return e, nil
+}
+
+// Wants says whether the request is for this door, where another one has a
+// source of the same name.
+func (d *Door) Wants(r *http.Request) bool {
+	e, ok := d.sources[service.SourceOf(r)]
+	return ok && (e.provider.Wants == nil || e.provider.Wants(r.Header))
 }
 
 // Sources are the names that this door answers for, sorted.
@@ -106,7 +121,8 @@ type answer struct {
 	reason string // for the metric: a word
 	detail string // for people
 	body   any
-	allow  string
+	header map[string]string
+	bare   bool // no body at all
 }
 
 // ServeHTTP answers one webhook.
@@ -125,14 +141,18 @@ func write(w http.ResponseWriter, r *http.Request, a answer) {
 		kind = "application/problem+json" // RFC 9457
 		body = map[string]any{"title": http.StatusText(a.status), "status": a.status, "detail": a.detail}
 	}
-	if a.allow != "" {
-		w.Header().Set("Allow", a.allow)
+	for k, v := range a.header {
+		w.Header().Set(k, v)
 	}
 	if a.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
 	if a.status == http.StatusRequestEntityTooLarge || a.status == http.StatusRequestTimeout {
 		w.Header().Set("Connection", "close")
+	}
+	if a.bare {
+		w.WriteHeader(a.status)
+		return
 	}
 	w.Header().Set("Content-Type", kind)
 	w.WriteHeader(a.status)
@@ -147,10 +167,13 @@ var unknown = answer{status: http.StatusNotFound, reason: "unknown", detail: "th
 // handle does the work in the order that makes hostile requests cheap:
 // method, source, headers, body, proof, parse, store.
 func (d *Door) handle(w http.ResponseWriter, r *http.Request) (source string, a answer) {
-	if r.Method != http.MethodPost {
-		return "", answer{status: http.StatusMethodNotAllowed, reason: "method", detail: "webhooks are sent by POST", allow: http.MethodPost}
+	e, tokenFits, ok := d.find(r)
+	if r.Method == http.MethodOptions && ok && e.provider.Options != nil {
+		return e.Name, e.provider.Options(Request{Header: r.Header, Query: r.URL.Query(), TokenFits: tokenFits}, e.Source).answer("handshake")
 	}
-	e, ok := d.find(r)
+	if r.Method != http.MethodPost {
+		return "", answer{status: http.StatusMethodNotAllowed, reason: "method", detail: "webhooks are sent by POST", header: map[string]string{"Allow": http.MethodPost}}
+	}
 	if !ok {
 		return "", unknown
 	}
@@ -161,9 +184,9 @@ func (d *Door) handle(w http.ResponseWriter, r *http.Request) (source string, a 
 	if err != nil {
 		return e.Name, e.unread(err)
 	}
-	req := Request{Header: r.Header, Body: body}
-	if err := e.verify(req); err != nil {
-		return e.Name, answer{status: http.StatusUnauthorized, reason: "proof", detail: "the request does not prove its sender: check the secret on both sides"}
+	req := Request{Header: r.Header, Query: r.URL.Query(), TokenFits: tokenFits, Body: body}
+	if err := e.verify(r.Context(), req); err != nil {
+		return e.Name, unproved(err)
 	}
 	delivery, err := e.provider.Parse(req, e.Source)
 	if err != nil {
@@ -172,17 +195,33 @@ func (d *Door) handle(w http.ResponseWriter, r *http.Request) (source string, a 
 	return e.Name, d.store(r.Context(), e, req, delivery)
 }
 
+// unproved answers a request whose proof doesn't hold, or can't be held now.
+func unproved(err error) answer {
+	switch {
+	case errors.Is(err, ErrForbidden):
+		return answer{status: http.StatusForbidden, reason: "forbidden", detail: err.Error()}
+	case errors.Is(err, ErrProof):
+		return answer{status: http.StatusUnauthorized, reason: "proof", detail: "the request does not prove its sender: check the secret on both sides"}
+	default:
+		return answer{status: http.StatusServiceUnavailable, reason: "keys", detail: "the proof can't be checked now: send it again"}
+	}
+}
+
+func (r Reply) answer(reason string) answer {
+	return answer{status: r.Status, reason: reason, header: r.Header, body: r.Body, bare: r.Body == nil}
+}
+
 // find gives the source of the path /hooks/{source}[/{token}]. A token, where
 // the path has one, must be one of the secrets.
-func (d *Door) find(r *http.Request) (*entry, bool) {
+func (d *Door) find(r *http.Request) (e *entry, tokenFits, ok bool) {
 	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), service.HookPrefix)
 	if !ok {
-		return nil, false
+		return nil, false, false
 	}
 	name, token, hasToken := strings.Cut(rest, "/")
-	e, ok := d.sources[name]
+	e, ok = d.sources[name]
 	if !hasToken {
-		return e, ok
+		return e, false, ok
 	}
 	var secrets []string
 	if ok {
@@ -192,14 +231,18 @@ func (d *Door) find(r *http.Request) (*entry, bool) {
 	for _, s := range secrets {
 		fits |= equal(token, s)
 	}
-	return e, fits == 1
+	return e, fits == 1, fits == 1
 }
 
-func (e *entry) verify(r Request) error {
-	if len(e.Secrets) == 0 {
-		return nil // the config says insecure: true
+func (e *entry) verify(ctx context.Context, r Request) error {
+	switch {
+	case e.Config.Insecure && len(e.Secrets) == 0:
+		return nil
+	case e.provider.Prove != nil:
+		return e.provider.Prove(ctx, r, e.Source)
+	default:
+		return e.provider.Verify(r, e.Secrets)
 	}
-	return e.provider.Verify(r, e.Secrets)
 }
 
 func (e *entry) unread(err error) answer {
@@ -239,6 +282,9 @@ type told struct {
 
 // store publishes the delivery's events and answers when they are safe.
 func (d *Door) store(ctx context.Context, e *entry, r Request, delivery Delivery) answer {
+	if delivery.Reply != nil && len(delivery.Items) == 0 {
+		return delivery.Reply.answer("handshake")
+	}
 	if len(delivery.Items) > bus.MaxBatch {
 		return answer{status: http.StatusRequestEntityTooLarge, reason: "items", detail: fmt.Sprintf("the body has %d items; at most %d are stored together", len(delivery.Items), bus.MaxBatch)}
 	}
@@ -257,6 +303,9 @@ func (d *Door) store(ctx context.Context, e *entry, r Request, delivery Delivery
 		if err := d.bus.Publish(ctx, all...); err != nil {
 			return answer{status: http.StatusServiceUnavailable, reason: "store", detail: "the event can't be stored now: send it again"}
 		}
+	}
+	if delivery.Reply != nil {
+		return delivery.Reply.answer("handshake")
 	}
 	reason := "stored"
 	if len(all) == 0 {

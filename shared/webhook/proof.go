@@ -71,3 +71,29 @@ func equal(a, b string) int {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:])
 }
+
+// Token verifies the secret in the path, /hooks/{source}/{token}, for senders
+// that can't prove themselves otherwise.
+func Token(r Request) error {
+	if !r.TokenFits {
+		return fmt.Errorf("%w: the path has no token: send to /hooks/{source}/{token}", ErrProof)
+	}
+	return nil
+}
+
+// FixedHeader verifies a header that is there once and holds one of the
+// secrets, letter for letter.
+func FixedHeader(h http.Header, header string, secrets []string) error {
+	values := h.Values(header)
+	if len(values) != 1 {
+		return fmt.Errorf("%w: header %s is there %d times, not once", ErrProof, header, len(values))
+	}
+	fits := 0
+	for _, secret := range secrets {
+		fits |= equal(values[0], secret)
+	}
+	if fits == 0 {
+		return fmt.Errorf("%w: header %s is another", ErrProof, header)
+	}
+	return nil
+}

@@ -4,17 +4,23 @@
 package webhook
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/service"
 )
 
 var (
 	// ErrProof says that the sender did not prove itself: 401.
 	ErrProof = errors.New("the request does not prove its sender")
+	// ErrForbidden says that the sender is who it is, and may not do this:
+	// 403.
+	ErrForbidden = errors.New("the sender may not send this")
 	// ErrBody says that the body is not what the provider documents: 400.
 	// The error says what is wrong and where.
 	ErrBody = errors.New("the body is not what the provider documents")
@@ -25,6 +31,11 @@ var (
 // Request is a delivery as it arrived.
 type Request struct {
 	Header http.Header
+	// Query are the parameters behind the path.
+	Query url.Values
+	// TokenFits says that the path had a token, /hooks/{source}/{token}, and
+	// that it is one of the secrets.
+	TokenFits bool
 	// Body is raw, as the sender signed it.
 	Body []byte
 }
@@ -39,6 +50,9 @@ type Source struct {
 	// Secrets are accepted, any of them; none only where the config says
 	// insecure: true.
 	Secrets []string
+	// Config is the source as the config has it, for what only one provider
+	// reads.
+	Config service.Source
 }
 
 // Delivery is what a body says.
@@ -52,6 +66,15 @@ type Delivery struct {
 	Timeless bool
 	// Ignored are reasons why something of the body gives no event.
 	Ignored []string
+	// Reply is the answer that a handshake wants instead of ours.
+	Reply *Reply
+}
+
+// Reply is an answer of a provider's own, as handshakes want it.
+type Reply struct {
+	Status int
+	Header map[string]string
+	Body   any // written as JSON; nil for none
 }
 
 // Item is one event in the making.
@@ -78,10 +101,45 @@ type Provider struct {
 	// Verify holds the proof against the secrets, of which there is at least
 	// one. It errs with [ErrProof].
 	Verify func(r Request, secrets []string) error
+	// Prove replaces Verify where the proof needs more than secrets, such as
+	// a sender's public keys. It errs with [ErrProof] or [ErrForbidden]; any
+	// other error is 503, so that the sender tries again.
+	Prove func(ctx context.Context, r Request, s Source) error
+	// NoSecrets says that Prove needs none: the config may leave them out.
+	NoSecrets bool
+	// Check gives the faults of a source's config that only this provider
+	// knows; it may be nil.
+	Check func(s service.Source) error
+	// Wants says by its headers whether a request is for this provider,
+	// where both receivers have one of that name; nil wants all.
+	Wants func(h http.Header) bool
+	// Options answers the OPTIONS of a handshake; nil means 405.
+	Options func(r Request, s Source) Reply
 	// Parse reads a verified delivery. It errs with [ErrBody] and
 	// [ErrContentType].
 	Parse func(r Request, s Source) (Delivery, error)
+	// Setup is how to set it up at the sender.
+	Setup Setup
 }
+
+// Setup is a recipe for one provider: what a person does at the sender.
+type Setup struct {
+	// Where to click, Events to choose there, Secret to set, each a
+	// sentence.
+	Where, Events, Secret string
+	// Tried is how we tried it.
+	Tried Tried
+}
+
+// Tried says how a provider was tried.
+type Tried string
+
+// The ways to try a provider.
+const (
+	Live      Tried = "live"      // against the real, unchanged sender
+	Captured  Tried = "captured"  // with deliveries that a real sender made
+	Documents Tried = "documents" // with what the vendor's documents show
+)
 
 // MiB is the usual limit.
 const MiB = 1 << 20
