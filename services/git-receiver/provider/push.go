@@ -16,7 +16,7 @@ type push struct {
 	Before     string `json:"before"`
 	After      string `json:"after"`
 	Created    bool   `json:"created"`
-	Forced     bool   `json:"forced"`
+	Forced     *bool  `json:"forced"` // Gitea doesn't tell
 	Repository *struct {
 		FullName string `json:"full_name"`
 		CloneURL string `json:"clone_url"`
@@ -56,7 +56,7 @@ func (p push) read(d *webhook.Delivery, s webhook.Source, provider string) error
 		return nil
 	}
 	d.Items = append(d.Items, webhook.Item{Payload: events.RefUpdated{
-		Repository: repo, Ref: p.Ref, Before: webhook.ObjectID(p.Before), After: webhook.ObjectID(p.After), Forced: p.Forced,
+		Repository: repo, Ref: p.Ref, Before: webhook.ObjectID(p.Before), After: webhook.ObjectID(p.After), Forced: p.Forced != nil && *p.Forced,
 		Provider: provider, Source: s.Name, DeliveryID: d.ID, Pusher: cmp.Or(p.Pusher.Login, p.Pusher.Name),
 		ChangedFiles: p.changedFiles(),
 	}})
@@ -70,9 +70,10 @@ func validID(s string) bool {
 }
 
 // changedFiles are the paths of the push, nil unless the list is known to be
-// complete: the host counts the commits and shows all of them.
+// complete: the host says that it wasn't forced, since a forced push lists
+// nothing of what vanished, counts the commits and shows all of them.
 func (p push) changedFiles() []string {
-	if p.Forced || p.Created || p.TotalCommits == nil || *p.TotalCommits != len(p.Commits) ||
+	if p.Forced == nil || *p.Forced || p.Created || p.TotalCommits == nil || *p.TotalCommits != len(p.Commits) ||
 		webhook.ObjectID(p.Before) == "" || webhook.ObjectID(p.After) == "" || len(p.Commits) == 0 {
 		return nil
 	}
