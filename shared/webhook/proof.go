@@ -8,7 +8,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // HMACSHA256 verifies a hex HMAC-SHA256 of the signed bytes in one header,
@@ -94,6 +96,41 @@ func FixedHeader(h http.Header, header string, secrets []string) error {
 	}
 	if fits == 0 {
 		return fmt.Errorf("%w: header %s is another", ErrProof, header)
+	}
+	return nil
+}
+
+// Now is the clock by which time stamps are judged.
+var Now = time.Now
+
+// tolerance is how far a signed time stamp may be off (Standard Webhooks).
+const tolerance = 5 * time.Minute
+
+// StandardWebhooks verifies a signature of the Standard Webhooks
+// specification: HMAC-SHA256 of "id.timestamp.body" in base64, behind "v1,";
+// several are separated by blanks.
+func StandardWebhooks(r Request, secrets []string, now time.Time) error {
+	id, stamp := r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp")
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	if id == "" || err != nil || now.Sub(time.Unix(seconds, 0)).Abs() > tolerance {
+		return fmt.Errorf("%w: header Webhook-Timestamp is not within five minutes of now", ErrProof)
+	}
+	fits := 0
+	for _, secret := range secrets {
+		key := []byte(secret)
+		if raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_")); err == nil && strings.HasPrefix(secret, "whsec_") {
+			key = raw
+		}
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(id + "." + stamp + "."))
+		mac.Write(r.Body)
+		want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+		for _, given := range strings.Fields(r.Header.Get("Webhook-Signature")) {
+			fits |= equal(given, want)
+		}
+	}
+	if fits == 0 {
+		return fmt.Errorf("%w: header Webhook-Signature does not fit the body", ErrProof)
 	}
 	return nil
 }

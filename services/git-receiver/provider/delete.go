@@ -9,7 +9,7 @@ import (
 
 // readDelete reads Gitea's delete event, the only one for a branch that is
 // gone; for a tag there is a push as well.
-func readDelete(body []byte, d *webhook.Delivery, s webhook.Source) error {
+func readDelete(body []byte, d *webhook.Delivery, s webhook.Source, provider string) error {
 	var b struct {
 		Ref        string `json:"ref"`
 		RefType    string `json:"ref_type"`
@@ -39,7 +39,7 @@ func readDelete(body []byte, d *webhook.Delivery, s webhook.Source) error {
 		return nil
 	}
 	d.Items = append(d.Items, webhook.Item{Payload: events.RefUpdated{
-		Repository: repo, Ref: ref, Provider: "gitea", Source: s.Name, DeliveryID: d.ID, Pusher: b.Sender.Login,
+		Repository: repo, Ref: ref, Provider: provider, Source: s.Name, DeliveryID: d.ID, Pusher: b.Sender.Login,
 	}})
 	return nil
 }

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"fmt"
+	"net/http"
 
 	"github.com/slipway-cd/slipway/shared/webhook"
 )
@@ -18,25 +19,34 @@ var gitea = webhook.Provider{
 		}
 		return webhook.HMACSHA256(r.Header, "X-Gitea-Signature", "", body, secrets)
 	},
-	Parse: parseGitea,
+	Parse: func(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
+		return parseGiteaLike(r, s, "gitea", r.Header.Get("X-Gitea-Event"), r.Header.Get("X-Gitea-Delivery"))
+	},
+	Wants: func(h http.Header) bool { return h.Get("X-Gitea-Event") != "package" },
+	Setup: webhook.Setup{
+		Where:  "Repository or organisation → Settings → Webhooks → Add webhook → Gitea; target URL /hooks/{source}, method POST, content type application/json.",
+		Events: "Push, and Delete for branches that go.",
+		Secret: "Secret: the source's secret. The instance's [webhook] ALLOWED_HOST_LIST must name the receiver where its address is private.",
+		Tried:  webhook.Live,
+	},
 }
 
-// parseGitea reads pushes, and deletes of branches, which give no push.
-func parseGitea(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
-	d := webhook.Delivery{ID: r.Header.Get("X-Gitea-Delivery")}
+// parseGiteaLike reads pushes, and deletes of branches, which give no push.
+func parseGiteaLike(r webhook.Request, s webhook.Source, provider, event, delivery string) (webhook.Delivery, error) {
+	d := webhook.Delivery{ID: delivery}
 	body, err := payload(r)
 	if err != nil {
 		return d, err
 	}
 	var p push
-	switch r.Header.Get("X-Gitea-Event") {
+	switch event {
 	case "push":
 		if err := webhook.JSON(body, &p); err != nil {
 			return d, err
 		}
-		return d, p.read(&d, s, "gitea")
+		return d, p.read(&d, s, provider)
 	case "delete":
-		return d, readDelete(body, &d, s)
+		return d, readDelete(body, &d, s, provider)
 	default:
 		d.Ignore("event is neither a push nor a delete")
 		return d, webhook.JSON(body, &struct{}{})

@@ -1,6 +1,9 @@
 package provider
 
 import (
+	"net/http"
+	"slices"
+
 	"github.com/slipway-cd/slipway/shared/webhook"
 )
 
@@ -27,5 +30,14 @@ var github = webhook.Provider{
 			return d, err
 		}
 		return d, p.read(&d, s, "github")
+	},
+	Wants: func(h http.Header) bool {
+		return !slices.Contains([]string{"package", "registry_package"}, h.Get("X-GitHub-Event"))
+	},
+	Setup: webhook.Setup{
+		Where:  "Repository, organisation or App → Settings → Webhooks → Add webhook; payload URL /hooks/{source}, content type application/json.",
+		Events: "Just the push event. (A push of more than three tags gives none: the sweep finds them.)",
+		Secret: "Secret: the source's secret.",
+		Tried:  webhook.Captured,
 	},
 }

@@ -1,0 +1,108 @@
+package provider
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/slipway-cd/slipway/shared/webhook"
+)
+
+// awsCodecommit is AWS CodeCommit by an EventBridge API destination: the API
+// key, basic credentials or bearer token of its connection. (By SNS it is
+// aws-sns.)
+var awsCodecommit = webhook.Provider{
+	Name:    "aws-codecommit",
+	MaxBody: webhook.MiB,
+	Verify: func(r webhook.Request, secrets []string) error {
+		if len(r.Header.Values("X-Api-Key")) > 0 {
+			return webhook.FixedHeader(r.Header, "X-Api-Key", secrets)
+		}
+		return webhook.Authorization(r.Header, secrets)
+	},
+	Parse: parseCodecommit,
+	Setup: webhook.Setup{
+		Where:  "EventBridge → API destinations → Create; endpoint /hooks/{source}; then a rule for source aws.codecommit with that target and a dead-letter queue.",
+		Events: "Detail type CodeCommit Repository State Change.",
+		Secret: "Connection: API key with key name X-Api-Key and the source's secret as value, or basic with it as password.",
+		Tried:  webhook.Documents,
+	},
+}
+
+type codecommitEvent struct {
+	ID         string `json:"id"`
+	DetailType string `json:"detail-type"`
+	Region     string `json:"region"`
+	Detail     struct {
+		Event    string `json:"event"`
+		Name     string `json:"repositoryName"`
+		Ref      string `json:"referenceFullName"`
+		Commit   string `json:"commitId"`
+		Old      string `json:"oldCommitId"`
+		CallerID string `json:"callerUserArn"`
+	} `json:"detail"`
+	Records []codecommitRecord `json:"Records"`
+}
+
+type codecommitRecord struct {
+	EventID    string `json:"eventId"`
+	ARN        string `json:"eventSourceARN"`
+	Codecommit struct {
+		References []struct {
+			Ref     string `json:"ref"`
+			Commit  string `json:"commit"`
+			Deleted bool   `json:"deleted"`
+		} `json:"references"`
+	} `json:"codecommit"`
+}
+
+func parseCodecommit(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
+	var d webhook.Delivery
+	if _, err := webhook.MediaType(r, "application/json", "text/plain"); err != nil {
+		return d, err
+	}
+	var e codecommitEvent
+	if err := webhook.JSON(r.Body, &e); err != nil {
+		return d, err
+	}
+	d.ID = e.ID
+	switch {
+	case len(e.Records) > 0:
+		for _, record := range e.Records {
+			d.ID += record.EventID
+			record.read(&d, s)
+		}
+	case e.DetailType == "":
+		return d, fmt.Errorf("%w: detail-type is missing", webhook.ErrBody)
+	case e.DetailType != "CodeCommit Repository State Change" || !strings.HasPrefix(e.Detail.Event, "reference"):
+		d.Ignore("no reference moved")
+	default:
+		m := moved{provider: "aws-codecommit", repository: codecommitAddress(e.Region, e.Detail.Name), ref: e.Detail.Ref,
+			before: e.Detail.Old, after: e.Detail.Commit, pusher: e.Detail.CallerID}
+		if e.Detail.Event == "referenceDeleted" {
+			m.before, m.after = e.Detail.Old, ""
+		}
+		m.add(&d, s)
+	}
+	return d, nil
+}
+
+// read takes a record of a repository trigger: it has no old commit, and its
+// repository is the last part of the ARN.
+func (r codecommitRecord) read(d *webhook.Delivery, s webhook.Source) {
+	arn := strings.Split(r.ARN, ":")
+	if len(arn) != 6 {
+		d.Ignore("the record's ARN names no repository")
+		return
+	}
+	for _, ref := range r.Codecommit.References {
+		m := moved{provider: "aws-codecommit", repository: codecommitAddress(arn[3], arn[5]), ref: ref.Ref, after: ref.Commit}
+		if ref.Deleted {
+			m.before, m.after = ref.Commit, ""
+		}
+		m.add(d, s)
+	}
+}
+
+func codecommitAddress(region, name string) string {
+	return "https://git-codecommit." + region + ".amazonaws.com/v1/repos/" + name
+}

@@ -1,0 +1,51 @@
+package provider
+
+import (
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/webhook"
+)
+
+// moved is a ref that a body says has moved.
+type moved struct {
+	provider, repository, ref, before, after, pusher string
+	forced                                           bool
+	files                                            []string
+}
+
+// add makes an event of it, or notes why it gives none: names and refs that
+// are none, and what did not move. Ids that are none, as vendors' examples
+// have them, are unknown.
+func (m moved) add(d *webhook.Delivery, s webhook.Source) {
+	switch {
+	case !events.ValidRef(m.ref):
+		d.Ignore("ref is not in Git's grammar")
+		return
+	case m.before == m.after && validID(m.after):
+		d.Ignore("nothing moved: before equals after")
+		return
+	}
+	repo, ok := d.GitRepository(s, m.repository)
+	if !ok {
+		return
+	}
+	d.Items = append(d.Items, webhook.Item{Payload: events.RefUpdated{
+		Repository: repo, Ref: m.ref, Before: knownID(m.before), After: knownID(m.after), Forced: m.forced,
+		Provider: m.provider, Source: s.Name, DeliveryID: d.ID, Pusher: m.pusher, ChangedFiles: m.files,
+	}})
+}
+
+// knownID is an id that is one and not zeros.
+func knownID(s string) string {
+	if !validID(s) {
+		return ""
+	}
+	return webhook.ObjectID(s)
+}
+
+// fullRef writes out a short name.
+func fullRef(kind, name string) string {
+	if kind == "tag" {
+		return "refs/tags/" + name
+	}
+	return "refs/heads/" + name
+}
