@@ -122,7 +122,8 @@ type answer struct {
 	detail string // for people
 	body   any
 	header map[string]string
-	bare   bool // no body at all
+	bare   bool  // no body at all
+	cause  error // for the log alone
 }
 
 // ServeHTTP answers one webhook.
@@ -130,7 +131,11 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	source, a := d.handle(w, r)
 	d.answers.WithLabelValues(source, fmt.Sprint(a.status), a.reason).Inc()
 	if a.status >= 400 || a.reason == "unreadable" {
-		d.log.WarnContext(r.Context(), "webhook refused", "source", source, "status", a.status, "reason", a.reason, "detail", a.detail)
+		log := d.log
+		if a.cause != nil {
+			log = log.With("error", a.cause)
+		}
+		log.WarnContext(r.Context(), "webhook refused", "source", source, "status", a.status, "reason", a.reason, "detail", a.detail)
 	}
 	write(w, r, a)
 }
@@ -203,7 +208,7 @@ func unproved(err error) answer {
 	case errors.Is(err, ErrProof):
 		return answer{status: http.StatusUnauthorized, reason: "proof", detail: "the request does not prove its sender: check the secret on both sides"}
 	default:
-		return answer{status: http.StatusServiceUnavailable, reason: "keys", detail: "the proof can't be checked now: send it again"}
+		return answer{status: http.StatusServiceUnavailable, reason: "keys", detail: "the proof can't be checked now: send it again", cause: err}
 	}
 }
 
@@ -257,14 +262,19 @@ func (e *entry) unread(err error) answer {
 	}
 }
 
+// maxDetail bounds what an error may repeat of the sender's words.
+const maxDetail = 500
+
 func (e *entry) unparsed(err error) answer {
+	detail := err.Error()
+	detail = strings.ToValidUTF8(detail[:min(len(detail), maxDetail)], "")
 	if errors.Is(err, ErrContentType) && !e.provider.Blocks {
-		return answer{status: http.StatusUnsupportedMediaType, reason: "type", detail: err.Error()}
+		return answer{status: http.StatusUnsupportedMediaType, reason: "type", detail: detail}
 	}
 	if e.provider.Blocks {
-		return answer{status: http.StatusAccepted, reason: "unreadable", detail: err.Error(), body: accepted{Events: []told{}, Ignored: []string{err.Error()}}}
+		return answer{status: http.StatusAccepted, reason: "unreadable", detail: detail, body: accepted{Events: []told{}, Ignored: []string{detail}}}
 	}
-	return answer{status: http.StatusBadRequest, reason: "body", detail: err.Error()}
+	return answer{status: http.StatusBadRequest, reason: "body", detail: detail}
 }
 
 // accepted is the body of a 202.
@@ -301,7 +311,7 @@ func (d *Door) store(ctx context.Context, e *entry, r Request, delivery Delivery
 		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 		defer cancel()
 		if err := d.bus.Publish(ctx, all...); err != nil {
-			return answer{status: http.StatusServiceUnavailable, reason: "store", detail: "the event can't be stored now: send it again"}
+			return answer{status: http.StatusServiceUnavailable, reason: "store", detail: "the event can't be stored now: send it again", cause: err}
 		}
 	}
 	if delivery.Reply != nil {
