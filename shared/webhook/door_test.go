@@ -1,0 +1,232 @@
+package webhook_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/bus"
+	"github.com/slipway-cd/slipway/shared/service"
+	"github.com/slipway-cd/slipway/shared/webhook"
+)
+
+// lines is a provider whose body has one ref a line: "ref" or a fault.
+func lines(blocks bool) webhook.Provider {
+	return webhook.Provider{
+		Name: "lines", MaxBody: webhook.MiB, Blocks: blocks,
+		Verify: func(r webhook.Request, secrets []string) error { return webhook.Authorization(r.Header, secrets) },
+		Parse: func(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
+			d := webhook.Delivery{ID: r.Header.Get("X-Delivery")}
+			for line := range strings.Lines(string(r.Body)) {
+				line = strings.TrimSuffix(line, "\n")
+				if line == "broken" {
+					return d, fmt.Errorf("%w: it is broken", webhook.ErrBody)
+				}
+				repo, ok := d.GitRepository(s, "https://inner:3000/acme/config.git")
+				if ok {
+					d.Items = append(d.Items, webhook.Item{Payload: events.RefUpdated{
+						Repository: repo, Ref: line, Provider: "lines", Source: s.Name,
+					}})
+				}
+			}
+			return d, nil
+		},
+	}
+}
+
+// keeper is a bus that keeps what it is given, or fails.
+type keeper struct {
+	kept []events.Event
+	err  error
+}
+
+func (k *keeper) Publish(_ context.Context, evs ...events.Event) error {
+	if k.err == nil {
+		k.kept = append(k.kept, evs...)
+	}
+	return k.err
+}
+
+type doorBed struct {
+	*keeper
+	door *webhook.Door
+	log  *bytes.Buffer
+}
+
+func open(t *testing.T, p webhook.Provider, change func(*service.Source)) doorBed {
+	t.Helper()
+	t.Setenv("DOOR_SECRET", "s3cret")
+	s := service.Source{Name: "a", Provider: "lines", Host: "git.example.com", Secrets: []service.Secret{{Env: "DOOR_SECRET"}}}
+	if change != nil {
+		change(&s)
+	}
+	var cfg service.Config
+	cfg.Receivers.Sources = []service.Source{s, {Name: "b", Provider: "of another service"}}
+	b := doorBed{keeper: &keeper{}, log: &bytes.Buffer{}}
+	door, err := webhook.New("test", cfg, []webhook.Provider{p}, b.keeper, slog.New(slog.NewJSONHandler(b.log, nil)), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.door = door
+	return b
+}
+
+func (b doorBed) post(path, body string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer s3cret")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	b.door.ServeHTTP(w, r)
+	return w
+}
+
+func TestItemsOfABodyAreStoredTogetherInItsOrder(t *testing.T) {
+	b := open(t, lines(false), nil)
+	if w := b.post("/hooks/a", "refs/heads/b\nrefs/heads/a\nrefs/heads/b"); w.Code != http.StatusAccepted {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	var refs []string
+	ids := map[string]bool{}
+	for _, e := range b.kept {
+		refs = append(refs, e.Payload.(events.RefUpdated).Ref)
+		ids[e.ID] = true
+		if e.Source != "/test/a" || e.ChainID != b.kept[0].ChainID || time.Since(e.Time) > time.Minute {
+			t.Errorf("%+v", e)
+		}
+	}
+	if got := strings.Join(refs, " "); got != "refs/heads/b refs/heads/a refs/heads/b" || len(ids) != 3 {
+		t.Errorf("refs %q, %d ids", got, len(ids))
+	}
+}
+
+func TestConfiguredHostOverridesTheBodys(t *testing.T) {
+	b := open(t, lines(false), nil)
+	b.post("/hooks/a", "refs/heads/main")
+	if len(b.kept) != 1 || b.kept[0].Payload.Key() != "git.example.com/acme/config" {
+		t.Errorf("%+v", b.kept)
+	}
+}
+
+func TestABatchThatIsTooLargeIs413AndStoresNothing(t *testing.T) {
+	b := open(t, lines(false), nil)
+	all := strings.Repeat("refs/heads/a\n", bus.MaxBatch)
+	if w := b.post("/hooks/a", all); w.Code != http.StatusAccepted || len(b.kept) != bus.MaxBatch {
+		t.Errorf("a full batch: %d, kept %d", w.Code, len(b.kept))
+	}
+	b.kept = nil
+	if w := b.post("/hooks/a", all+"refs/heads/a"); w.Code != http.StatusRequestEntityTooLarge || len(b.kept) != 0 {
+		t.Errorf("one more: %d, kept %d", w.Code, len(b.kept))
+	}
+}
+
+func TestOneItemThatCannotBeMadeStoresNone(t *testing.T) {
+	b := open(t, lines(false), nil)
+	if w := b.post("/hooks/a", "refs/heads/a\nno ref"); w.Code != http.StatusBadRequest || len(b.kept) != 0 {
+		t.Errorf("%d %s, kept %d", w.Code, w.Body, len(b.kept))
+	}
+}
+
+func TestASenderThatA4xxBlocksGetsNoneForWhatCannotBeRead(t *testing.T) {
+	for _, body := range []string{"broken", "no ref"} {
+		b := open(t, lines(true), nil)
+		if w := b.post("/hooks/a", body); w.Code != http.StatusAccepted || !strings.Contains(b.log.String(), "unreadable") {
+			t.Errorf("%q: %d %s, log %s", body, w.Code, w.Body, b.log)
+		}
+		if b := open(t, lines(false), nil); b.post("/hooks/a", body).Code != http.StatusBadRequest {
+			t.Errorf("%q: another sender doesn't get 400", body)
+		}
+	}
+	if b := open(t, lines(true), nil); b.post("/hooks/a", "", "Authorization", "x").Code != http.StatusUnauthorized {
+		t.Error("a wrong proof is not 401")
+	}
+}
+
+func TestATokenInThePathMustBeASecret(t *testing.T) {
+	b := open(t, lines(false), nil)
+	if w := b.post("/hooks/a/s3cret", "refs/heads/a"); w.Code != http.StatusAccepted {
+		t.Errorf("the right token: %d", w.Code)
+	}
+	wrong, unknown := b.post("/hooks/a/s3cre", "refs/heads/a"), b.post("/hooks/nobody/s3cret", "refs/heads/a")
+	if wrong.Code != http.StatusNotFound || wrong.Body.String() != unknown.Body.String() || unknown.Code != http.StatusNotFound {
+		t.Errorf("a wrong token %d %s, an unknown source %d %s", wrong.Code, wrong.Body, unknown.Code, unknown.Body)
+	}
+}
+
+func TestAnInsecureSourceNeedsNoProofAndHasNoToken(t *testing.T) {
+	b := open(t, lines(false), func(s *service.Source) { s.Secrets, s.Insecure = nil, true })
+	if w := b.post("/hooks/a", "refs/heads/a", "Authorization", "x"); w.Code != http.StatusAccepted {
+		t.Errorf("without proof: %d", w.Code)
+	}
+	if w := b.post("/hooks/a/", "refs/heads/a"); w.Code != http.StatusNotFound {
+		t.Errorf("an empty token: %d", w.Code)
+	}
+}
+
+func TestASecretThatCannotBeReadRefusesToStart(t *testing.T) {
+	var cfg service.Config
+	for _, secret := range []service.Secret{{Env: "NOT_SET"}, {File: "/nowhere"}, {}} {
+		cfg.Receivers.Sources = []service.Source{{Name: "a", Provider: "lines", Secrets: []service.Secret{secret}}}
+		_, err := webhook.New("test", cfg, []webhook.Provider{lines(false)}, nil, nil, prometheus.NewRegistry())
+		if err == nil || !strings.Contains(err.Error(), "receivers.sources[0]") {
+			t.Errorf("%+v gives %v", secret, err)
+		}
+	}
+}
+
+func TestNothingOfTheSenderReachesLogOrAnswerUnescaped(t *testing.T) {
+	b := open(t, lines(false), nil)
+	for _, w := range []*httptest.ResponseRecorder{
+		b.post("/hooks/a", "refs/heads/a\r\nforged: line"), b.post("/hooks/a", "x", "Authorization", "Bearer gu3ss"),
+		b.post("/hooks/a", "broken", "X-Delivery", "s3cret"),
+	} {
+		if strings.Contains(w.Body.String(), "s3cret") || strings.Contains(w.Body.String(), "gu3ss") {
+			t.Errorf("answer %s", w.Body)
+		}
+	}
+	for line := range strings.Lines(b.log.String()) {
+		if !strings.HasPrefix(line, `{"time"`) || strings.Contains(line, "s3cret") || strings.Contains(line, "gu3ss") {
+			t.Errorf("log line %q", line)
+		}
+	}
+}
+
+func TestARefusalRepeatsLittleOfTheSendersWords(t *testing.T) {
+	b := open(t, lines(false), nil)
+	if w := b.post("/hooks/a", strings.Repeat("ä", 100_000)); w.Code != http.StatusBadRequest || w.Body.Len() > 1000 || b.log.Len() > 1000 {
+		t.Errorf("%d, %d bytes of answer, %d of log", w.Code, w.Body.Len(), b.log.Len())
+	}
+}
+
+func TestWhatCannotBeStoredIs503(t *testing.T) {
+	b := open(t, lines(false), nil)
+	b.err = errors.New("nats://inner is away")
+	w := b.post("/hooks/a", "refs/heads/a")
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "inner") {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if !strings.Contains(b.log.String(), "inner") {
+		t.Errorf("the log does not say why: %s", b.log)
+	}
+}
+
+func TestOnlySourcesOfTheTableAreTaken(t *testing.T) {
+	b := open(t, lines(false), nil)
+	if got := b.door.Sources(); len(got) != 1 || got[0] != "a" {
+		t.Errorf("sources %v", got)
+	}
+	if w := b.post("/hooks/b", "refs/heads/a"); w.Code != http.StatusNotFound {
+		t.Errorf("a source of another service: %d", w.Code)
+	}
+}

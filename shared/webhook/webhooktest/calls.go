@@ -1,0 +1,385 @@
+package webhooktest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf16"
+
+	"github.com/slipway-cd/slipway/shared/bus"
+	"github.com/slipway-cd/slipway/shared/webhook"
+)
+
+func isProviders(err error) bool {
+	return errors.Is(err, webhook.ErrBody) || errors.Is(err, webhook.ErrContentType)
+}
+
+// caller sends one provider's deliveries to the bed.
+type caller struct {
+	*bed
+	provider webhook.Provider
+	sender   Sender
+	push     Fixture
+}
+
+// answer is what a request got.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// told are the ids in the body of a 202.
+func (a answer) told(t testing.TB) (chain string, ids []string) {
+	t.Helper()
+	var body struct {
+		ChainID string `json:"chainId"`
+		Events  []struct{ ID, Type, Subject string }
+	}
+	if err := json.Unmarshal([]byte(a.body), &body); err != nil || body.Events == nil {
+		t.Fatalf("%d %q is not the body of a 202: %v", a.status, a.body, err)
+	}
+	for _, e := range body.Events {
+		if e.ID == "" || e.Type == "" || e.Subject == "" {
+			t.Errorf("%q tells an event without id, type or subject", a.body)
+		}
+		ids = append(ids, e.ID)
+	}
+	return body.ChainID, ids
+}
+
+// signed is the push with the proof of a secret, and another body where one is
+// given.
+func (c *caller) signed(secret string, body []byte) webhook.Request {
+	r := c.push.Request()
+	if body != nil {
+		r.Body = body
+	}
+	c.sender.Sign(r.Header, r.Body, secret)
+	return r
+}
+
+func (b *bed) send(t testing.TB, method, path string, r webhook.Request) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, b.http.URL+path, bytes.NewReader(r.Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = r.Header
+	// As it is: the client must not follow, and must not unpack.
+	resp, err := (&http.Transport{DisableCompression: true}).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(body)}
+}
+
+// post sends to the provider's own source.
+func (c *caller) post(t testing.TB, r webhook.Request) answer {
+	t.Helper()
+	return c.send(t, http.MethodPost, "/hooks/"+c.provider.Name, r)
+}
+
+// stored are the ids of all events on the bus.
+func (b *bed) stored(t testing.TB) []string {
+	t.Helper()
+	var ids []string
+	for s, err := range b.bus.Read(t.Context(), bus.ReadOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, s.Event.ID)
+	}
+	return ids
+}
+
+// refused sends what must be answered so and store nothing.
+func (c *caller) refused(t *testing.T, name string, status int, r webhook.Request) answer {
+	t.Helper()
+	var got answer
+	t.Run(name, func(t *testing.T) {
+		before := c.stored(t)
+		got = c.post(t, r)
+		if got.status != status {
+			t.Errorf("answered %d %s, want %d", got.status, got.body, status)
+		}
+		if status >= 400 && got.header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("the answer is %s, not a problem of RFC 9457", got.header.Get("Content-Type"))
+		}
+		if strings.Contains(got.body, Secret) {
+			t.Errorf("the answer tells the secret: %s", got.body)
+		}
+		if after := c.stored(t); !slices.Equal(before, after) {
+			t.Errorf("stored %v", after[len(before):])
+		}
+	})
+	return got
+}
+
+// proofs are WEBHOOKS.md Z 1, 2 and 3.
+func (c *caller) proofs(t *testing.T) {
+	t.Helper()
+	good := c.signed(Secret, nil)
+	proof := good.Header.Get(c.sender.Proof)
+	with := func(values ...string) webhook.Request {
+		r := webhook.Request{Header: maps.Clone(good.Header), Body: good.Body}
+		r.Header[http.CanonicalHeaderKey(c.sender.Proof)] = values
+		return r
+	}
+	flip := func(s string) string {
+		last := byte('0')
+		if s[len(s)-1] == '0' {
+			last = '1'
+		}
+		return s[:len(s)-1] + string(last)
+	}
+	cases := map[string]webhook.Request{
+		"proof missing":               with(),
+		"proof empty":                 with(""),
+		"proof doubled":               with(proof, proof),
+		"proof doubled and empty":     with("", proof),
+		"proof with the last changed": with(flip(proof)),
+		"proof cut":                   with(proof[:len(proof)-1]),
+		"proof longer":                with(proof + "0"),
+		"proof in capitals":           with(strings.ToUpper(proof)),
+		"proof of another secret":     c.signed("another", nil),
+		"proof of an empty secret":    c.signed("", nil),
+		"proof twice in one":          with(proof + "," + proof),
+	}
+	// Where the proof covers the body, another body has another.
+	if other := c.signed(Secret, []byte("{}")); other.Header.Get(c.sender.Proof) != proof {
+		cases["proof of another body"] = webhook.Request{Header: other.Header, Body: good.Body}
+	}
+	bodies := map[string]bool{}
+	for name, r := range cases {
+		bodies[c.refused(t, name, http.StatusUnauthorized, r).body] = true
+	}
+	if len(bodies) != 1 {
+		t.Errorf("the answers to wrong proofs differ: %v", bodies)
+	}
+	for _, secret := range []string{Secret, OldSecret} {
+		t.Run("proof of each configured secret is taken", func(t *testing.T) {
+			if got := c.post(t, c.signed(secret, nil)); got.status != http.StatusAccepted {
+				t.Errorf("answered %d %s", got.status, got.body)
+			}
+		})
+	}
+}
+
+// bodies are WEBHOOKS.md Z 5, 6, 7, 8, 10, 15, 19, 20 and 21, each rightly
+// signed.
+func (c *caller) bodies(t *testing.T) {
+	t.Helper()
+	push := []byte(c.push.Body)
+	// A sender that a 4xx blocks gets none for what it can't help.
+	unreadable := http.StatusBadRequest
+	if c.provider.Blocks {
+		unreadable = http.StatusAccepted
+	}
+	for name, body := range map[string][]byte{
+		"body empty":                 {},
+		"body of blanks":             []byte(" \n"),
+		"body null":                  []byte("null"),
+		"body a string":              []byte(`"push"`),
+		"body a list":                []byte("[]"),
+		"body a number":              []byte("12"),
+		"body cut":                   push[:len(push)/2],
+		"body with a second object":  append(slices.Clone(push), "{}"...),
+		"body with a brace too many": append(slices.Clone(push), '}'),
+		"body with NUL behind":       append(slices.Clone(push), 0),
+		"body with a mark before":    append([]byte("\xef\xbb\xbf"), push...),
+		"body in UTF-16":             inUTF16(push),
+		"body that isn't UTF-8":      bytes.Replace(push, []byte(`{`), []byte("{\"x\":\"\xe9\","), 1),
+		"body nested 20,000 deep":    []byte(`{"x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`),
+	} {
+		c.refused(t, name, unreadable, c.signed(Secret, body))
+	}
+	typed := func(kind string) webhook.Request {
+		r := c.signed(Secret, nil)
+		r.Header.Set("Content-Type", kind)
+		return r
+	}
+	wrongType := http.StatusUnsupportedMediaType
+	if c.provider.Blocks {
+		wrongType = http.StatusAccepted
+	}
+	// The proof of a Gitea form covers what is inside, so that a wrong type
+	// may fail there already: what matters is that nothing is stored.
+	for _, kind := range []string{"text/plain", "multipart/form-data; boundary=x", "", "application/xml"} {
+		t.Run("content type "+kind, func(t *testing.T) {
+			before := c.stored(t)
+			got := c.post(t, typed(kind))
+			if got.status != wrongType && got.status != http.StatusUnauthorized {
+				t.Errorf("answered %d %s, want %d", got.status, got.body, wrongType)
+			}
+			if !slices.Equal(before, c.stored(t)) {
+				t.Error("stored it")
+			}
+		})
+	}
+	for _, encoding := range []string{"gzip", "deflate", "br"} {
+		r := c.signed(Secret, nil)
+		r.Header.Set("Content-Encoding", encoding)
+		c.refused(t, "content encoding "+encoding, http.StatusUnsupportedMediaType, r)
+	}
+	huge := append(slices.Clone(push), bytes.Repeat([]byte(" "), maxBody)...)
+	c.refused(t, "body over the limit", http.StatusRequestEntityTooLarge, c.signed(Secret, huge))
+	t.Run("body at the limit is taken", func(t *testing.T) {
+		whole := append(slices.Clone(push), bytes.Repeat([]byte(" "), maxBody-len(push))...)
+		if got := c.post(t, c.signed(Secret, whole)); got.status != http.StatusAccepted {
+			t.Errorf("answered %d %s", got.status, got.body)
+		}
+	})
+	t.Run("a body shorter than its length stores nothing", c.vanish)
+}
+
+func inUTF16(s []byte) []byte {
+	out := []byte{0xfe, 0xff}
+	for _, u := range utf16.Encode([]rune(string(s))) {
+		out = append(out, byte(u>>8), byte(u))
+	}
+	return out
+}
+
+// vanish closes the sending side in the middle of a body.
+func (c *caller) vanish(t *testing.T) {
+	before := c.stored(t)
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", c.http.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	r := c.signed(Secret, nil)
+	fmt.Fprintf(conn, "POST /hooks/%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n", c.provider.Name, len(r.Body)+10)
+	if err := r.Header.Write(conn); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "\r\n%s", r.Body)
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasPrefix(got, []byte("HTTP/1.1 400 ")) {
+		t.Errorf("answered %q", got)
+	}
+	if !slices.Equal(before, c.stored(t)) {
+		t.Error("stored it")
+	}
+}
+
+// doors are WEBHOOKS.md Z 22.
+func (c *caller) doors(t *testing.T) {
+	t.Helper()
+	good := c.signed(Secret, nil)
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodHead, http.MethodDelete, http.MethodPatch, http.MethodOptions, http.MethodTrace} {
+		t.Run("method "+method, func(t *testing.T) {
+			got := c.send(t, method, "/hooks/"+c.provider.Name+"?payload=%7B%7D", good)
+			if got.status != http.StatusMethodNotAllowed || got.header.Get("Allow") != http.MethodPost {
+				t.Errorf("answered %d, Allow %q", got.status, got.header.Get("Allow"))
+			}
+		})
+	}
+	bodies := map[string]bool{}
+	for name, path := range map[string]string{
+		"an unknown source": "/hooks/nobody", "an unknown source with a token": "/hooks/nobody/" + "x",
+		"a wrong token": "/hooks/" + c.provider.Name + "/guessed", "an empty token": "/hooks/" + c.provider.Name + "/",
+		"no source": "/hooks/", "a double slash": "/hooks//" + c.provider.Name, "an escaped slash": "/hooks/" + c.provider.Name + "%2Fx",
+		"a path above": "/hooks/../hooks/" + c.provider.Name, "another path": "/" + c.provider.Name, "capitals": "/hooks/" + strings.ToUpper(c.provider.Name),
+	} {
+		t.Run(name+" is 404", func(t *testing.T) {
+			got := c.send(t, http.MethodPost, path, good)
+			if got.status != http.StatusNotFound {
+				t.Errorf("answered %d %s", got.status, got.body)
+			}
+			bodies[got.body] = true
+		})
+	}
+	if len(bodies) != 1 {
+		t.Errorf("the answers to what isn't there differ: %v", bodies)
+	}
+}
+
+// storing is WEBHOOKS.md Z 12: told again, at once and by many.
+func (c *caller) storing(t *testing.T) {
+	t.Helper()
+	// Blanks behind the JSON make a delivery that this test alone has sent.
+	r := c.signed(Secret, append(slices.Clone([]byte(c.push.Body)), " \n \n"...))
+	t.Run("a delivery told again is stored once, with the same ids", func(t *testing.T) {
+		first := c.post(t, r)
+		if first.status != http.StatusAccepted {
+			t.Fatalf("answered %d %s", first.status, first.body)
+		}
+		_, ids := first.told(t)
+		if len(ids) == 0 {
+			t.Fatal("the push gives no event")
+		}
+		answers := make(chan answer, 8)
+		for range cap(answers) {
+			go func() { answers <- c.post(t, r) }()
+		}
+		for range cap(answers) {
+			if got := <-answers; got.status != http.StatusAccepted || got.body != first.body {
+				t.Errorf("answered %d %s, first %s", got.status, got.body, first.body)
+			}
+		}
+		times := 0
+		for _, id := range c.stored(t) {
+			if id == ids[0] {
+				times++
+			}
+		}
+		if times != 1 {
+			t.Errorf("stored %d times", times)
+		}
+	})
+	t.Run("the same delivery id with another body is another delivery", func(t *testing.T) {
+		chain, ids := c.post(t, r).told(t)
+		other := c.signed(Secret, append(slices.Clone(r.Body), '\n'))
+		chain2, ids2 := c.post(t, other).told(t)
+		if chain == chain2 || slices.Equal(ids, ids2) || !slices.Contains(c.stored(t), ids2[0]) {
+			t.Errorf("chains %s and %s, ids %v and %v", chain, chain2, ids, ids2)
+		}
+	})
+}
+
+// away stops the bus (WEBHOOKS.md Z 29).
+func (b *bed) away(t *testing.T) {
+	b.server.Stop()
+	var calls []*caller
+	for _, p := range b.suite.Table {
+		calls = append(calls, &caller{bed: b, provider: p, sender: b.suite.Senders[p.Name], push: b.suite.load(t, b.suite.Dir+"/"+p.Name+"/push.json")})
+	}
+	body := func(c *caller) []byte { return append(slices.Clone([]byte(c.push.Body)), "\n\n\n"...) }
+	for _, c := range calls {
+		got := c.post(t, c.signed(Secret, body(c)))
+		if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
+			t.Errorf("%s: answered %d, Retry-After %q", c.provider.Name, got.status, got.header.Get("Retry-After"))
+		}
+	}
+	b.server.Start(t)
+	for _, c := range calls {
+		got := c.post(t, c.signed(Secret, body(c)))
+		if got.status != http.StatusAccepted {
+			t.Fatalf("%s: told again, answered %d %s", c.provider.Name, got.status, got.body)
+		}
+		if _, ids := got.told(t); !slices.Contains(b.stored(t), ids[0]) {
+			t.Errorf("%s: told again, not stored", c.provider.Name)
+		}
+	}
+}
