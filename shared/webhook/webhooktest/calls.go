@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf16"
 
@@ -366,12 +367,16 @@ func (b *bed) away(t *testing.T) {
 		calls = append(calls, &caller{bed: b, provider: p, sender: b.suite.Senders[p.Name], push: b.suite.load(t, b.suite.Dir+"/"+p.Name+"/push.json")})
 	}
 	body := func(c *caller) []byte { return append(slices.Clone([]byte(c.push.Body)), "\n\n\n"...) }
+	var all sync.WaitGroup // each waits for as long as a sender would
 	for _, c := range calls {
-		got := c.post(t, c.signed(Secret, body(c)))
-		if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
-			t.Errorf("%s: answered %d, Retry-After %q", c.provider.Name, got.status, got.header.Get("Retry-After"))
-		}
+		all.Go(func() {
+			got := c.post(t, c.signed(Secret, body(c)))
+			if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
+				t.Errorf("%s: answered %d, Retry-After %q", c.provider.Name, got.status, got.header.Get("Retry-After"))
+			}
+		})
 	}
+	all.Wait()
 	b.server.Start(t)
 	for _, c := range calls {
 		got := c.post(t, c.signed(Secret, body(c)))
