@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // Root is the project's folder: the closest above the working directory that
@@ -41,12 +42,17 @@ func Build(ctx context.Context, dir string, names ...string) error {
 	if err != nil {
 		return err
 	}
+	args := []string{"build", "-trimpath", "-o", dir + string(filepath.Separator)}
 	for _, name := range names {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(dir, name), programs[name])
-		cmd.Dir = root
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w\n%s", name, err, out)
-		}
+		args = append(args, programs[name])
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("build our programs: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", strings.Join(names, ", "), err, out)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package local
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -9,19 +10,30 @@ import (
 	"text/template"
 )
 
-// FreePort finds a port of the loopback address that nobody listens on.
-func FreePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+// FreePort finds a port of the loopback address that nobody listens on, below
+// those from which connections take theirs: it stays free while a service that
+// was killed is away.
+func FreePort() (port int, err error) {
+	const first, last, tries = 10_000, 32_000, 100
+	for range tries {
+		port = first + rand.IntN(last-first)
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("find a free port: %w", err)
+}
+
+func freeAddr() (string, error) {
+	port, err := FreePort()
+	return fmt.Sprintf("127.0.0.1:%d", port), err
 }
 
 // settings fill the config's template.
 type settings struct {
-	Data, Registry, GitURL, GitUser, GitToken   string
+	Data, Registry, RegistryEndpoint            string
+	GitURL, GitUser, GitToken                   string
 	Provider, Kubeconfig, RegistrySecret        string
 	GitSecret, BusToken, Embedded               string
 	Hooks, Metrics, Bus, Quiet, Sweep, Policies string
@@ -38,7 +50,7 @@ bus: {url: "nats://{{.Bus}}", credentials: {token: {file: {{.BusToken}}}}}
 {{- end}}
 listen: {hooks: "{{.Hooks}}", api: "127.0.0.1:0", metrics: "{{.Metrics}}"}
 registries:
-- {host: "{{.Registry}}", endpoint: "http://{{.Registry}}", insecure: true}
+- {host: "{{.Registry}}", endpoint: "http://{{.RegistryEndpoint}}", insecure: true}
 repositories:
 - url: {{.GitURL}}
   branch: main

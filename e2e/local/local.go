@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -28,6 +27,11 @@ type Options struct {
 	// Separate runs each service, and NATS, as a process of its own instead
 	// of `slipway up`.
 	Separate bool
+	// Idle starts none of our processes: the test does. Only with Separate.
+	Idle bool
+	// AroundGit wraps git's own server, so that a test can act before a
+	// request arrives and before its answer leaves; it may be nil.
+	AroundGit func(http.Handler) http.Handler
 	// Kubeconfig is a cluster to use; empty starts the local control plane.
 	Kubeconfig string
 	// Bin has our programs; empty builds them into Dir.
@@ -58,6 +62,7 @@ type World struct {
 	HooksURL   string
 	MetricsURL string
 	Processes  []*Process
+	separate
 
 	opts     Options
 	registry parts.RegistryOptions
@@ -173,7 +178,7 @@ func (w *World) startParts(ctx context.Context, registrySecret, gitSecret string
 func (w *World) startGitHTTP(ctx context.Context, dir, secret string) (err error) {
 	w.gitUser, w.gitPass = "slipway", random()
 	w.GitHTTP, err = parts.StartGitHTTP(ctx, parts.GitHTTPOptions{
-		Dir: dir, HookURL: w.HooksURL + "/hooks/git", HookSecret: secret, User: w.gitUser, Password: w.gitPass,
+		Dir: dir, HookURL: w.HooksURL + "/hooks/git", HookSecret: secret, User: w.gitUser, Password: w.gitPass, Around: w.opts.AroundGit,
 	})
 	if err == nil {
 		w.RepoURL, err = w.GitHTTP.CreateRepo(ctx, Repo)
@@ -194,7 +199,7 @@ func (w *World) startGitea(ctx context.Context, dir, secret string) (err error) 
 
 func (w *World) settings(registrySecret, gitSecret string) (s settings, err error) {
 	s = settings{
-		Data: filepath.Join(w.opts.Dir, "data"), Registry: w.Registry.Addr, GitURL: w.RepoURL, GitUser: w.gitUser,
+		Data: filepath.Join(w.opts.Dir, "data"), Registry: w.Registry.Addr, RegistryEndpoint: w.Registry.Addr, GitURL: w.RepoURL, GitUser: w.gitUser,
 		Provider: "github", Kubeconfig: w.Kubeconfig, Quiet: w.opts.Quiet.String(), Sweep: w.opts.Sweep.String(),
 		Policies: "policies",
 	}
@@ -213,11 +218,9 @@ func (w *World) settings(registrySecret, gitSecret string) (s settings, err erro
 		}
 	}
 	for _, p := range []*string{&s.Metrics, &s.Bus} {
-		port, err := FreePort()
-		if err != nil {
+		if *p, err = freeAddr(); err != nil {
 			return s, err
 		}
-		*p = fmt.Sprintf("127.0.0.1:%d", port)
 	}
 	s.Hooks = w.HooksURL[len("http://"):]
 	w.MetricsURL = "http://" + s.Metrics
@@ -231,6 +234,7 @@ func (w *World) startUp(s settings) (err error) {
 		return err
 	}
 	p := newProcess("slipway", w.opts.Dir, filepath.Join(w.opts.Bin, "slipway"), "up", "--config", w.Config)
+	p.MetricsURL = w.MetricsURL
 	w.Processes = append(w.Processes, p)
 	return p.Start()
 }
@@ -239,21 +243,9 @@ func (w *World) startUp(s settings) (err error) {
 func (w *World) Ready(ctx context.Context) error {
 	return parts.Eventually(ctx, time.Minute, func() error {
 		for _, p := range w.Processes {
-			if err := p.Check(); err != nil {
+			if err := p.Ready(ctx); err != nil {
 				return err
 			}
-		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.MetricsURL+"/readyz", nil)
-		if err != nil {
-			return err
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return err
-		}
-		defer res.Body.Close()
-		if res.StatusCode != http.StatusOK {
-			return errors.New(res.Status)
 		}
 		return nil
 	})

@@ -1,8 +1,10 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +16,8 @@ import (
 // Process is one of our own programs, which can be killed and started again.
 type Process struct {
 	Name string
+	// MetricsURL is where it tells of itself; empty where it doesn't.
+	MetricsURL string
 
 	path string
 	args []string
@@ -92,6 +96,26 @@ func (p *Process) Check() error {
 		return nil
 	}
 	return fmt.Errorf("%s has ended:\n%s", p.Name, p.Tail(15))
+}
+
+// Ready errs unless the program runs and says that it is ready.
+func (p *Process) Ready(ctx context.Context) error {
+	if err := p.Check(); err != nil || p.MetricsURL == "" {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.MetricsURL+"/readyz", nil)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", p.Name, err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", p.Name, err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s is not ready: %s", p.Name, res.Status)
+	}
+	return nil
 }
 
 // Tail is the end of the program's log, in lines.

@@ -2,49 +2,64 @@ package local
 
 import (
 	"fmt"
-	"net"
-	"net/http/httputil"
-	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
-
-	"net/http"
 )
 
 // Services are the processes of a separate world, in the order of their
 // start. Any other order works too.
 var Services = []string{"bus", "registry-receiver", "git-receiver", "automator", "synchronizer"}
 
-// startSeparate runs each service and NATS as a process, with a proxy before
-// the receivers, since senders know one address.
+// separate is what a world has more when each service is a process.
+type separate struct {
+	// Door stands before the receivers.
+	Door *Door
+	// BusProxy, by the service's name, stands between it and the bus;
+	// RegistryProxy between the automator and the registry; APIProxy between
+	// the synchronizer and the API server.
+	BusProxy                map[string]*Proxy
+	RegistryProxy, APIProxy *Proxy
+	// MonitorURL is where the bus tells of itself.
+	MonitorURL string
+}
+
+// startSeparate runs each service and NATS as a process of its own. Each
+// talks to the bus, the registry and the API server through proxies.
 func (w *World) startSeparate(s settings, hooks int) error {
-	token := s.BusToken
-	bus := newProcess("bus", w.opts.Dir, filepath.Join(w.opts.Bin, "bus"), "-dir", filepath.Join(w.opts.Dir, "jetstream"), "-addr", s.Bus, "-token", token)
-	w.Processes = append(w.Processes, bus)
-	targets := map[string]string{}
+	if err := w.openProxies(s); err != nil {
+		return err
+	}
+	monitor, err := freeAddr()
+	if err != nil {
+		return err
+	}
+	w.MonitorURL = "http://" + monitor
+	w.Processes = append(w.Processes, newProcess("bus", w.opts.Dir, filepath.Join(w.opts.Bin, "bus"),
+		"-dir", filepath.Join(w.opts.Dir, "jetstream"), "-addr", s.Bus, "-token", s.BusToken, "-monitor", monitor))
+	hooksOf := map[string]string{}
 	for _, name := range Services[1:] {
-		own := s
-		own.Data = filepath.Join(w.opts.Dir, "data-"+name)
-		for _, p := range []*string{&own.Hooks, &own.Metrics} {
-			port, err := FreePort()
-			if err != nil {
-				return err
-			}
-			*p = fmt.Sprintf("127.0.0.1:%d", port)
+		own, err := w.ownSettings(name, s)
+		if err != nil {
+			return err
 		}
-		targets[name] = "http://" + own.Hooks
+		hooksOf[name] = own.Hooks
 		file, err := w.writeConfig(name, own)
 		if err != nil {
 			return err
 		}
-		w.Processes = append(w.Processes, newProcess(name, w.opts.Dir, filepath.Join(w.opts.Bin, name), file))
+		p := newProcess(name, w.opts.Dir, filepath.Join(w.opts.Bin, name), file)
+		p.MetricsURL = "http://" + own.Metrics
+		w.Processes = append(w.Processes, p)
 	}
-	var err error
 	if w.Config, err = w.writeConfig("slipway", s); err != nil {
 		return err
 	}
-	if err := w.proxy(hooks, targets); err != nil {
+	if w.Door, err = openDoor(hooks, hooksOf["registry-receiver"], hooksOf["git-receiver"]); err != nil {
 		return err
+	}
+	if w.opts.Idle {
+		return nil
 	}
 	for _, p := range w.Processes {
 		if err := p.Start(); err != nil {
@@ -54,30 +69,46 @@ func (w *World) startSeparate(s settings, hooks int) error {
 	return nil
 }
 
-// proxy hands webhooks to the receiver whose source they name.
-func (w *World) proxy(port int, targets map[string]string) error {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		return fmt.Errorf("listen for webhooks: %w", err)
-	}
-	to := func(name string) http.Handler {
-		u, err := url.Parse(targets[name])
-		if err != nil {
-			return http.NotFoundHandler()
+func (w *World) openProxies(s settings) (err error) {
+	w.BusProxy = map[string]*Proxy{}
+	for _, name := range Services[1:] {
+		if w.BusProxy[name], err = newProxy(s.Bus); err != nil {
+			return err
 		}
-		return httputil.NewSingleHostReverseProxy(u)
 	}
-	registry, git := to("registry-receiver"), to("git-receiver")
-	go func() {
-		_ = http.Serve(l, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			if strings.HasPrefix(r.URL.Path, "/hooks/registry") {
-				registry.ServeHTTP(rw, r)
-				return
-			}
-			git.ServeHTTP(rw, r)
-		}))
-	}()
-	return nil
+	if w.RegistryProxy, err = newProxy(w.Registry.Addr); err != nil {
+		return err
+	}
+	if w.Cluster != nil {
+		w.APIProxy, err = newProxy(strings.TrimPrefix(w.Cluster.Server, "https://"))
+	}
+	return err
+}
+
+// ownSettings are a service's: own folders and addresses, and the proxies.
+func (w *World) ownSettings(name string, s settings) (settings, error) {
+	s.Data = filepath.Join(w.opts.Dir, "data-"+name)
+	s.Bus, s.RegistryEndpoint = w.BusProxy[name].Addr, w.RegistryProxy.Addr
+	for _, p := range []*string{&s.Hooks, &s.Metrics} {
+		addr, err := freeAddr()
+		if err != nil {
+			return s, err
+		}
+		*p = addr
+	}
+	if name != "synchronizer" || w.Cluster == nil {
+		return s, nil
+	}
+	data, err := os.ReadFile(w.Kubeconfig)
+	if err != nil {
+		return s, fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	s.Kubeconfig = filepath.Join(w.opts.Dir, "kubeconfig-"+name)
+	through := strings.ReplaceAll(string(data), w.Cluster.Server, "https://"+w.APIProxy.Addr)
+	if err := os.WriteFile(s.Kubeconfig, []byte(through), 0o600); err != nil {
+		return s, fmt.Errorf("write the kubeconfig: %w", err)
+	}
+	return s, nil
 }
 
 // Process gives a process by its name, or nil.

@@ -25,6 +25,8 @@ type GitHTTPOptions struct {
 	HookSecret string // signs what is posted there
 	User       string // with Password: what every client must give; empty: nothing
 	Password   string
+	// Around wraps what answers whoever may ask; nil changes nothing.
+	Around func(http.Handler) http.Handler
 }
 
 // GitHTTP is git's own HTTP server, in this process: as quick as Git gets. Stopped, it
@@ -35,6 +37,7 @@ type GitHTTP struct {
 	opts    GitHTTPOptions
 	hook    string
 	backend *cgi.Handler
+	answer  http.Handler
 	server  *http.Server
 	done    chan struct{}
 }
@@ -74,6 +77,10 @@ func StartGitHTTP(ctx context.Context, opts GitHTTPOptions) (*GitHTTP, error) {
 			InheritEnv: []string{"PATH"},
 		},
 	}
+	g.answer = http.HandlerFunc(g.serve)
+	if opts.Around != nil {
+		g.answer = opts.Around(g.answer)
+	}
 	g.server = &http.Server{Handler: g, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		defer close(g.done)
@@ -89,7 +96,6 @@ func gitEnv(home string) []string {
 
 // ServeHTTP lets git answer whoever may ask.
 func (g *GitHTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	backend := *g.backend
 	if g.opts.User != "" {
 		user, password, _ := r.BasicAuth()
 		if !same(user, g.opts.User) || !same(password, g.opts.Password) {
@@ -97,7 +103,15 @@ func (g *GitHTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "who are you?", http.StatusUnauthorized)
 			return
 		}
-		backend.Env = append(backend.Env[:len(backend.Env):len(backend.Env)], "REMOTE_USER="+user)
+	}
+	g.answer.ServeHTTP(w, r)
+}
+
+// serve hands a request to git.
+func (g *GitHTTP) serve(w http.ResponseWriter, r *http.Request) {
+	backend := *g.backend
+	if g.opts.User != "" {
+		backend.Env = append(backend.Env[:len(backend.Env):len(backend.Env)], "REMOTE_USER="+g.opts.User)
 	}
 	// CGI must be told the length before; a large push comes without one.
 	if r.ContentLength < 0 {

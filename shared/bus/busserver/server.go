@@ -30,6 +30,9 @@ type Options struct {
 	SyncAlways bool
 	// Token is what clients must show; none when empty.
 	Token string
+	// Monitor is "host:port" where the server tells of itself over HTTP
+	// (/jsz, /healthz); nowhere when empty.
+	Monitor string
 	// Log takes the server's warnings and errors; they are dropped when nil.
 	Log *slog.Logger
 	// Cluster joins servers to one; nil for a single server.
@@ -78,16 +81,9 @@ func (o Options) server() (*server.Options, error) {
 	if o.Dir == "" {
 		return nil, errors.New("no folder for the streams")
 	}
-	host, portText, err := net.SplitHostPort(o.Addr)
+	host, port, err := split(o.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("read the address: %w", err)
-	}
-	port, err := strconv.Atoi(portText)
-	if err != nil {
-		return nil, fmt.Errorf("read the address %q: %w", o.Addr, err)
-	}
-	if host == "" {
-		host = "127.0.0.1"
+		return nil, err
 	}
 	if port == 0 {
 		port = server.RANDOM_PORT
@@ -97,12 +93,32 @@ func (o Options) server() (*server.Options, error) {
 		JetStream: true, StoreDir: o.Dir, SyncAlways: o.SyncAlways,
 		NoSigs: true, NoLog: o.Log == nil, DisableShortFirstPing: true,
 	}
+	if o.Monitor != "" {
+		if opts.HTTPHost, opts.HTTPPort, err = split(o.Monitor); err != nil {
+			return nil, err
+		}
+	}
 	if c := o.Cluster; c != nil {
 		opts.ServerName = c.Name
 		opts.Cluster = server.ClusterOpts{Name: "slipway", Host: "127.0.0.1", Port: c.Port}
 		opts.Routes = server.RoutesFromStr(strings.Join(c.Routes, ","))
 	}
 	return opts, nil
+}
+
+// split reads "host:port"; an empty host is this machine's own.
+func split(addr string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, fmt.Errorf("read the address: %w", err)
+	}
+	if port, err = strconv.Atoi(text); err != nil {
+		return "", 0, fmt.Errorf("read the address %q: %w", addr, err)
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	return host, port, nil
 }
 
 // URL is where clients connect.

@@ -1,0 +1,95 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+)
+
+// Door is what stands before the receivers of a separate world, since senders
+// know one address. It remembers what was sent, so that it can be told again.
+type Door struct {
+	url           string
+	registry, git http.Handler
+	mu            sync.Mutex
+	fromRegistry  []Delivery
+	listener      net.Listener
+}
+
+// Delivery is a webhook as it was sent.
+type Delivery struct {
+	Path   string
+	Header http.Header
+	Body   []byte
+}
+
+// openDoor hands webhooks to the receiver whose source they name.
+func openDoor(port int, registry, git string) (*Door, error) {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return nil, fmt.Errorf("listen for webhooks: %w", err)
+	}
+	d := &Door{url: "http://" + l.Addr().String(), listener: l}
+	d.registry, d.git = d.to(registry), d.to(git)
+	go func() { _ = http.Serve(l, d) }()
+	return d, nil
+}
+
+// to is the way to one receiver; a sender gets 502 while it is away.
+func (d *Door) to(addr string) http.Handler {
+	p := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: addr})
+	p.ErrorHandler = func(rw http.ResponseWriter, _ *http.Request, _ error) { rw.WriteHeader(http.StatusBadGateway) }
+	return p
+}
+
+// ServeHTTP remembers a registry's deliveries and hands all on.
+func (d *Door) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	if !strings.HasPrefix(r.URL.Path, "/hooks/registry") {
+		d.git.ServeHTTP(rw, r)
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(rw, err.Error(), http.StatusBadRequest)
+		return
+	}
+	d.mu.Lock()
+	d.fromRegistry = append(d.fromRegistry, Delivery{r.URL.Path, r.Header.Clone(), body})
+	d.mu.Unlock()
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	d.registry.ServeHTTP(rw, r)
+}
+
+// FromRegistry are the deliveries that the registry sent, tries that failed
+// included, the oldest first.
+func (d *Door) FromRegistry() []Delivery {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]Delivery(nil), d.fromRegistry...)
+}
+
+// Tell sends a delivery, or sends it again, and gives the answer's status.
+func (d *Door) Tell(ctx context.Context, delivery Delivery) (status int, body string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url+delivery.Path, bytes.NewReader(delivery.Body))
+	if err != nil {
+		return 0, "", fmt.Errorf("tell again: %w", err)
+	}
+	req.Header = delivery.Header.Clone()
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, "", fmt.Errorf("tell again: %w", err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, "", fmt.Errorf("tell again: %w", err)
+	}
+	return res.StatusCode, string(answer), nil
+}
