@@ -1,0 +1,219 @@
+package e2e_test
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/slipway-cd/slipway/e2e/local"
+	"github.com/slipway-cd/slipway/e2e/parts"
+)
+
+// seed is SLIPWAY_FAULTS_SEED, else new each time; it is shown.
+func seed(t *testing.T) *rand.Rand {
+	t.Helper()
+	n := uint64(time.Now().UnixNano())
+	if text := os.Getenv("SLIPWAY_FAULTS_SEED"); text != "" {
+		var err error
+		n, err = strconv.ParseUint(text, 10, 64)
+		must(t, err)
+	}
+	t.Logf("SLIPWAY_FAULTS_SEED=%d", n)
+	return rand.New(rand.NewPCG(n, 0))
+}
+
+// duration is SLIPWAY_FAULTS_DURATION, the time in which rounds begin.
+func duration(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv("SLIPWAY_FAULTS_DURATION")
+	if text == "" {
+		return 40 * time.Second
+	}
+	d, err := time.ParseDuration(text)
+	must(t, err)
+	return d
+}
+
+// round is one disturbance of the world; more of a weight come more often.
+type round struct {
+	name   string
+	weight int
+	run    func(*chaos, *rand.Rand)
+}
+
+var rounds = []round{
+	{"one image", 6, oneImage},
+	{"two images at once", 3, twoImages},
+	{"a storm of tags", 2, storm},
+	{"told again", 2, toldAgain},
+	{"all down", 2, allDown},
+	{"the bus restarts", 1, busRestarts},
+	{"a person races", 3, personRaces},
+}
+
+// TestFaults kills services and NATS at seeded moments while images are
+// pushed and a person commits, and holds at the end that nothing is lost and
+// nothing done twice. SLIPWAY_FAULTS_SEED repeats a schedule,
+// SLIPWAY_FAULTS_DURATION makes it longer.
+func TestFaults(t *testing.T) {
+	rng, end := seed(t), duration(t)
+	c := newChaos(t, local.Options{})
+	c.begin(local.Services...)
+	var hat []round
+	for _, r := range rounds {
+		for range r.weight {
+			hat = append(hat, r)
+		}
+	}
+	for until := time.Now().Add(end); time.Now().Before(until) && !t.Failed(); {
+		r := hat[rng.IntN(len(hat))]
+		c.say("%s", r.name)
+		r.run(c, rng)
+	}
+	if t.Failed() {
+		return
+	}
+	c.check(c.rest())
+}
+
+func millis(rng *rand.Rand, most int) time.Duration {
+	return time.Duration(rng.IntN(most*1000)) * time.Microsecond
+}
+
+func anImage(rng *rand.Rand) string {
+	return []string{local.WebImage, local.APIImage}[rng.IntN(2)]
+}
+
+// disturb kills one to three processes, each at a moment of its part of the
+// way, and gives what waits until they run again.
+func (c *chaos) disturb(rng *rand.Rand) (wait func()) {
+	var all []<-chan struct{}
+	for _, i := range rng.Perm(len(local.Services))[:1+rng.IntN(3)] {
+		name := local.Services[i]
+		window := 150
+		if name == "synchronizer" {
+			window = 450 // it comes last
+		}
+		all = append(all, c.kill(name, millis(rng, window), millis(rng, 300)))
+	}
+	return func() {
+		for _, done := range all {
+			<-done
+		}
+	}
+}
+
+// oneImage: an image that nothing supersedes is in exactly one commit.
+func oneImage(c *chaos, rng *rand.Rand) {
+	wait := c.disturb(rng)
+	p := c.push(anImage(rng))
+	c.single = append(c.single, p)
+	wait()
+	c.arrives(p)
+}
+
+func twoImages(c *chaos, rng *rand.Rand) {
+	wait := c.disturb(rng)
+	images := make([]pushed, 2)
+	var both sync.WaitGroup
+	for i, repo := range []string{local.WebImage, local.APIImage} {
+		both.Go(func() { images[i] = c.push(repo) })
+	}
+	both.Wait()
+	c.single = append(c.single, images...)
+	wait()
+	c.arrives(images...)
+}
+
+// storm: tags that follow each other closely, beside some that no policy
+// wants. Those between may be left out, the last not.
+func storm(c *chaos, rng *rand.Rand) {
+	wait, repo := c.disturb(rng), anImage(rng)
+	var last pushed
+	for range 2 + rng.IntN(3) {
+		last = c.push(repo)
+		switch rng.IntN(4) {
+		case 0:
+			c.pushTag(repo, "1.0."+strconv.Itoa(1+rng.IntN(50))) // older
+		case 1:
+			c.pushTag(repo, "2."+strconv.Itoa(rng.IntN(50))+".0") // out of range
+		}
+		time.Sleep(millis(rng, 80))
+	}
+	wait()
+	c.arrives(last)
+}
+
+// toldAgain: what the registry told before is told again, several times and
+// out of order, and changes nothing.
+func toldAgain(c *chaos, rng *rand.Rand) {
+	p := c.push(anImage(rng))
+	c.single = append(c.single, p)
+	wait := c.disturb(rng)
+	told := c.w.Door.FromRegistry()
+	for range 4 {
+		delivery := told[rng.IntN(len(told))]
+		for range 1 + rng.IntN(3) {
+			err := parts.Eventually(c.t.Context(), patience, func() error { return c.tell(delivery) })
+			if err != nil {
+				c.t.Errorf("tell again: %v", err)
+			}
+		}
+	}
+	wait()
+	c.arrives(p)
+}
+
+type refused int
+
+func (r refused) Error() string { return "answered " + strconv.Itoa(int(r)) }
+
+func (c *chaos) tell(d local.Delivery) error {
+	status, _, err := c.w.Door.Tell(c.t.Context(), d)
+	if err == nil && status != http.StatusAccepted {
+		err = refused(status)
+	}
+	return err
+}
+
+// allDown: what happens while nothing runs is found at the start.
+func allDown(c *chaos, rng *rand.Rand) {
+	for _, i := range rng.Perm(len(local.Services)) {
+		name := local.Services[i]
+		c.w.Process(name).Kill()
+		c.kills[name]++
+	}
+	p := c.push(anImage(rng))
+	c.single = append(c.single, p)
+	note := c.note(rng)
+	for _, i := range rng.Perm(len(local.Services)) {
+		must(c.t, c.w.Process(local.Services[i]).Start())
+		c.say("  start %s", local.Services[i])
+		time.Sleep(millis(rng, 300))
+	}
+	c.arrives(p)
+	c.inCluster(note)
+}
+
+func busRestarts(c *chaos, rng *rand.Rand) {
+	done := c.kill("bus", millis(rng, 150), millis(rng, 1000))
+	p := c.push(anImage(rng))
+	c.single = append(c.single, p)
+	<-done
+	c.arrives(p)
+}
+
+// personRaces: a person pushes to the branch that the automator pushes to.
+func personRaces(c *chaos, rng *rand.Rand) {
+	wait := c.disturb(rng)
+	p := c.push(anImage(rng))
+	c.single = append(c.single, p)
+	time.Sleep(millis(rng, 120))
+	c.note(rng)
+	wait()
+	c.arrives(p)
+}
