@@ -57,7 +57,12 @@ type codecommitRecord struct {
 
 func parseCodecommit(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 	var d webhook.Delivery
-	if _, err := webhook.MediaType(r, "application/json", "text/plain"); err != nil {
+	// A repository trigger by SNS with raw delivery is plain text.
+	types := []string{"application/json"}
+	if r.Header.Get("X-Amz-Sns-Rawdelivery") == "true" {
+		types = append(types, "text/plain")
+	}
+	if _, err := webhook.MediaType(r, types...); err != nil {
 		return d, err
 	}
 	var e codecommitEvent

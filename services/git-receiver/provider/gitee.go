@@ -48,7 +48,7 @@ func giteeProof(r webhook.Request, secrets []string, now time.Time) error {
 		return nil
 	}
 	token := tokens[0]
-	if plain, err := url.QueryUnescape(token); err == nil && len(plain) == 44 {
+	if plain, err := url.PathUnescape(token); err == nil {
 		token = plain // some versions escape it, as for an address
 	}
 	given, err := base64.StdEncoding.DecodeString(token)

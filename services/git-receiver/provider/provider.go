@@ -8,4 +8,13 @@ import "github.com/slipway-cd/slipway/shared/webhook"
 var Table = []webhook.Provider{
 	github,
 	gitea,
+	forgejo,
+	gogs,
+	gitlab,
+	bitbucketCloud,
+	bitbucketDatacenter,
+	azureDevops,
+	awsCodecommit,
+	gitee,
+	harness,
 }
