@@ -150,17 +150,17 @@ var arrival = time.Date(2026, 11, 23, 20, 15, 4, 0, time.UTC)
 
 // source is the configured sender of goldens and corpus: no host, so that the
 // body's is used.
-func source(p webhook.Provider) webhook.Source {
+func source() webhook.Source {
 	return webhook.Source{Name: "hook", Secrets: []string{Secret}, Aliases: events.Aliases{}}
 }
 
 func (s Suite) read(p webhook.Provider, r webhook.Request) outcome {
 	out := outcome{Events: []events.Event{}}
-	d, err := p.Parse(r, source(p))
+	d, err := p.Parse(r, source())
 	if err == nil {
 		out.Ignored = d.Ignored
 		var all []events.Event
-		if all, err = webhook.Events(s.Service, source(p), r, d, arrival); all != nil {
+		if all, err = webhook.Events(s.Service, source(), r, d, arrival); all != nil {
 			out.Events = all
 		}
 	}
@@ -225,14 +225,14 @@ func (s Suite) confuse(t *testing.T, p webhook.Provider) {
 // tame parses what may be anything.
 func (s Suite) tame(t testing.TB, what string, p webhook.Provider, r webhook.Request) {
 	t.Helper()
-	d, err := p.Parse(r, source(p))
+	d, err := p.Parse(r, source())
 	if err != nil {
 		if !isProviders(err) {
 			t.Errorf("%s gives %v, which is none of a provider's errors", what, err)
 		}
 		return
 	}
-	all, err := webhook.Events(s.Service, source(p), r, d, arrival)
+	all, err := webhook.Events(s.Service, source(), r, d, arrival)
 	if err != nil {
 		return // answered like a body that can't be read
 	}
