@@ -14,12 +14,14 @@ import (
 
 	"github.com/slipway-cd/slipway/services/automator"
 	"github.com/slipway-cd/slipway/shared/service"
+	"github.com/slipway-cd/slipway/shared/webhook"
 )
 
 // The exit codes of the command.
 const (
-	exitFailed = 1
-	exitUsage  = 2
+	exitFailed  = 1
+	exitUsage   = 2
+	exitRefused = 3
 )
 
 // errUsage marks wrong use or input.
@@ -43,7 +45,10 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 }
 
 func exitCode(err error) int {
-	for _, wrong := range []error{errUsage, automator.ErrInput, service.ErrConfig} {
+	if refused(err) {
+		return exitRefused
+	}
+	for _, wrong := range []error{errUsage, automator.ErrInput, service.ErrConfig, webhook.ErrBody, webhook.ErrContentType, webhook.ErrTooLarge} {
 		if errors.Is(err, wrong) {
 			return exitUsage
 		}
@@ -68,6 +73,7 @@ func newRoot() *cobra.Command {
 		newRender(),
 		newTrace(),
 		newProviders(),
+		newDecode(),
 		newHealthcheck(),
 	)
 	usage(root)
