@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/automator/manifest"
 	"github.com/slipway-cd/slipway/shared/bus"
@@ -101,22 +103,30 @@ func (d *Deployer) promote(ctx context.Context, r *Repository, s *State, arrived
 	if err != nil {
 		return err
 	}
-	if len(batch.files) > 0 {
-		commit, err := r.mirror.Push(ctx, s.Head, gitrepo.Change{
-			Files: batch.files, Message: Message(batch.changes), Name: d.Name, Email: d.Email, When: time.Now(),
-		})
-		if err != nil {
-			return err
-		}
-		d.Log.InfoContext(ctx, "committed", "repository", r.Key, "commit", commit.Hash(), "changes", len(batch.changes), "files", len(batch.files))
-		if err := d.Announcer.Tell(ctx, r, commit); err != nil {
-			return err
-		}
-		if _, err := r.advance(ctx, commit); err != nil {
-			return err
-		}
+	told := make(chan error, 1)
+	// What was decided is told while the commit is on its way.
+	go func() { told <- d.tell(ctx, decisions, arrived) }()
+	err = d.commit(ctx, r, s, batch)
+	return errors.Join(err, <-told)
+}
+
+// commit pushes a batch and tells of it; an empty one is nothing to do.
+func (d *Deployer) commit(ctx context.Context, r *Repository, s *State, batch batch) error {
+	if len(batch.files) == 0 {
+		return nil
 	}
-	return d.tell(ctx, s, decisions, arrived)
+	commit, err := r.mirror.Push(ctx, s.Head, gitrepo.Change{
+		Files: batch.files, Message: Message(batch.changes), Name: d.Name, Email: d.Email, When: time.Now(),
+	})
+	if err != nil {
+		return err
+	}
+	d.Log.InfoContext(ctx, "committed", "repository", r.Key, "commit", commit.Hash(), "changes", len(batch.changes), "files", len(batch.files))
+	if err := d.Announcer.Tell(ctx, r, commit); err != nil {
+		return err
+	}
+	_, err = r.advance(ctx, commit)
+	return err
 }
 
 // decide takes a decision for each application that uses an image that
@@ -225,7 +235,7 @@ func (d Decision) blocked(why error) Decision {
 // tell publishes the decisions: each in the chain of every tag that arrived,
 // or in that of the tag it moves to. Equal decisions have equal ids, so that
 // one taken again after a crash is not told twice.
-func (d *Deployer) tell(ctx context.Context, s *State, decisions []Decision, arrived map[events.ImageRepository][]string) error {
+func (d *Deployer) tell(ctx context.Context, decisions []Decision, arrived map[events.ImageRepository][]string) error {
 	var all []events.Event
 	for _, decision := range decisions {
 		tags := arrived[decision.Image]
@@ -254,12 +264,17 @@ func (d *Deployer) tell(ctx context.Context, s *State, decisions []Decision, arr
 	return publish(ctx, d.Bus, all)
 }
 
-// publish stores events in batches that the bus takes.
+// publish stores events one by one, beside each other: each has an id of its
+// own, so that a part of them told again is no harm, and an atomic batch would
+// cost a server on its own a hundred times a single message.
 func publish(ctx context.Context, b *bus.Bus, all []events.Event) error {
-	for part := range slices.Chunk(all, bus.MaxBatch) {
-		if err := b.Publish(ctx, part...); err != nil {
-			return fmt.Errorf("publish %d events: %w", len(part), err)
-		}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(16)
+	for _, e := range all {
+		group.Go(func() error { return b.Publish(ctx, e) })
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("publish %d events: %w", len(all), err)
 	}
 	return nil
 }
