@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -116,8 +115,12 @@ func busToken(file string) (string, error) {
 
 // listed is a provider with the service that takes it.
 type listed struct {
-	Name    string `json:"name"`
-	Service string `json:"service"`
+	Name    string        `json:"name"`
+	Service string        `json:"service"`
+	Tried   webhook.Tried `json:"tried"`
+	Where   string        `json:"where"`
+	Events  string        `json:"events"`
+	Secret  string        `json:"secret"`
 }
 
 func providers() []listed {
@@ -127,7 +130,7 @@ func providers() []listed {
 		rows    []webhook.Provider
 	}{{"registry-receiver", registryreceiver.Providers()}, {"git-receiver", gitreceiver.Providers()}} {
 		for _, p := range table.rows {
-			all = append(all, listed{p.Name, table.service})
+			all = append(all, listed{p.Name, table.service, p.Setup.Tried, p.Setup.Where, p.Setup.Events, p.Setup.Secret})
 		}
 	}
 	return all
@@ -137,7 +140,7 @@ func newProviders() *cobra.Command {
 	var output string
 	c := &cobra.Command{
 		Use:   "providers",
-		Short: "List what a webhook source's provider may be",
+		Short: "List the senders of webhooks that are known, with what to set there",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			asJSON, err := wantJSON(output)
@@ -147,12 +150,10 @@ func newProviders() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd, providers())
 			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
-			fmt.Fprintln(w, "PROVIDER\tSERVICE")
 			for _, p := range providers() {
-				fmt.Fprintf(w, "%s\t%s\n", p.Name, p.Service)
+				fmt.Fprintf(cmd.OutOrStdout(), "%s (%s; tried: %s)\n  where:  %s\n  events: %s\n  secret: %s\n", p.Name, p.Service, p.Tried, p.Where, p.Events, p.Secret)
 			}
-			return w.Flush()
+			return nil
 		},
 	}
 	outputFlag(c, &output)

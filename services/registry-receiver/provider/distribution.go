@@ -18,6 +18,12 @@ var distribution = webhook.Provider{
 	Blocks:  true,
 	Verify:  func(r webhook.Request, secrets []string) error { return webhook.Authorization(r.Header, secrets) },
 	Parse:   parseDistribution,
+	Setup: webhook.Setup{
+		Where:  "The registry's configuration: notifications.endpoints with url /hooks/{source}; ignore actions [pull] and media type application/octet-stream to spare noise.",
+		Events: "All that is left: pushes and deletes of manifests and tags.",
+		Secret: "notifications.endpoints[].headers: Authorization: [Bearer THE-SOURCE'S-SECRET].",
+		Tried:  webhook.Live,
+	},
 }
 
 // Notifications, distribution.github.io/distribution/about/notifications.
