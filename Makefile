@@ -83,10 +83,11 @@ tidy: ## tidy each module's go.mod, with one version of each dependency
 generate: ## write what is generated from the code
 	go generate work
 
-# The packages that hold goldens are those whose tests know -update.
+# The packages that hold goldens are those whose tests know -update, by
+# themselves or by the suite of webhooks.
 .PHONY: golden
 golden: ## write the golden files again, to be read in the diff
-	@grep -rl --include='*_test.go' 'flag.Bool("update"' events shared services | xargs -n1 dirname | sort -u | \
+	@grep -rlE --include='*_test.go' 'flag.Bool\("update"|webhooktest\.(Page|Suite)' events shared services | xargs -n1 dirname | sort -u | \
 	while read -r dir; do go test -count=1 "./$$dir" -update </dev/null; done
 
 .PHONY: check

@@ -2,6 +2,8 @@
 // moved into an event.
 package gitreceiver
 
+//go:generate go test -run TestThePageOfProvidersIsFresh -update .
+
 import (
 	"context"
 

@@ -2,6 +2,8 @@
 // image in them into an event.
 package registryreceiver
 
+//go:generate go test -run TestThePageOfProvidersIsFresh -update .
+
 import (
 	"context"
 
