@@ -111,7 +111,8 @@ func release(ctx context.Context, s *screen, w *local.World, o *local.Observer, 
 		if first.IsZero() {
 			first = e.Event.Time
 		}
-		s.line(fmt.Sprintf("  %7s  %-22s %s", fmt.Sprintf("+%d ms", e.StoredAt.Sub(first).Milliseconds()), blue.Render(e.Event.Type().Short()), trace.Summary(e.Event)))
+		s.line(fmt.Sprintf("  %8s  %s %s", fmt.Sprintf("+%d ms", e.StoredAt.Sub(first).Milliseconds()),
+			blue.Render(fmt.Sprintf("%-21s", e.Event.Type().Short())), trace.Summary(e.Event)))
 	})
 	if err != nil {
 		return r, err
@@ -153,7 +154,8 @@ func stay(ctx context.Context, s *screen, w *local.World) error {
 		"git clone " + w.AuthURL() + " /tmp/shop && git -C /tmp/shop log",
 		slipway + " trace --config " + w.Config + " " + w.Image(local.WebImage, "1.1.0"),
 		slipway + " trace --config " + w.Config + " local/shop/web",
-		"crane copy --insecure " + w.Image(local.WebImage, "1.1.0") + " " + w.Image(local.WebImage, "1.2.0") + "   # a release",
+		"# a release (crane is go-containerregistry's command):",
+		"go run github.com/google/go-containerregistry/cmd/crane@v0.22.1 copy --insecure " + w.Image(local.WebImage, "1.1.0") + " " + w.Image(local.WebImage, "1.2.0"),
 	} {
 		s.line("  " + c)
 	}
