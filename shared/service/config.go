@@ -315,8 +315,8 @@ func (c Config) Validate() error {
 func (c Config) validateRegistries(f *faults) {
 	for i, r := range c.Registries {
 		at := fmt.Sprintf("registries[%d]", i)
-		if _, err := events.ParseImageRepository(r.Host+"/x", nil); err != nil || r.Host == "" || strings.Contains(r.Host, "/") {
-			f.add(at+".host", "%q is not host or host:port", r.Host)
+		if _, err := events.NewImageRepository(r.Host, "x/x", nil); err != nil {
+			f.add(at+".host", "%q is not a host with a dot or a port, as it stands in image references", r.Host)
 		}
 		if r.Endpoint == "" {
 			continue

@@ -64,7 +64,7 @@ func TestEveryFaultIsToldAtOnce(t *testing.T) {
 cluster: Production
 busses: {}
 sweep: {interval: soon}
-registries: [{host: "a b", endpoint: "http://registry:5000"}]
+registries: [{host: "a b", endpoint: "http://registry:5000"}, {host: registry}]
 repositories:
 - url: https://user:pa55@git.example.com/acme/config.git
   roots: [{cluster: production, path: /clusters}]
@@ -80,7 +80,7 @@ receivers:
 	}
 	for _, want := range []string{
 		"line 3: field busses is not known", "line 4", "SLIPWAY_AUTOMATOR_NONE",
-		`cluster: "Production"`, "bus: give either", "registries[0].host", "plain http",
+		`cluster: "Production"`, "bus: give either", "registries[0].host", "plain http", "registries[1].host",
 		"repositories[0].url: credentials", "roots[0].path", "policies[0].path", "policies[0].applications",
 		"sources[0].secrets", "sources[1].name", "sources[1].secrets[0]", "EMPTY is empty",
 	} {
