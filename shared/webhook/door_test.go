@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -206,6 +208,25 @@ func TestARefusalRepeatsLittleOfTheSendersWords(t *testing.T) {
 	b := open(t, lines(false), nil)
 	if w := b.post("/hooks/a", strings.Repeat("ä", 100_000)); w.Code != http.StatusBadRequest || w.Body.Len() > 1000 || b.log.Len() > 1000 {
 		t.Errorf("%d, %d bytes of answer, %d of log", w.Code, w.Body.Len(), b.log.Len())
+	}
+}
+
+// The listener's deadline ends a slow body (WEBHOOKS.md Z 11).
+func TestABodyThatTakesTooLongIs408(t *testing.T) {
+	b := open(t, lines(false), nil)
+	server := httptest.NewUnstartedServer(b.door)
+	server.Config.ReadTimeout = 50 * time.Millisecond
+	server.Start()
+	defer server.Close()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	fmt.Fprint(conn, "POST /hooks/a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cret\r\nContent-Length: 20\r\n\r\nrefs/")
+	got, err := io.ReadAll(conn)
+	if err != nil || !bytes.HasPrefix(got, []byte("HTTP/1.1 408 ")) || len(b.kept) != 0 {
+		t.Errorf("answered %q, %v; kept %d", got, err, len(b.kept))
 	}
 }
 
