@@ -22,7 +22,15 @@ func MediaType(r Request, types ...string) (string, error) {
 
 // JSON reads a body that is one JSON object in UTF-8, with nothing behind it.
 // Of keys that are there twice the last counts, as encoding/json has it.
-func JSON(body []byte, into any) error {
+func JSON(body []byte, into any) error { return readJSON(body, into, '{', "a JSON object") }
+
+// JSONList is [JSON] for a body that is one list.
+func JSONList(body []byte, into any) error { return readJSON(body, into, '[', "a JSON list") }
+
+// IsList says whether a body looks like a JSON list.
+func IsList(body []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) }
+
+func readJSON(body []byte, into any, first byte, kind string) error {
 	switch {
 	case bytes.HasPrefix(body, []byte("\xef\xbb\xbf")), bytes.HasPrefix(body, []byte("\xfe\xff")), bytes.HasPrefix(body, []byte("\xff\xfe")):
 		return fmt.Errorf("%w: it begins with a byte order mark", ErrBody)
@@ -30,8 +38,8 @@ func JSON(body []byte, into any) error {
 		return fmt.Errorf("%w: it is not UTF-8", ErrBody)
 	}
 	trimmed := bytes.TrimLeft(body, " \t\r\n")
-	if len(trimmed) == 0 || trimmed[0] != '{' {
-		return fmt.Errorf("%w: it is not a JSON object", ErrBody)
+	if len(trimmed) == 0 || trimmed[0] != first {
+		return fmt.Errorf("%w: it is not %s", ErrBody, kind)
 	}
 	err := json.Unmarshal(body, into)
 	var wrongType *json.UnmarshalTypeError

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -24,6 +25,8 @@ import (
 // Publisher stores events, all or none.
 type Publisher interface {
 	Publish(ctx context.Context, evs ...events.Event) error
+	// PutAside keeps a body that can't be read among the dead letters.
+	PutAside(ctx context.Context, service, source string, body []byte, reason error) error
 }
 
 // Door answers the webhooks of one service's sources.
@@ -53,7 +56,7 @@ func New(name string, cfg service.Config, table []Provider, b Publisher, log *sl
 	}, []string{"source", "status", "reason"})}
 	for i, s := range cfg.Receivers.Sources {
 		at := slices.IndexFunc(table, func(p Provider) bool { return p.Name == s.Provider })
-		if at < 0 {
+		if at < 0 || (table[at].Takes != nil && !table[at].Takes(s)) {
 			continue
 		}
 		e, err := newEntry(s, table[at], cfg)
@@ -195,7 +198,7 @@ func (d *Door) handle(w http.ResponseWriter, r *http.Request) (source string, a 
 	}
 	delivery, err := e.provider.Parse(req, e.Source)
 	if err != nil {
-		return e.Name, e.unparsed(err)
+		return e.Name, d.unparsed(r.Context(), e, req, err)
 	}
 	return e.Name, d.store(r.Context(), e, req, delivery)
 }
@@ -232,6 +235,10 @@ func (d *Door) find(r *http.Request) (e *entry, tokenFits, ok bool) {
 	if ok {
 		secrets = e.Secrets
 	}
+	token, err := url.PathUnescape(token)
+	if err != nil {
+		return nil, false, false
+	}
 	fits := 0
 	for _, s := range secrets {
 		fits |= equal(token, s)
@@ -265,17 +272,26 @@ func (e *entry) unread(err error) answer {
 // maxDetail bounds what an error may repeat of the sender's words.
 const maxDetail = 500
 
-func (e *entry) unparsed(err error) answer {
-	detail := err.Error()
-	detail = strings.ToValidUTF8(detail[:min(len(detail), maxDetail)], "")
-	if errors.Is(err, ErrContentType) && !e.provider.Blocks {
-		return answer{status: http.StatusUnsupportedMediaType, reason: "type", detail: detail}
+// unparsed answers a body that is verified and can't be read. Where a 4xx
+// would make the sender stop it is taken, and put aside for a person to see.
+func (d *Door) unparsed(ctx context.Context, e *entry, r Request, err error) answer {
+	switch {
+	case e.provider.Blocks:
+		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		if err := d.bus.PutAside(ctx, d.service, e.Name, r.Body, err); err != nil {
+			return notStored
+		}
+		return answer{status: http.StatusAccepted, reason: "unreadable", detail: err.Error(), body: accepted{Events: []told{}, Ignored: []string{err.Error()}}}
+	case errors.Is(err, ErrContentType):
+		return answer{status: http.StatusUnsupportedMediaType, reason: "type", detail: err.Error()}
+	default:
+		return answer{status: http.StatusBadRequest, reason: "body", detail: err.Error()}
 	}
-	if e.provider.Blocks {
-		return answer{status: http.StatusAccepted, reason: "unreadable", detail: detail, body: accepted{Events: []told{}, Ignored: []string{detail}}}
-	}
-	return answer{status: http.StatusBadRequest, reason: "body", detail: detail}
 }
+
+// notStored is the answer while JetStream can't store: the sender tries again.
+var notStored = answer{status: http.StatusServiceUnavailable, reason: "store", detail: "the event can't be stored now: send it again"}
 
 // accepted is the body of a 202.
 type accepted struct {
@@ -301,7 +317,7 @@ func (d *Door) store(ctx context.Context, e *entry, r Request, delivery Delivery
 	out := accepted{Events: []told{}, Ignored: delivery.Ignored}
 	all, err := Events(d.service, e.Source, r, delivery, time.Now())
 	if err != nil {
-		return e.unparsed(fmt.Errorf("%w: %w", ErrBody, err))
+		return d.unparsed(ctx, e, r, fmt.Errorf("%w: %w", ErrBody, err))
 	}
 	for _, ev := range all {
 		out.ChainID = ev.ChainID

@@ -110,6 +110,9 @@ type Provider struct {
 	// Check gives the faults of a source's config that only this provider
 	// knows; it may be nil.
 	Check func(s service.Source) error
+	// Takes says by its config whether a source is for this provider, where
+	// both receivers have one of that name and no header tells; nil takes all.
+	Takes func(s service.Source) bool
 	// Wants says by its headers whether a request is for this provider,
 	// where both receivers have one of that name; nil wants all.
 	Wants func(h http.Header) bool

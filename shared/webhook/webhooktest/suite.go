@@ -3,7 +3,10 @@
 package webhooktest
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -51,10 +54,25 @@ type Suite struct {
 type Sender struct {
 	// Sign puts the proof into the headers.
 	Sign func(h http.Header, body []byte, secret string)
-	// Proof is the header that holds it.
+	// Proof is the header that holds it; [Token] where the path does.
 	Proof string
+	// Config is what the source's config needs beside name, provider and
+	// secrets, such as the host that no body tells.
+	Config service.Source
 	// Corpus are the provider's folders in the corpus of real bodies.
 	Corpus []string
+}
+
+// Token is the header by which Sign says what the path's token is: it is taken
+// off before the request is sent.
+const Token = "Webhooktest-Token"
+
+// InPath is a sender that proves itself by the path alone.
+func InPath(config service.Source, corpus ...string) Sender {
+	return Sender{
+		Sign:  func(h http.Header, _ []byte, secret string) { h.Set(Token, secret) },
+		Proof: Token, Config: config, Corpus: corpus,
+	}
 }
 
 // Fixture is one delivery, written after the provider's documents. Its golden
@@ -148,19 +166,32 @@ type outcome struct {
 // arrival is the time of events whose body tells none.
 var arrival = time.Date(2026, 11, 23, 20, 15, 4, 0, time.UTC)
 
-// source is the configured sender of goldens and corpus: no host, so that the
-// body's is used.
-func source() webhook.Source {
-	return webhook.Source{Name: "hook", Secrets: []string{Secret}, Aliases: events.Aliases{}}
+// source is the configured sender of goldens and corpus: no host where bodies
+// tell one, so that theirs is used.
+func (s Suite) source(p webhook.Provider) webhook.Source {
+	config := s.Senders[p.Name].Config
+	return webhook.Source{
+		Name: "hook", Host: cmp.Or(config.Host, config.Registry), Secrets: []string{Secret}, Aliases: events.Aliases{}, Config: config,
+	}
 }
 
-func (s Suite) read(p webhook.Provider, r webhook.Request) outcome {
+// prove holds the proof as the door does.
+func prove(ctx context.Context, p webhook.Provider, r webhook.Request, src webhook.Source) error {
+	r.TokenFits = slices.Contains(src.Secrets, r.Header.Get(Token))
+	if p.Prove != nil {
+		return p.Prove(ctx, r, src)
+	}
+	return p.Verify(r, src.Secrets)
+}
+
+func (s Suite) read(p webhook.Provider, r webhook.Request, src webhook.Source) outcome {
 	out := outcome{Events: []events.Event{}}
-	d, err := p.Parse(r, source())
+	d, err := p.Parse(r, src)
 	if err == nil {
 		out.Ignored = d.Ignored
+		d.Timeless = false // ids that are the same each time
 		var all []events.Event
-		if all, err = webhook.Events(s.Service, source(), r, d, arrival); all != nil {
+		if all, err = webhook.Events(s.Service, src, r, d, arrival); all != nil {
 			out.Events = all
 		}
 	}
@@ -174,7 +205,7 @@ func (s Suite) goldens(t *testing.T, p webhook.Provider) {
 	t.Helper()
 	for file, f := range s.fixtures(t, p.Name) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
-			got, err := json.MarshalIndent(s.read(p, f.Request()), "", "  ")
+			got, err := json.MarshalIndent(s.read(p, f.Request(), s.source(p)), "", "  ")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -225,14 +256,14 @@ func (s Suite) confuse(t *testing.T, p webhook.Provider) {
 // tame parses what may be anything.
 func (s Suite) tame(t testing.TB, what string, p webhook.Provider, r webhook.Request) {
 	t.Helper()
-	d, err := p.Parse(r, source())
+	d, err := p.Parse(r, s.source(p))
 	if err != nil {
 		if !isProviders(err) {
 			t.Errorf("%s gives %v, which is none of a provider's errors", what, err)
 		}
 		return
 	}
-	all, err := webhook.Events(s.Service, source(), r, d, arrival)
+	all, err := webhook.Events(s.Service, s.source(p), r, d, arrival)
 	if err != nil {
 		return // answered like a body that can't be read
 	}
@@ -280,30 +311,69 @@ func mutations(body any) map[string]any {
 // or the reading panic.
 func Fuzz(f *testing.F, s Suite, provider string) {
 	f.Helper()
-	p := s.Table[slices.IndexFunc(s.Table, func(p webhook.Provider) bool { return p.Name == provider })]
-	for _, fixture := range s.fixtures(f, provider) {
+	p := s.provider(provider)
+	for _, seed := range s.seeds(f, p) {
+		f.Add(seed.headers, seed.body)
+	}
+	f.Fuzz(func(t *testing.T, headers string, body []byte) { s.fuzz(t, p, headers, body) })
+}
+
+// FuzzTable is [Fuzz] over all providers of the table.
+func FuzzTable(f *testing.F, s Suite) {
+	f.Helper()
+	for i, p := range s.Table {
+		for _, seed := range s.seeds(f, p) {
+			f.Add(uint8(i), seed.headers, seed.body)
+		}
+	}
+	f.Fuzz(func(t *testing.T, i uint8, headers string, body []byte) {
+		s.fuzz(t, s.Table[int(i)%len(s.Table)], headers, body)
+	})
+}
+
+func (s Suite) provider(name string) webhook.Provider {
+	return s.Table[slices.IndexFunc(s.Table, func(p webhook.Provider) bool { return p.Name == name })]
+}
+
+type seed struct {
+	headers string
+	body    []byte
+}
+
+func (s Suite) seeds(f *testing.F, p webhook.Provider) (all []seed) {
+	f.Helper()
+	for _, fixture := range s.fixtures(f, p.Name) {
 		r := fixture.Request()
-		s.Senders[provider].Sign(r.Header, r.Body, Secret)
+		s.Senders[p.Name].Sign(r.Header, r.Body, Secret)
 		var headers []string
 		for name, values := range r.Header {
 			headers = append(headers, name+": "+values[0])
 		}
 		slices.Sort(headers)
-		f.Add(strings.Join(headers, "\n"), r.Body)
+		all = append(all, seed{strings.Join(headers, "\n"), r.Body})
 	}
-	f.Fuzz(func(t *testing.T, headers string, body []byte) {
-		r := webhook.Request{Header: http.Header{}, Body: body}
-		for line := range strings.SplitSeq(headers, "\n") {
-			if name, value, ok := strings.Cut(line, ": "); ok {
-				r.Header.Add(name, value)
-			}
+	return all
+}
+
+func (s Suite) fuzz(t *testing.T, p webhook.Provider, headers string, body []byte) {
+	t.Helper()
+	r := webhook.Request{Header: http.Header{}, Body: body}
+	for line := range strings.SplitSeq(headers, "\n") {
+		if name, value, ok := strings.Cut(line, ": "); ok {
+			r.Header.Add(name, value)
 		}
-		// Nobody who doesn't hold the secret proves to have it.
-		if err := p.Verify(r, []string{Secret + headers}); err == nil && !strings.Contains(headers, Secret) {
+	}
+	// Nobody who doesn't hold the secret proves to have it.
+	src := s.source(p)
+	src.Secrets = []string{Secret + headers}
+	if src.Config.OIDC == nil {
+		if err := prove(t.Context(), p, r, src); err == nil && !strings.Contains(headers, Secret) {
 			t.Error("an unknown secret is proved")
 		}
-		s.tame(t, "this", p, r)
-	})
+	} else if err := prove(t.Context(), p, r, src); err != nil && !errors.Is(err, webhook.ErrProof) && !errors.Is(err, webhook.ErrForbidden) {
+		t.Errorf("the proof can't be held: %v", err)
+	}
+	s.tame(t, "this", p, r)
 }
 
 // bed is one receiver on a real bus.
@@ -323,10 +393,10 @@ func newBed(t *testing.T, s Suite) *bed {
 	t.Setenv("WEBHOOKTEST_OLD", OldSecret)
 	var cfg service.Config
 	for _, p := range s.Table {
-		cfg.Receivers.Sources = append(cfg.Receivers.Sources, service.Source{
-			Name: p.Name, Provider: p.Name, MaxBody: maxBody,
-			Secrets: []service.Secret{{Env: "WEBHOOKTEST_SECRET"}, {Env: "WEBHOOKTEST_OLD"}},
-		})
+		source := s.Senders[p.Name].Config
+		source.Name, source.Provider, source.MaxBody = p.Name, p.Name, maxBody
+		source.Secrets = []service.Secret{{Env: "WEBHOOKTEST_SECRET"}, {Env: "WEBHOOKTEST_OLD"}}
+		cfg.Receivers.Sources = append(cfg.Receivers.Sources, source)
 	}
 	b := &bed{suite: s, server: bustest.Server(t)}
 	b.bus = bustest.Connect(t, b.server.URL())
