@@ -53,6 +53,7 @@ type letter struct {
 	Data     []byte          `json:"data,omitempty"`
 	Key      string          `json:"key,omitempty"`
 	Item     string          `json:"item,omitempty"`
+	Aside    bool            `json:"aside,omitempty"`
 }
 
 func (l *letter) hold(data []byte) {
@@ -152,6 +153,9 @@ func (b *Bus) Replay(ctx context.Context, id uint64) error {
 }
 
 func (b *Bus) sendBack(ctx context.Context, l letter) error {
+	if l.Aside {
+		return ErrAside
+	}
 	if l.Subject == "" {
 		return b.putItem(ctx, l.Consumer, l.Key, l.Item)
 	}

@@ -275,23 +275,30 @@ const maxDetail = 500
 // unparsed answers a body that is verified and can't be read. Where a 4xx
 // would make the sender stop it is taken, and put aside for a person to see.
 func (d *Door) unparsed(ctx context.Context, e *entry, r Request, err error) answer {
+	detail := err.Error()
+	detail = strings.ToValidUTF8(detail[:min(len(detail), maxDetail)], "")
 	switch {
 	case e.provider.Blocks:
 		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 		defer cancel()
-		if err := d.bus.PutAside(ctx, d.service, e.Name, r.Body, err); err != nil {
-			return notStored
+		if err := d.bus.PutAside(ctx, d.service, e.Name, r.Body, errors.New(detail)); err != nil {
+			return notStored(err)
 		}
-		return answer{status: http.StatusAccepted, reason: "unreadable", detail: err.Error(), body: accepted{Events: []told{}, Ignored: []string{err.Error()}}}
+		return answer{status: http.StatusAccepted, reason: "unreadable", detail: detail, body: accepted{Events: []told{}, Ignored: []string{detail}}}
 	case errors.Is(err, ErrContentType):
-		return answer{status: http.StatusUnsupportedMediaType, reason: "type", detail: err.Error()}
+		return answer{status: http.StatusUnsupportedMediaType, reason: "type", detail: detail}
 	default:
-		return answer{status: http.StatusBadRequest, reason: "body", detail: err.Error()}
+		return answer{status: http.StatusBadRequest, reason: "body", detail: detail}
 	}
 }
 
+// maxDetail bounds what an error may repeat of the sender's words.
+const maxDetail = 500
+
 // notStored is the answer while JetStream can't store: the sender tries again.
-var notStored = answer{status: http.StatusServiceUnavailable, reason: "store", detail: "the event can't be stored now: send it again"}
+func notStored(err error) answer {
+	return answer{status: http.StatusServiceUnavailable, reason: "store", detail: "the event can't be stored now: send it again", cause: err}
+}
 
 // accepted is the body of a 202.
 type accepted struct {
@@ -327,7 +334,7 @@ func (d *Door) store(ctx context.Context, e *entry, r Request, delivery Delivery
 		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 		defer cancel()
 		if err := d.bus.Publish(ctx, all...); err != nil {
-			return answer{status: http.StatusServiceUnavailable, reason: "store", detail: "the event can't be stored now: send it again", cause: err}
+			return notStored(err)
 		}
 	}
 	if delivery.Reply != nil {

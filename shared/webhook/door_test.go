@@ -48,13 +48,22 @@ func lines(blocks bool) webhook.Provider {
 
 // keeper is a bus that keeps what it is given, or fails.
 type keeper struct {
-	kept []events.Event
-	err  error
+	kept  []events.Event
+	aside []string
+	err   error
 }
 
 func (k *keeper) Publish(_ context.Context, evs ...events.Event) error {
 	if k.err == nil {
 		k.kept = append(k.kept, evs...)
+	}
+	return k.err
+}
+
+// PutAside keeps why a body was put aside.
+func (k *keeper) PutAside(_ context.Context, _, source string, _ []byte, reason error) error {
+	if k.err == nil {
+		k.aside = append(k.aside, source+": "+reason.Error())
 	}
 	return k.err
 }
@@ -145,6 +154,13 @@ func TestASenderThatA4xxBlocksGetsNoneForWhatCannotBeRead(t *testing.T) {
 		b := open(t, lines(true), nil)
 		if w := b.post("/hooks/a", body); w.Code != http.StatusAccepted || !strings.Contains(b.log.String(), "unreadable") {
 			t.Errorf("%q: %d %s, log %s", body, w.Code, w.Body, b.log)
+		}
+		if len(b.aside) != 1 || !strings.HasPrefix(b.aside[0], "a: the body is not") {
+			t.Errorf("%q: put aside %q, want it once with its reason", body, b.aside)
+		}
+		b.err = errors.New("no store")
+		if w := b.post("/hooks/a", body); w.Code != http.StatusServiceUnavailable {
+			t.Errorf("%q: %d where it can't be put aside, want 503", body, w.Code)
 		}
 		if b := open(t, lines(false), nil); b.post("/hooks/a", body).Code != http.StatusBadRequest {
 			t.Errorf("%q: another sender doesn't get 400", body)
