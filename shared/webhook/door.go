@@ -292,9 +292,6 @@ func (d *Door) unparsed(ctx context.Context, e *entry, r Request, err error) ans
 	}
 }
 
-// maxDetail bounds what an error may repeat of the sender's words.
-const maxDetail = 500
-
 // notStored is the answer while JetStream can't store: the sender tries again.
 func notStored(err error) answer {
 	return answer{status: http.StatusServiceUnavailable, reason: "store", detail: "the event can't be stored now: send it again", cause: err}
