@@ -57,7 +57,8 @@ var narrow = []struct {
 	folder string
 	may    []string
 }{
-	{"services/*/provider", []string{"events", "shared/webhook"}},
+	// shared/service for the config of a source, which a provider checks.
+	{"services/*/provider", []string{"events", "shared/webhook", "shared/service"}},
 	{"services/automator/policy", []string{"events", "shared/api"}},
 	{"services/rollouts/strategy", []string{"events", "shared/api"}},
 	{"services/notifier/channel", []string{"events"}},
