@@ -108,16 +108,30 @@ func (b *Bus) keyValue(ctx context.Context, name string, o BucketOptions) (jetst
 	return kv, nil
 }
 
-// do runs one request on the bucket and gives its error the bucket's words.
+// once are the verbs that mean something else when they are repeated: whether
+// a lost try was stored is for the caller to find out.
+var once = map[string]bool{"create": true, "update": true}
+
+// do runs one request on the bucket and gives its error the bucket's words. An
+// answer that was lost with its connection is not waited for longer than
+// attemptTimeout: the request is repeated where that is safe.
 func (k *Bucket) do(ctx context.Context, verb, key string, f func(ctx context.Context, kv jetstream.KeyValue, key string) error) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	encoded, err := encodeBucketKey(key)
 	if err == nil {
-		var kv jetstream.KeyValue
-		if kv, err = k.kv(ctx); err == nil {
-			err = f(ctx, kv, encoded)
-		}
+		err = retry(ctx, publishBackoff, func(int) error {
+			kv, err := k.kv(ctx)
+			if err != nil {
+				return final{err}
+			}
+			try, cancel := context.WithTimeout(ctx, attemptTimeout)
+			defer cancel()
+			if err = f(try, kv, encoded); err != nil && once[verb] {
+				return final{err}
+			}
+			return onlyPassing(err)
+		})
 	}
 	switch {
 	case err == nil:
