@@ -29,6 +29,7 @@ var Resource = schema.GroupVersionResource{Group: api.Group, Version: "v1alpha1"
 type applications struct {
 	brain    *Brain
 	informer cache.SharedIndexInformer
+	observed func() bool // of all that the informer listed at first
 
 	mu       sync.Mutex
 	byKey    map[string]*app
@@ -77,11 +78,12 @@ func newApplications(b *Brain) *applications {
 		}
 		return obj, nil
 	})
-	_, _ = a.informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
+	handler, _ := a.informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc:    func(obj any, _ bool) { a.observe(nil, obj) },
 		UpdateFunc: a.observe,
 		DeleteFunc: a.remove,
 	})
+	a.observed = handler.HasSynced
 	return a
 }
 
@@ -90,8 +92,11 @@ func (a *applications) run(ctx context.Context) error {
 	return nil
 }
 
+// synced waits until every Application that is there was observed. Work that
+// began before would find only some of them: what it has for the others would
+// be done without them, and nothing would wake them.
 func (a *applications) synced(ctx context.Context) error {
-	if !cache.WaitForCacheSync(ctx.Done(), a.informer.HasSynced) && ctx.Err() == nil {
+	if !cache.WaitForCacheSync(ctx.Done(), a.observed) && ctx.Err() == nil {
 		return errors.New("the Applications can't be listed")
 	}
 	return nil
