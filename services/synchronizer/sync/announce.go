@@ -11,11 +11,15 @@ import (
 )
 
 // note is an event to be told on one chain. Its id follows from chain, commit,
-// type and key, so that telling it again after a crash is a duplicate.
+// type, key and the Application's uid, so that telling it again after a crash
+// is a duplicate.
 type note struct {
 	chain   string
 	key     string
 	payload events.Payload
+	// once leaves the commit out: the branch may have moved between the event
+	// and its record, and the next run must not tell it again.
+	once bool
 }
 
 // publish stores the events of a run, all in one batch.
@@ -23,7 +27,10 @@ func (b *Brain) publish(ctx context.Context, n *run, lists ...[]note) error {
 	var all []events.Event
 	for _, list := range lists {
 		for _, t := range list {
-			cause := fmt.Sprintf("%s %s %d", t.chain, n.commit, n.generation)
+			cause := fmt.Sprintf("%s %s %s %d", t.chain, n.uid, n.commit, n.generation)
+			if t.once {
+				cause = t.chain + " " + n.uid
+			}
 			e, err := events.New(events.Meta{
 				ID: events.FollowID(cause, t.payload.Type(), t.key), Source: b.cfg.Source, ChainID: t.chain, Time: time.Now(),
 			}, t.payload)
@@ -49,7 +56,7 @@ func (n *run) body() events.Run {
 func (b *Brain) startedEvents(n *run) []note {
 	var all []note
 	for _, id := range chainIDs(n.chains) {
-		all = append(all, note{id, n.app.name.String(), events.PipelineRunStarted{Run: n.body()}})
+		all = append(all, note{chain: id, key: n.app.name.String(), payload: events.PipelineRunStarted{Run: n.body()}})
 	}
 	return all
 }
@@ -62,7 +69,7 @@ func (b *Brain) finishedEvents(n *run, outcome, errors string) []note {
 	key := fmt.Sprintf("%s %s %x", n.app.name, outcome, h.Sum64())
 	var all []note
 	for _, id := range chainIDs(n.chains) {
-		all = append(all, note{id, key, events.PipelineRunFinished{
+		all = append(all, note{chain: id, key: key, payload: events.PipelineRunFinished{
 			Run: n.body(), Outcome: outcome, Errors: errors, Counts: n.counts, LastHealthy: n.lastHealthy,
 		}})
 	}
@@ -91,12 +98,12 @@ func (b *Brain) serviceEvents(n *run, history []api.HistoryEntry) []note {
 			s.Artifact = events.ImagePURL(m.image)
 		}
 		for _, id := range n.chainsAbout(m.image.Repository.String()) {
-			all = append(all, note{id, n.app.name.String() + " " + m.image.String(), events.ServiceEvent{Kind: m.kind, Service: s}})
+			all = append(all, note{chain: id, key: n.app.name.String() + " " + m.image.String(), payload: events.ServiceEvent{Kind: m.kind, Service: s}, once: true})
 		}
 	}
 	if len(found) == 0 && n.counts.Created+n.counts.Changed+n.counts.Pruned > 0 {
 		for _, id := range chainIDs(n.chains) {
-			all = append(all, note{id, n.app.name.String(), events.EnvironmentModified{Service: service}})
+			all = append(all, note{chain: id, key: n.app.name.String(), payload: events.EnvironmentModified{Service: service}})
 		}
 	}
 	return all

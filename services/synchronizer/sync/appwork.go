@@ -146,7 +146,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 		return b.resync(ctx, a, l, result)
 	}
 	n := &run{
-		app: a, repo: r, commit: head.Hash(), generation: l.object.GetGeneration(), started: started,
+		app: a, repo: r, commit: head.Hash(), uid: string(l.object.GetUID()), generation: l.object.GetGeneration(), started: started,
 		spec: l.application.Spec, lastHealthy: s.Healthy,
 		again: sameSpec && s.Attempted == head.Hash() && len(s.History) > 0 && s.History[0].Commit == head.Hash() &&
 			s.History[0].Outcome == api.OutcomeFailed && s.Attempted != s.Revision,

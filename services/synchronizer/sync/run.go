@@ -22,6 +22,7 @@ type run struct {
 	app         *app
 	repo        *repo
 	commit      string
+	uid         string // of the Application: one made anew has a life of its own
 	chains      []chain
 	generation  int64
 	spec        api.ApplicationSpec
@@ -260,7 +261,7 @@ func (b *Brain) chains(ctx context.Context, n *run, s *api.ApplicationStatus, he
 		}
 		return found
 	case commits == nil:
-		return []chain{{id: events.ChainFor("application", name, fmt.Sprint(n.generation))}}
+		return []chain{{id: events.ChainFor("application", name, n.uid, fmt.Sprint(n.generation))}}
 	case told != "":
 		return []chain{{id: told}}
 	}
