@@ -109,6 +109,8 @@ type PolicyPath struct {
 // Receivers has the sources of webhooks.
 type Receivers struct {
 	Sources []Source `yaml:"sources"`
+	// Proxies are the networks whose X-Forwarded-For is believed.
+	Proxies []string `yaml:"proxies"`
 }
 
 // Source is one sender of webhooks: /hooks/<name>.
@@ -131,8 +133,18 @@ type Source struct {
 	Topics []string `yaml:"topics"`
 	// OIDC is what a sender's identity token must say.
 	OIDC *OIDC `yaml:"oidc"`
+	// Allow are the addresses and networks that may send; none means all.
+	Allow []string `yaml:"allow"`
+	// Rate bounds the source's webhooks; default 1,000 a second.
+	Rate Rate `yaml:"rate"`
 	// Mapping says how provider generic reads a body.
 	Mapping map[string]string `yaml:"mapping"`
+}
+
+// Rate is a number of webhooks a second, and how many may come at once.
+type Rate struct {
+	PerSecond float64 `yaml:"perSecond"`
+	Burst     int     `yaml:"burst"`
 }
 
 // OIDC is what an identity token must say.

@@ -42,6 +42,7 @@ type entry struct {
 	Source
 	provider Provider
 	maxBody  int64
+	gate     *gate
 }
 
 // storeTimeout is how long JetStream may take: Harbor gives up after 3 s.
@@ -82,6 +83,10 @@ func newEntry(s service.Source, p Provider, cfg service.Config) (*entry, error) 
 	}
 	if s.MaxBody > 0 {
 		e.maxBody = s.MaxBody
+	}
+	var err error
+	if e.gate, err = newGate(s, p, e.maxBody, cfg.Receivers.Proxies); err != nil {
+		return nil, err
 	}
 	if p.Check != nil {
 		if err := p.Check(s); err != nil {
@@ -152,7 +157,7 @@ func write(w http.ResponseWriter, r *http.Request, a answer) {
 	for k, v := range a.header {
 		w.Header().Set(k, v)
 	}
-	if a.status == http.StatusServiceUnavailable {
+	if a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "1")
 	}
 	if a.status == http.StatusRequestEntityTooLarge || a.status == http.StatusRequestTimeout {
@@ -188,6 +193,11 @@ func (d *Door) handle(w http.ResponseWriter, r *http.Request) (source string, a 
 	if r.Header.Get("Content-Encoding") != "" {
 		return e.Name, answer{status: http.StatusUnsupportedMediaType, reason: "encoding", detail: "no Content-Encoding is taken: send the body as it is"}
 	}
+	done, refusal := e.gate.pass(r, e.maxBody)
+	if refusal != nil {
+		return e.Name, *refusal
+	}
+	defer done()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, e.maxBody))
 	if err != nil {
 		return e.Name, e.unread(err)

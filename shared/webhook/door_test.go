@@ -76,13 +76,20 @@ type doorBed struct {
 
 func open(t *testing.T, p webhook.Provider, change func(*service.Source)) doorBed {
 	t.Helper()
+	return openWith(t, p, func(cfg *service.Config) {
+		if change != nil {
+			change(&cfg.Receivers.Sources[0])
+		}
+	})
+}
+
+func openWith(t *testing.T, p webhook.Provider, change func(*service.Config)) doorBed {
+	t.Helper()
 	t.Setenv("DOOR_SECRET", "s3cret")
 	s := service.Source{Name: "a", Provider: "lines", Host: "git.example.com", Secrets: []service.Secret{{Env: "DOOR_SECRET"}}}
-	if change != nil {
-		change(&s)
-	}
 	var cfg service.Config
 	cfg.Receivers.Sources = []service.Source{s, {Name: "b", Provider: "of another service"}}
+	change(&cfg)
 	b := doorBed{keeper: &keeper{}, log: &bytes.Buffer{}}
 	door, err := webhook.New("test", cfg, []webhook.Provider{p}, b.keeper, slog.New(slog.NewJSONHandler(b.log, nil)), prometheus.NewRegistry())
 	if err != nil {
