@@ -41,20 +41,36 @@ func (c *Confirmer) Handle(ctx context.Context, e events.Event) error {
 	if err != nil {
 		return bus.Permanent(err)
 	}
-	image := events.Image{Repository: repo, Tag: p.Tag}
+	err = unlessChanged(func() error { return c.note(ctx, events.Image{Repository: repo, Tag: p.Tag}, e) })
+	if err != nil {
+		return err
+	}
+	return c.Queue.Put(ctx, repo.String(), p.Tag)
+}
+
+// note stores that a tag was pushed. Of two events about one tag the later
+// counts, whichever comes first; the digest is asked for again in any case.
+func (c *Confirmer) note(ctx context.Context, image events.Image, e events.Event) error {
 	known, ok, err := c.Tags.Get(ctx, image)
 	if err != nil {
 		return err
 	}
-	// Of two events about one tag the later counts, whichever comes first;
-	// the digest is asked for again in any case.
-	if !ok || known.Chain == "" || e.Time.After(known.At) {
-		known.Tag, known.Chain, known.At = p.Tag, e.ChainID, e.Time
-		if err := c.Tags.Put(ctx, repo, known); err != nil {
+	if ok && known.Chain != "" && !e.Time.After(known.At) {
+		return nil
+	}
+	known.Tag, known.Chain, known.At = image.Tag, e.ChainID, e.Time
+	return c.Tags.Put(ctx, image.Repository, known)
+}
+
+// unlessChanged does again what somebody else was faster with.
+func unlessChanged(f func() error) (err error) {
+	const tries = 10
+	for range tries {
+		if err = f(); !errors.Is(err, ErrChanged) {
 			return err
 		}
 	}
-	return c.Queue.Put(ctx, repo.String(), p.Tag)
+	return err
 }
 
 // Work asks the registry for the tags of one repository.
@@ -88,18 +104,24 @@ func (c *Confirmer) confirm(ctx context.Context, image events.Image, since time.
 	if !events.ValidDigest(found.Digest) {
 		return bus.Permanent(fmt.Errorf("the registry gave %q as the digest of %s", found.Digest, image))
 	}
+	if err := unlessChanged(func() error { return c.resolved(ctx, image, found.Digest) }); err != nil {
+		return err
+	}
+	return c.Repos.Wake(ctx, image)
+}
+
+// resolved stores what the registry said of a tag.
+func (c *Confirmer) resolved(ctx context.Context, image events.Image, digest string) error {
 	known, ok, err := c.Tags.Get(ctx, image)
 	if err != nil {
 		return err
 	}
 	if !ok {
-		known = Known{Tag: image.Tag, Chain: events.ChainFor("tag", image.String(), found.Digest), At: time.Now().UTC()}
+		known.Tag, known.Chain, known.At = image.Tag, events.ChainFor("tag", image.String(), digest), time.Now().UTC()
 	}
-	if known.Digest != found.Digest {
-		known.Digest = found.Digest
-		if err := c.Tags.Put(ctx, image.Repository, known); err != nil {
-			return err
-		}
+	if known.Digest == digest {
+		return nil
 	}
-	return c.Repos.Wake(ctx, image)
+	known.Digest = digest
+	return c.Tags.Put(ctx, image.Repository, known)
 }

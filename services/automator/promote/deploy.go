@@ -47,6 +47,11 @@ func (d *Deployer) Work(ctx context.Context, w bus.Work) error {
 		return fmt.Errorf("wait for known tags: %w", err)
 	}
 	arrived := arrivals(w.Items)
+	for repo, tags := range arrived {
+		if err := d.Tags.Learn(ctx, repo, tags); err != nil {
+			return err
+		}
+	}
 	for range maxTries {
 		s, err := r.Refresh(ctx)
 		if err != nil {

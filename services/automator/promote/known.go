@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +23,8 @@ type Known struct {
 	Chain string `json:"chain"`
 	// At is when the event of the push happened.
 	At time.Time `json:"at"`
+
+	revision uint64 // in the bucket
 }
 
 // Tags are the known tags of all images, in a bucket that every replica
@@ -60,8 +63,9 @@ func (t *Tags) Run(ctx context.Context) error {
 		var k Known
 		switch {
 		case c.Deleted:
-			t.forget(image)
+			t.forget(image, c.Revision)
 		case json.Unmarshal(c.Value, &k) == nil:
+			k.revision = c.Revision
 			t.set(image.Repository, k)
 		}
 	}
@@ -78,19 +82,25 @@ func (t *Tags) Ready(ctx context.Context) error {
 	}
 }
 
+// set takes what was read or written, unless something newer is there: the
+// watch may tell late of what we have overwritten since.
 func (t *Tags) set(repo events.ImageRepository, k Known) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.byRepo[repo] == nil {
 		t.byRepo[repo] = map[string]Known{}
 	}
-	t.byRepo[repo][k.Tag] = k
+	if t.byRepo[repo][k.Tag].revision <= k.revision {
+		t.byRepo[repo][k.Tag] = k
+	}
 }
 
-func (t *Tags) forget(image events.Image) {
+func (t *Tags) forget(image events.Image, revision uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.byRepo[image.Repository], image.Tag)
+	if t.byRepo[image.Repository][image.Tag].revision <= revision {
+		delete(t.byRepo[image.Repository], image.Tag)
+	}
 }
 
 // Of gives the known tags of a repository, in no order.
@@ -104,6 +114,18 @@ func (t *Tags) Of(repo events.ImageRepository) []Known {
 	return all
 }
 
+// Learn reads tags from the bucket itself. The watch is not in step with the
+// queues: another replica may have stored a tag and put the work of it, and
+// the work comes first.
+func (t *Tags) Learn(ctx context.Context, repo events.ImageRepository, tags []string) error {
+	for _, tag := range tags {
+		if _, _, err := t.Get(ctx, events.Image{Repository: repo, Tag: tag}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Get reads one tag from the bucket itself; ok is false where it is unknown.
 func (t *Tags) Get(ctx context.Context, image events.Image) (k Known, ok bool, err error) {
 	e, err := t.bucket.Get(ctx, tagKey(image))
@@ -114,16 +136,30 @@ func (t *Tags) Get(ctx context.Context, image events.Image) (k Known, ok bool, e
 		return Known{}, false, fmt.Errorf("read known tag %s: %w", image, err)
 	}
 	if err := json.Unmarshal(e.Value, &k); err != nil {
-		return Known{}, false, nil // what can't be read is learnt again
+		return Known{revision: e.Revision}, false, nil // what can't be read is learnt again
 	}
+	k.revision = e.Revision
+	t.set(image.Repository, k)
 	return k, true, nil
 }
 
-// Put stores a tag for all replicas.
+// ErrChanged says that a tag has changed since it was read.
+var ErrChanged = errors.New("the known tag has changed")
+
+// Put stores a tag for all replicas, as a change of what [Tags.Get] gave: the
+// error is [ErrChanged] where somebody else was faster.
 func (t *Tags) Put(ctx context.Context, repo events.ImageRepository, k Known) error {
+	key := tagKey(events.Image{Repository: repo, Tag: k.Tag})
 	data, err := json.Marshal(k)
-	if err == nil {
-		_, err = t.bucket.Put(ctx, tagKey(events.Image{Repository: repo, Tag: k.Tag}), data)
+	switch {
+	case err != nil:
+	case k.revision == 0:
+		k.revision, err = t.bucket.Create(ctx, key, data)
+	default:
+		k.revision, err = t.bucket.Update(ctx, key, data, k.revision)
+	}
+	if errors.Is(err, bus.ErrExists) || errors.Is(err, bus.ErrConflict) {
+		return fmt.Errorf("store known tag %s:%s: %w", repo, k.Tag, ErrChanged)
 	}
 	if err != nil {
 		return fmt.Errorf("store known tag %s:%s: %w", repo, k.Tag, err)
@@ -137,7 +173,7 @@ func (t *Tags) Drop(ctx context.Context, image events.Image) error {
 	if err := t.bucket.Delete(ctx, tagKey(image)); err != nil {
 		return fmt.Errorf("forget tag %s: %w", image, err)
 	}
-	t.forget(image)
+	t.forget(image, math.MaxUint64)
 	return nil
 }
 
