@@ -4,7 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/webhook"
 )
 
@@ -17,7 +16,9 @@ var distribution = webhook.Provider{
 	MaxBody: 8 * webhook.MiB,
 	Blocks:  true,
 	Verify:  func(r webhook.Request, secrets []string) error { return webhook.Authorization(r.Header, secrets) },
-	Parse:   parseDistribution,
+	Parse: func(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
+		return parseNotifications(r, s, "distribution")
+	},
 	Setup: webhook.Setup{
 		Where:  "The registry's configuration: notifications.endpoints with url /hooks/{source}; ignore actions [pull] and media type application/octet-stream to spare noise.",
 		Events: "All that is left: pushes and deletes of manifests and tags.",
@@ -50,7 +51,7 @@ type distributionEvent struct {
 	} `json:"actor"`
 }
 
-func parseDistribution(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
+func parseNotifications(r webhook.Request, s webhook.Source, provider string) (webhook.Delivery, error) {
 	var d webhook.Delivery
 	if _, err := webhook.MediaType(r, "application/vnd.docker.distribution.events.v2+json", "application/vnd.docker.distribution.events.v1+json", "application/json"); err != nil {
 		return d, err
@@ -62,14 +63,14 @@ func parseDistribution(r webhook.Request, s webhook.Source) (webhook.Delivery, e
 	ids := make([]string, 0, len(body.Events))
 	for _, e := range body.Events {
 		ids = append(ids, e.ID)
-		e.read(&d, s)
+		e.read(&d, s, provider)
 	}
 	d.ID = strings.Join(ids, " ")
 	return d, nil
 }
 
 // read takes one event: pushes and deletes of manifests and tags count.
-func (e distributionEvent) read(d *webhook.Delivery, s webhook.Source) {
+func (e distributionEvent) read(d *webhook.Delivery, s webhook.Source, provider string) {
 	switch {
 	case e.Action == "push" && !e.isManifest():
 		d.Ignore("push of a blob")
@@ -81,28 +82,10 @@ func (e distributionEvent) read(d *webhook.Delivery, s webhook.Source) {
 		d.Ignore("action %q", clip(e.Action))
 		return
 	}
-	repo, ok := d.Image(s, e.Request.Host, e.Target.Repository)
-	if !ok {
-		return
-	}
-	if e.Target.Tag != "" && !events.ValidTag(e.Target.Tag) {
-		d.Ignore("tag is not in OCI's grammar")
-		return
-	}
-	a := events.Artifact{
-		Registry: repo.Host, Repository: repo.Path, Tag: e.Target.Tag, Digest: webhook.Digest(e.Target.Digest),
-		MediaType: e.Target.MediaType, Provider: "distribution", Source: s.Name, DeliveryID: e.ID, Pusher: e.Actor.Name,
-	}
-	item := webhook.Item{Time: e.Timestamp}
-	if e.Action == "delete" {
-		item.Payload = events.ArtifactDeleted{Artifact: a}
-	} else {
-		if !e.Timestamp.IsZero() {
-			a.PushedAt = &e.Timestamp
-		}
-		item.Payload = events.ArtifactPublished{Artifact: a}
-	}
-	d.Items = append(d.Items, item)
+	image{
+		provider: provider, host: e.Request.Host, path: e.Target.Repository, tag: e.Target.Tag, digest: e.Target.Digest,
+		mediaType: e.Target.MediaType, pusher: e.Actor.Name, delivery: e.ID, time: e.Timestamp, deleted: e.Action == "delete",
+	}.add(d, s)
 }
 
 // isManifest tells manifests from blobs. Registries of 2015 give both the

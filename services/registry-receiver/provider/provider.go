@@ -7,4 +7,8 @@ import "github.com/slipway-cd/slipway/shared/webhook"
 // Table lists every provider of the registry-receiver.
 var Table = []webhook.Provider{
 	distribution,
+	dockerhub,
+	github,
+	gitlab,
+	quay,
 }
