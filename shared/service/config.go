@@ -32,6 +32,9 @@ type Config struct {
 	Automator    Automator    `yaml:"automator"`
 	Synchronizer Synchronizer `yaml:"synchronizer"`
 	Sweep        Sweep        `yaml:"sweep"`
+
+	// File is where the config was read from, empty for none.
+	File string `yaml:"-"`
 }
 
 // Bus says where JetStream is: at URL, or in this process.

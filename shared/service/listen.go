@@ -108,52 +108,45 @@ func (l *listeners) close() {
 // HookHandler answers the webhooks of some sources.
 type HookHandler interface {
 	http.Handler
+	// Has says whether the request's source is one of its own.
+	Has(r *http.Request) bool
 	// Wants says whether a request is for it, where another part has a source
 	// of the same name.
 	Wants(r *http.Request) bool
 }
 
-// HandleHooks gives the webhooks of the named sources to h. Requests for
-// sources that no part of this process has are answered by h of any part, so
-// that an unknown source looks like a wrong token.
-func (s *Service) HandleHooks(sources []string, h HookHandler) {
-	s.listeners.hooks.add(sources, h)
+// HandleHooks gives h the webhooks of its sources. Requests for sources that
+// no part of this process has are answered by any of them, so that an unknown
+// source looks like a wrong token.
+func (s *Service) HandleHooks(h HookHandler) {
+	m := s.listeners.hooks
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.parts = append(m.parts, h)
 }
 
 // hookMux hands a webhook to the part that has its source.
 type hookMux struct {
-	mu      sync.RWMutex
-	sources map[string][]HookHandler
-	any     http.Handler
-}
-
-func (m *hookMux) add(sources []string, h HookHandler) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.sources == nil {
-		m.sources = map[string][]HookHandler{}
-	}
-	for _, name := range sources {
-		m.sources[name] = append(m.sources[name], h)
-	}
-	m.any = h
+	mu    sync.RWMutex
+	parts []HookHandler
 }
 
 // find gives the part for a request: of several that have the source, the
-// first that wants it.
+// first that wants it; nil before the first part is there.
 func (m *hookMux) find(r *http.Request) http.Handler {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	parts := m.sources[SourceOf(r)]
-	for _, h := range parts {
-		if h.Wants(r) {
+	var fallback http.Handler
+	for _, h := range m.parts {
+		has := h.Has(r)
+		if has && h.Wants(r) {
 			return h
 		}
+		if fallback == nil || has {
+			fallback = h
+		}
 	}
-	if len(parts) > 0 {
-		return parts[0]
-	}
-	return m.any
+	return fallback
 }
 
 // ServeHTTP answers 503 while no part is there yet: senders try again.

@@ -38,6 +38,7 @@ func Load(file string) (Config, error) {
 	if err := errors.Join(all...); err != nil {
 		return Config{}, fmt.Errorf("%w:\n%w", ErrConfig, err)
 	}
+	c.File = file
 	return c, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,7 +33,8 @@ type Publisher interface {
 // Door answers the webhooks of one service's sources.
 type Door struct {
 	service string
-	sources map[string]*entry
+	table   []Provider
+	sources atomic.Pointer[map[string]*entry] // by name; replaced whole
 	bus     Publisher
 	log     *slog.Logger
 	answers *prometheus.CounterVec
@@ -49,27 +51,49 @@ type entry struct {
 const storeTimeout = 2500 * time.Millisecond
 
 // New makes the door of a service: it takes the sources whose providers are
-// in the table. Names of sources are for a mux: see [Door.Sources].
+// in the table.
 func New(name string, cfg service.Config, table []Provider, b Publisher, log *slog.Logger, metrics prometheus.Registerer) (*Door, error) {
-	d := &Door{service: name, sources: map[string]*entry{}, bus: b, log: log, answers: prometheus.NewCounterVec(prometheus.CounterOpts{
+	d := &Door{service: name, table: table, bus: b, log: log, answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "slipway_webhooks_total", Help: "Webhooks by service, source, HTTP status and reason.",
 		ConstLabels: prometheus.Labels{"service": name},
 	}, []string{"source", "status", "reason"})}
-	for i, s := range cfg.Receivers.Sources {
-		at := slices.IndexFunc(table, func(p Provider) bool { return p.Name == s.Provider })
-		if at < 0 || (table[at].Takes != nil && !table[at].Takes(s)) {
-			continue
-		}
-		e, err := newEntry(s, table[at], cfg)
-		if err != nil {
-			return nil, fmt.Errorf("receivers.sources[%d]: %w", i, err)
-		}
-		d.sources[s.Name] = e
+	if err := d.Reload(cfg); err != nil {
+		return nil, err
 	}
 	if err := metrics.Register(d.answers); err != nil {
 		return nil, fmt.Errorf("register metrics of %s: %w", name, err)
 	}
 	return d, nil
+}
+
+// Reload takes up the sources and secrets of a config, all or none. Requests
+// under way end with those that they began with.
+func (d *Door) Reload(cfg service.Config) error {
+	sources := map[string]*entry{}
+	for i, s := range cfg.Receivers.Sources {
+		at := slices.IndexFunc(d.table, func(p Provider) bool { return p.Name == s.Provider })
+		if at < 0 || (d.table[at].Takes != nil && !d.table[at].Takes(s)) {
+			continue
+		}
+		e, err := newEntry(s, d.table[at], cfg)
+		if err != nil {
+			return fmt.Errorf("receivers.sources[%d]: %w", i, err)
+		}
+		sources[s.Name] = e
+	}
+	d.sources.Store(&sources)
+	return nil
+}
+
+func (d *Door) source(name string) (*entry, bool) {
+	e, ok := (*d.sources.Load())[name]
+	return e, ok
+}
+
+// Has says whether the request's source is one of this door's.
+func (d *Door) Has(r *http.Request) bool {
+	_, ok := d.source(service.SourceOf(r))
+	return ok
 }
 
 func newEntry(s service.Source, p Provider, cfg service.Config) (*entry, error) {
@@ -109,18 +133,8 @@ func newEntry(s service.Source, p Provider, cfg service.Config) (*entry, error) 
 // Wants says whether the request is for this door, where another one has a
 // source of the same name.
 func (d *Door) Wants(r *http.Request) bool {
-	e, ok := d.sources[service.SourceOf(r)]
+	e, ok := d.source(service.SourceOf(r))
 	return ok && (e.provider.Wants == nil || e.provider.Wants(r.Header))
-}
-
-// Sources are the names that this door answers for, sorted.
-func (d *Door) Sources() []string {
-	var names []string
-	for name := range d.sources {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // answer is what a request gets.
@@ -237,7 +251,7 @@ func (d *Door) find(r *http.Request) (e *entry, tokenFits, ok bool) {
 		return nil, false, false
 	}
 	name, token, hasToken := strings.Cut(rest, "/")
-	e, ok = d.sources[name]
+	e, ok = d.source(name)
 	if !hasToken {
 		return e, false, ok
 	}

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -14,17 +15,24 @@ func Part(name string, table []Provider) service.Part {
 	return service.Part{
 		Name: name,
 		Check: func(cfg service.Config) error {
-			_, err := New(name, cfg, table, nil, nil, prometheus.NewRegistry())
+			_, err := New(name, cfg, table, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 			return err
 		},
 		Run: func(ctx context.Context, s *service.Service) error {
-			d, err := New(name, s.Config, table, s.Bus, s.Log, s.Metrics)
-			if err != nil {
-				return err
-			}
-			s.HandleHooks(d.Sources(), d)
-			<-ctx.Done()
-			return nil
+			return run(ctx, s, table)
 		},
 	}
+}
+
+func run(ctx context.Context, s *service.Service, table []Provider) error {
+	d, err := New(s.Name, s.Config, table, s.Bus, s.Log, s.Metrics)
+	if err != nil {
+		return err
+	}
+	s.HandleHooks(d)
+	if s.Config.File == "" {
+		<-ctx.Done()
+		return nil
+	}
+	return s.Watch(ctx, d.Reload)
 }
