@@ -11,4 +11,8 @@ var Table = []webhook.Provider{
 	github,
 	gitlab,
 	quay,
+	harbor,
+	zot,
+	acr,
+	ecr,
 }
