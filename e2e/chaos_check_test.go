@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -237,7 +238,7 @@ func (c *chaos) checkEvents() {
 			_, digest, _ := strings.Cut(p.To, "@")
 			merged[p.Commit+" "+p.Application+" "+p.Image+"@"+digest]++
 		case events.ServiceEvent:
-			served[p.Application+" "+string(p.Kind)+" "+p.Artifact]++
+			served[s.Event.ChainID+" "+p.Application+" "+string(p.Kind)+" "+p.Artifact]++
 		}
 	}
 	for id, n := range ids {
@@ -299,4 +300,20 @@ func (c *chaos) inCluster(name string) {
 		c.t.Fatalf("the person's %s: %v", name, err)
 	}
 	c.say("  %s is in the cluster after %s", name, time.Since(began).Round(time.Millisecond))
+}
+
+// applied errs unless the Deployment names the image.
+func (c *chaos) applied(deployment string, p pushed) error {
+	u, err := c.o.Clients.Dynamic.Resource(deploymentResource).Namespace("shop").Get(c.t.Context(), deployment, metav1.GetOptions{})
+	if err == nil && imageOf(u) != c.reference(p) {
+		err = fmt.Errorf("it has %s", imageOf(u))
+	}
+	return err
+}
+
+func read(t *testing.T, clone *local.Clone, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(clone.Dir, name))
+	must(t, err)
+	return string(data)
 }

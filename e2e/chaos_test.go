@@ -104,13 +104,19 @@ func (c *chaos) tails() {
 	}
 }
 
-// begin starts the processes in an order, waits for the shop's first state,
-// and listens to the bus from then on.
-func (c *chaos) begin(order ...string) {
+// begin starts the processes and waits for the shop's first state.
+func (c *chaos) begin() {
 	c.t.Helper()
-	for _, name := range order {
+	for _, name := range local.Services {
 		must(c.t, c.w.Process(name).Start())
 	}
+	c.settle()
+}
+
+// settle waits until everything that was started is ready, and the shop too;
+// it listens to the bus from the first time on.
+func (c *chaos) settle() {
+	c.t.Helper()
 	must(c.t, c.w.Ready(c.t.Context()))
 	must(c.t, c.w.Bootstrap(c.t.Context()))
 	must(c.t, c.w.AllReady(c.t.Context(), 3, nil))

@@ -31,7 +31,7 @@ func duration(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("SLIPWAY_FAULTS_DURATION")
 	if text == "" {
-		return 40 * time.Second
+		return 25 * time.Second
 	}
 	d, err := time.ParseDuration(text)
 	must(t, err)
@@ -46,7 +46,8 @@ type round struct {
 }
 
 var rounds = []round{
-	{"one image", 6, oneImage},
+	{"one image", 4, oneImage},
+	{"at a message", 6, atMessage},
 	{"two images at once", 3, twoImages},
 	{"a storm of tags", 2, storm},
 	{"told again", 2, toldAgain},
@@ -60,9 +61,10 @@ var rounds = []round{
 // nothing done twice. SLIPWAY_FAULTS_SEED repeats a schedule,
 // SLIPWAY_FAULTS_DURATION makes it longer.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	rng, end := seed(t), duration(t)
 	c := newChaos(t, local.Options{})
-	c.begin(local.Services...)
+	c.begin()
 	var hat []round
 	for _, r := range rounds {
 		for range r.weight {
