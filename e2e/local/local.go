@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -266,8 +267,8 @@ func (w *World) RestartRegistry(ctx context.Context) error {
 
 // Stop ends everything that was started.
 func (w *World) Stop() {
-	for i := len(w.Processes) - 1; i >= 0; i-- {
-		_ = w.Processes[i].Stop()
+	for _, p := range slices.Backward(w.Processes) {
+		_ = p.Stop()
 	}
 	if w.Cluster != nil {
 		w.Cluster.Kill() // nothing of it is kept

@@ -191,8 +191,7 @@ func onlyPassing(err error) error {
 
 // passing is true of a server that is away, has no leader or too much to do.
 func passing(err error) bool {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		switch api.ErrorCode {
 		case codeIDInProcess, codeBatchLost, codeTooManyBatches:
 			return true
@@ -211,8 +210,7 @@ func passing(err error) bool {
 }
 
 func codeOf(err error) jetstream.ErrorCode {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.ErrorCode
 	}
 	return 0

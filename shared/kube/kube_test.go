@@ -16,8 +16,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
-	"github.com/slipway-cd/slipway/shared/kube"
 	"go.uber.org/goleak"
+
+	"github.com/slipway-cd/slipway/shared/kube"
 )
 
 var (

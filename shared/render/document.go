@@ -100,8 +100,10 @@ func (d document) fault(file string, err error) error {
 			text = strings.TrimPrefix(strings.Replace(text, m[0]+": ", "", 1), "unmarshal errors:\n  ")
 		}
 	}
-	return &Error{File: file, Line: line, Reason: ReasonInvalid, Message: "invalid YAML: " + strings.TrimSpace(text),
-		Help: "mend it, or leave the file out with .slipwayignore", Err: err}
+	return &Error{
+		File: file, Line: line, Reason: ReasonInvalid, Message: "invalid YAML: " + strings.TrimSpace(text),
+		Help: "mend it, or leave the file out with .slipwayignore", Err: err,
+	}
 }
 
 // identify reads an object's identity; ok is false for what isn't a
@@ -159,8 +161,10 @@ func (d document) objects(src *source, file string) ([]Object, error) {
 // nameless says what is wrong with a name. In YAML 1.1, which Kubernetes
 // reads, n and y are booleans.
 func (d document) nameless(file string, id ID, m map[string]any) error {
-	e := &Error{File: file, Line: d.firstLine(), Reason: ReasonInvalid,
-		Message: id.Kind + ": " + errNoName.Error(), Help: "generateName can't be kept in sync", Err: errNoName}
+	e := &Error{
+		File: file, Line: d.firstLine(), Reason: ReasonInvalid,
+		Message: id.Kind + ": " + errNoName.Error(), Help: "generateName can't be kept in sync", Err: errNoName,
+	}
 	meta, _ := m["metadata"].(map[string]any)
 	if name, there := meta["name"]; there && name != nil && name != "" {
 		e.Message, e.Help = fmt.Sprintf("%s: metadata.name is read as %v, which is not a string", id.Kind, name), "put it in quotes"
@@ -180,8 +184,10 @@ func (d document) flatten(list ID, items []any, file string) ([]Object, error) {
 		}
 		id, ok := identify(m)
 		if !ok || id.Name == "" {
-			return nil, &Error{File: file, Line: d.firstLine(), Reason: ReasonInvalid,
-				Message: fmt.Sprintf("items[%d] of %s has no apiVersion, kind or name", i, list.Kind)}
+			return nil, &Error{
+				File: file, Line: d.firstLine(), Reason: ReasonInvalid,
+				Message: fmt.Sprintf("items[%d] of %s has no apiVersion, kind or name", i, list.Kind),
+			}
 		}
 		if id.leftOut() {
 			continue

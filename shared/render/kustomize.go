@@ -63,8 +63,7 @@ func buildKustomization(ctx context.Context, src *source, dir, file string) (Res
 // buildError makes kustomize's error ours. A fault of ours that kustomize
 // wraps stays what it was.
 func buildError(file string, err error) error {
-	var ours *Error
-	if errors.As(err, &ours) {
+	if ours, ok := errors.AsType[*Error](err); ok {
 		return ours
 	}
 	text := strings.ReplaceAll(err.Error(), fsRoot, "")
@@ -82,14 +81,18 @@ func isRemote(entry string) bool {
 }
 
 func remoteError(file string, line int, entry string) error {
-	return &Error{File: file, Line: line, Reason: ReasonUnsupported,
+	return &Error{
+		File: file, Line: line, Reason: ReasonUnsupported,
 		Message: fmt.Sprintf("%q is a remote resource; Slipway renders from the repository alone", redact(entry)),
-		Help:    "copy it into the repository and name its path"}
+		Help:    "copy it into the repository and name its path",
+	}
 }
 
 func missingError(file string, line int, entry string) error {
-	return &Error{File: file, Line: line, Reason: ReasonBuild,
-		Message: fmt.Sprintf("%q is not in the repository", path.Clean(entry)), Help: "check the path; it is relative to the kustomization"}
+	return &Error{
+		File: file, Line: line, Reason: ReasonBuild,
+		Message: fmt.Sprintf("%q is not in the repository", path.Clean(entry)), Help: "check the path; it is relative to the kustomization",
+	}
 }
 
 // redact drops a user and password from an address.

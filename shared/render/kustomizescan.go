@@ -76,8 +76,10 @@ func (s scanner) document(node *yaml.Node) error {
 func (s scanner) kustomization(root *yaml.Node) error {
 	for _, name := range helmFields {
 		if n := field(root, name); n != nil {
-			return &Error{File: s.file, Line: s.line(n), Reason: ReasonUnsupported, Message: name + ": Helm is not supported yet",
-				Help: "commit the output of `helm template`"}
+			return &Error{
+				File: s.file, Line: s.line(n), Reason: ReasonUnsupported, Message: name + ": Helm is not supported yet",
+				Help: "commit the output of `helm template`",
+			}
 		}
 	}
 	for _, name := range entryFields {

@@ -88,8 +88,10 @@ func readFile(src *source, name string) ([]Object, error) {
 
 func parseFile(src *source, name string, data []byte) ([]Object, error) {
 	if slices.Contains(data, 0) {
-		return nil, &Error{File: name, Reason: ReasonInvalid, Message: fmt.Sprintf("not text: byte %d is 0", slices.Index(data, 0)),
-			Help: "leave the file out with .slipwayignore"}
+		return nil, &Error{
+			File: name, Reason: ReasonInvalid, Message: fmt.Sprintf("not text: byte %d is 0", slices.Index(data, 0)),
+			Help: "leave the file out with .slipwayignore",
+		}
 	}
 	var objects []Object
 	var faults []error

@@ -129,8 +129,10 @@ func (r Result) Touched(changed []string) bool {
 func Render(ctx context.Context, req Request) (Result, error) {
 	dir := path.Clean(req.Path)
 	if !fs.ValidPath(dir) {
-		return Result{}, &Error{File: req.Path, Reason: ReasonPath, Message: "the path is not a relative path inside the repository",
-			Help: "write it without a leading slash and without \"..\""}
+		return Result{}, &Error{
+			File: req.Path, Reason: ReasonPath, Message: "the path is not a relative path inside the repository",
+			Help: "write it without a leading slash and without \"..\"",
+		}
 	}
 	src := &source{fsys: req.FS, limits: req.Limits.orDefault(), dirs: map[string]bool{}}
 	if err := src.isDir(dir); err != nil {
@@ -174,8 +176,10 @@ func duplicates(objects []Object) []error {
 			first[k] = o
 			continue
 		}
-		faults = append(faults, &Error{File: o.File, Line: o.Line, Reason: ReasonDuplicate,
-			Message: fmt.Sprintf("%s is also in %s", o.ID, before.Where()), Help: "remove one of them"})
+		faults = append(faults, &Error{
+			File: o.File, Line: o.Line, Reason: ReasonDuplicate,
+			Message: fmt.Sprintf("%s is also in %s", o.ID, before.Where()), Help: "remove one of them",
+		})
 	}
 	return faults
 }

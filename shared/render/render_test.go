@@ -12,9 +12,10 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/slipway-cd/slipway/shared/render"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/slipway-cd/slipway/shared/render"
 )
 
 const (
@@ -128,7 +129,7 @@ func TestRenderKustomizeEqualsTheTool(t *testing.T) {
 	for _, o := range got.Objects {
 		printed = append(printed, o.Raw)
 	}
-	for _, doc := range bytes.Split(want, []byte("---\n")) {
+	for doc := range bytes.SplitSeq(want, []byte("---\n")) {
 		if bytes.Contains(doc, []byte("kind: Hold")) {
 			continue
 		}

@@ -44,11 +44,15 @@ func (s *source) isDir(name string) error {
 	info := s.stat(name)
 	switch {
 	case info == nil:
-		return &Error{File: name, Reason: ReasonPath, Message: "the path is not in the repository",
-			Help: "check spec.source.path and the branch", Err: fs.ErrNotExist}
+		return &Error{
+			File: name, Reason: ReasonPath, Message: "the path is not in the repository",
+			Help: "check spec.source.path and the branch", Err: fs.ErrNotExist,
+		}
 	case !info.IsDir():
-		return &Error{File: name, Reason: ReasonPath, Message: "the path is a file, not a directory",
-			Help: "name the directory that holds it"}
+		return &Error{
+			File: name, Reason: ReasonPath, Message: "the path is a file, not a directory",
+			Help: "name the directory that holds it",
+		}
 	}
 	return nil
 }
@@ -71,9 +75,11 @@ func (s *source) read(name string) ([]byte, error) {
 	}
 	s.bytes += int64(len(data))
 	if int64(len(data)) > s.limits.FileBytes || s.bytes > s.limits.TotalBytes {
-		return nil, &Error{File: name, Reason: ReasonTooLarge,
+		return nil, &Error{
+			File: name, Reason: ReasonTooLarge,
 			Message: fmt.Sprintf("larger than the limit of %d bytes a file, %d in all", s.limits.FileBytes, s.limits.TotalBytes),
-			Help:    "leave the file out with .slipwayignore, or split the application"}
+			Help:    "leave the file out with .slipwayignore, or split the application",
+		}
 	}
 	return data, nil
 }
@@ -82,8 +88,10 @@ func (s *source) read(name string) ([]byte, error) {
 func (s *source) count(file string, n int) error {
 	s.docs += n
 	if s.docs > s.limits.Documents {
-		return &Error{File: file, Reason: ReasonTooLarge,
-			Message: fmt.Sprintf("more than %d documents in one application", s.limits.Documents), Help: "split the application"}
+		return &Error{
+			File: file, Reason: ReasonTooLarge,
+			Message: fmt.Sprintf("more than %d documents in one application", s.limits.Documents), Help: "split the application",
+		}
 	}
 	return nil
 }
@@ -98,8 +106,10 @@ func (s *source) kustomization(dir string) (string, error) {
 			continue
 		}
 		if found != "" {
-			return "", &Error{File: file, Reason: ReasonInvalid,
-				Message: fmt.Sprintf("there is also %s", path.Base(found)), Help: "keep one of them"}
+			return "", &Error{
+				File: file, Reason: ReasonInvalid,
+				Message: fmt.Sprintf("there is also %s", path.Base(found)), Help: "keep one of them",
+			}
 		}
 		found = file
 	}
@@ -114,6 +124,8 @@ func (s *source) refuseHelm(dir string) error {
 }
 
 func helmError(chart string) error {
-	return &Error{File: chart, Reason: ReasonUnsupported, Message: "Helm is not supported yet",
-		Help: "commit the output of `helm template`, or leave the chart out with .slipwayignore"}
+	return &Error{
+		File: chart, Reason: ReasonUnsupported, Message: "Helm is not supported yet",
+		Help: "commit the output of `helm template`, or leave the chart out with .slipwayignore",
+	}
 }

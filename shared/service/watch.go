@@ -89,12 +89,12 @@ func secrets(v reflect.Value, add func(file string)) {
 			secrets(v.Index(i), add)
 		}
 	case reflect.Struct:
-		if s, ok := v.Interface().(Secret); ok {
+		if s, ok := reflect.TypeAssert[Secret](v); ok {
 			add(s.File)
 			return
 		}
-		for i := range v.NumField() {
-			secrets(v.Field(i), add)
+		for _, field := range v.Fields() {
+			secrets(field, add)
 		}
 	}
 }

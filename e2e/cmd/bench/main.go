@@ -35,7 +35,7 @@ func run(ctx context.Context, sizes string, releases int, asJSON bool) error {
 		return err
 	}
 	var results []result
-	for _, size := range strings.Split(sizes, ",") {
+	for size := range strings.SplitSeq(sizes, ",") {
 		n, err := strconv.Atoi(size)
 		if err != nil || n < 1 {
 			return fmt.Errorf("-applications: %q is not a number of applications", size)

@@ -36,7 +36,7 @@ func Edit(name string, data []byte, images []events.Image, aliases events.Aliase
 		return data, nil, nil
 	}
 	out := t.apply(edits)
-	if err := t.prove(out, changed, images, aliases); err != nil {
+	if err := t.prove(out, images, aliases); err != nil {
 		return data, nil, err
 	}
 	return out, changed, nil
@@ -81,7 +81,7 @@ func (t *text) edit(r Reference, target events.Image) ([]splice, error) {
 // prove reads the new bytes and holds that the references that were meant to
 // change say what they should, that there are as many as before, and that
 // nothing else changed.
-func (t *text) prove(out []byte, changed []Reference, images []events.Image, aliases events.Aliases) error {
+func (t *text) prove(out []byte, images []events.Image, aliases events.Aliases) error {
 	now, err := read(t.name, out)
 	if err != nil {
 		return fmt.Errorf("%s: %w: after the edit it can't be read: %w", t.name, ErrUnsafe, err)

@@ -14,7 +14,7 @@ import (
 
 func tags(s string) []policy.Tag {
 	var all []policy.Tag
-	for _, name := range strings.Fields(s) {
+	for name := range strings.FieldsSeq(s) {
 		all = append(all, policy.Tag{Name: name})
 	}
 	return all

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -218,9 +219,7 @@ func (b *batch) application(ctx context.Context, r *Repository, s *State, decisi
 		}
 		return nil
 	}
-	for name, data := range files {
-		b.files[name] = data
-	}
+	maps.Copy(b.files, files)
 	for _, d := range decisions {
 		if d.Outcome == events.Deploy {
 			b.changes = append(b.changes, Change{

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -111,9 +111,7 @@ func start(t *testing.T, files map[string]string) *bench {
 	all := map[string]string{
 		"cluster/web.yaml": application("web", "shop", "apps/web"), "apps/web/pod.yaml": pod("ghcr.io/acme/web:1.0.0"), "policies/shop.yaml": policyFile,
 	}
-	for name, data := range files {
-		all[name] = data
-	}
+	maps.Copy(all, files)
 	for name, data := range all {
 		all[name] = strings.ReplaceAll(data, "REPO", url)
 	}
@@ -125,7 +123,7 @@ func start(t *testing.T, files map[string]string) *bench {
 // open makes the parts as the automator does.
 func (b *bench) open(t *testing.T, url string) {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	cfg := service.Config{Data: t.TempDir(), Repositories: []service.Repository{{
 		URL: url, Branch: "main", Roots: []service.Root{{Cluster: "production", Path: "cluster"}},
 		Policies: []service.PolicyPath{{Path: "policies", Applications: []string{"**"}}},

@@ -51,8 +51,10 @@ func NewRepos(ctx context.Context, cfg service.Config, queue *bus.Queue, log *sl
 		if err != nil {
 			return nil, fmt.Errorf("repositories[%d].credentials: %w", i, err)
 		}
-		r := &Repository{Key: string(name) + "@" + c.Branch, Name: name, Branch: c.Branch,
-			loader: &loader{config: c, name: name, aliases: cfg.Aliases(), gits: cfg.GitAliases()}}
+		r := &Repository{
+			Key: string(name) + "@" + c.Branch, Name: name, Branch: c.Branch,
+			loader: &loader{config: c, name: name, aliases: cfg.Aliases(), gits: cfg.GitAliases()},
+		}
 		r.mirror, err = gitrepo.Open(ctx, gitrepo.Options{
 			URL: c.URL, Branch: c.Branch, User: user, Password: password,
 			Dir: filepath.Join(cfg.Data, "automator", events.EncodeKey(strings.ReplaceAll(r.Key, "/", "_"))),

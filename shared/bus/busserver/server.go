@@ -133,9 +133,16 @@ func (s *Server) Shutdown() {
 // logger is the server's log as slog; notices and traces are left out.
 type logger struct{ log *slog.Logger }
 
-func (l logger) Noticef(string, ...any)         {}
-func (l logger) Debugf(string, ...any)          {}
-func (l logger) Tracef(string, ...any)          {}
-func (l logger) Warnf(format string, v ...any)  { l.log.Warn("nats: " + fmt.Sprintf(format, v...)) }
-func (l logger) Errorf(format string, v ...any) { l.log.Error("nats: " + fmt.Sprintf(format, v...)) }
-func (l logger) Fatalf(format string, v ...any) { l.log.Error("nats: " + fmt.Sprintf(format, v...)) }
+func (l logger) Noticef(string, ...any) {}
+func (l logger) Debugf(string, ...any)  {}
+func (l logger) Tracef(string, ...any)  {}
+func (l logger) Warnf(format string, v ...any) {
+	l.log.Warn("nats server", "says", fmt.Sprintf(format, v...))
+}
+func (l logger) Errorf(format string, v ...any) {
+	l.log.Error("nats server", "says", fmt.Sprintf(format, v...))
+}
+
+func (l logger) Fatalf(format string, v ...any) {
+	l.log.Error("nats server", "says", fmt.Sprintf(format, v...))
+}

@@ -5,7 +5,6 @@ package bustest
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/url"
@@ -82,7 +81,7 @@ func Open(t testing.TB, o bus.Options) *bus.Bus {
 }
 
 // Silent is a logger that writes nothing.
-func Silent() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func Silent() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // Until waits until ok is true, for at most half a minute.
 func Until(t testing.TB, what string, ok func() bool) {
