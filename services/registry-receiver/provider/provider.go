@@ -15,4 +15,10 @@ var Table = []webhook.Provider{
 	zot,
 	acr,
 	ecr,
+	artifactory,
+	nexus,
+	giteaPackages,
+	aliyunACR,
+	cloudsmith,
+	oracleOCIR,
 }

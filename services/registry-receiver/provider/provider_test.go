@@ -2,11 +2,13 @@ package provider_test
 
 import (
 	"crypto/hmac"
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"hash"
 	"net/http"
+	"net/url"
 	"testing"
 
 	"github.com/slipway-cd/slipway/services/registry-receiver/provider"
@@ -32,6 +34,22 @@ var suite = webhooktest.Suite{
 		},
 		"acr": with(fixed("X-Slipway", "acr"), service.Source{Header: "X-Slipway"}),
 		"ecr": fixed("X-Api-Key", "ecr"),
+		"artifactory": with(signed(sha256.New, "X-JFrog-Event-Auth", "", "artifactory"),
+			service.Source{Registry: "artifactory.example.com", Signature: "hmac"}),
+		"nexus": with(signed(sha1.New, "X-Nexus-Webhook-Signature", "", "nexus"), service.Source{Registry: "nexus.example.com:8082"}),
+		// Gitea signs the JSON, also where that lies in a form.
+		"gitea-packages": {
+			Sign: func(h http.Header, body []byte, secret string) {
+				if form, err := url.ParseQuery(string(body)); err == nil && h.Get("Content-Type") == "application/x-www-form-urlencoded" {
+					body = []byte(form.Get("payload"))
+				}
+				h.Set("X-Gitea-Signature", sum(sha256.New, body, secret))
+			},
+			Proof: "X-Gitea-Signature", Corpus: []string{"gitea-packages"},
+		},
+		"aliyun-acr":  webhooktest.InPath(service.Source{}, "aliyun-acr"),
+		"cloudsmith":  signed(sha1.New, "X-Cloudsmith-Signature", ""),
+		"oracle-ocir": with(bearer(), service.Source{Registry: "fra.ocir.io"}),
 	},
 }
 
@@ -61,12 +79,16 @@ func bearer(corpus ...string) webhooktest.Sender {
 func signed(algorithm func() hash.Hash, header, prefix string, corpus ...string) webhooktest.Sender {
 	return webhooktest.Sender{
 		Sign: func(h http.Header, body []byte, secret string) {
-			mac := hmac.New(algorithm, []byte(secret))
-			mac.Write(body)
-			h.Set(header, prefix+hex.EncodeToString(mac.Sum(nil)))
+			h.Set(header, prefix+sum(algorithm, body, secret))
 		},
 		Proof: header, Corpus: corpus,
 	}
+}
+
+func sum(algorithm func() hash.Hash, body []byte, secret string) string {
+	mac := hmac.New(algorithm, []byte(secret))
+	mac.Write(body)
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 func TestProviders(t *testing.T) { webhooktest.Run(t, suite) }
