@@ -37,7 +37,11 @@ func (b *Brain) repoWork(ctx context.Context, work Work) error {
 	} else if late != "" && time.Since(work.Since) < patience {
 		return fmt.Errorf("commit %s is not in %s yet, whose head is %s", late, work.Key, head.Hash())
 	}
-	if err := b.evaluate(ctx, r, apps, head, chainsFor(work.Wakes, head)); err != nil {
+	chain, err := b.chainOf(ctx, r, work.Wakes, head)
+	if err != nil {
+		return err
+	}
+	if err := b.evaluate(ctx, r, apps, head, chain); err != nil {
 		return err
 	}
 	r.mu.Lock()

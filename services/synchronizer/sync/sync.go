@@ -52,6 +52,7 @@ const (
 	ReasonSpec   = "spec"   // the Application is new, changed or deleted
 	ReasonStart  = "start"  // we were not looking for a while
 	ReasonResync = "resync" // the safety net
+	ReasonSweep  = "sweep"  // of branches, for pushes that no webhook told of
 )
 
 // Work is everything that woke one key since it was last done.
@@ -67,6 +68,7 @@ type Config struct {
 	Cluster      string
 	Trusted      []string // namespaces that act with our own rights
 	Concurrency  int
+	Sweep        time.Duration // how often each branch is looked at; never when 0
 	Repositories []Repository
 	Images       events.Aliases // of registries
 	Git          events.Aliases // of Git hosts
@@ -145,6 +147,7 @@ func (b *Brain) Run(ctx context.Context) error {
 		return err
 	}
 	start(b.apps.store)
+	start(func(ctx context.Context) error { b.sweep(ctx); return nil })
 	start(func(ctx context.Context) error { return b.listen(ctx, b.Handle) })
 	start(func(ctx context.Context) error { return b.repoQ.Run(ctx, b.repoWork) })
 	start(func(ctx context.Context) error { return b.appQ.Run(ctx, b.appWork) })
