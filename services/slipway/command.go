@@ -74,6 +74,7 @@ func newRoot() *cobra.Command {
 		newTrace(),
 		newProviders(),
 		newDecode(),
+		newSend(),
 		newHealthcheck(),
 	)
 	usage(root)

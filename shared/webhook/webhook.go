@@ -101,6 +101,9 @@ type Provider struct {
 	// Verify holds the proof against the secrets, of which there is at least
 	// one. It errs with [ErrProof].
 	Verify func(r Request, secrets []string) error
+	// Sign puts the proof that Verify takes into the headers, as the sender
+	// does; nil where it lies in the path or only the sender's host can make it.
+	Sign Signer
 	// Prove replaces Verify where the proof needs more than secrets, such as
 	// a sender's public keys. It errs with [ErrProof] or [ErrForbidden]; any
 	// other error is 503, so that the sender tries again.

@@ -12,6 +12,7 @@ var azureDevops = webhook.Provider{
 	Name:    "azure-devops",
 	MaxBody: webhook.MiB,
 	Verify:  func(r webhook.Request, secrets []string) error { return webhook.Authorization(r.Header, secrets) },
+	Sign:    webhook.SignBasic,
 	Parse:   parseAzureDevops,
 	Setup: webhook.Setup{
 		Where:  "Project settings → Service hooks → Create subscription → Web Hooks; URL /hooks/{source}, resource details to send: all.",

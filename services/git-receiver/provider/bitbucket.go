@@ -15,6 +15,7 @@ var bitbucketCloud = webhook.Provider{
 	Verify: func(r webhook.Request, secrets []string) error {
 		return webhook.HMACSHA256(r.Header, "X-Hub-Signature", "sha256=", r.Body, secrets)
 	},
+	Sign:  webhook.SignHMACSHA256("X-Hub-Signature", "sha256=", nil),
 	Parse: parseBitbucketCloud,
 	Setup: webhook.Setup{
 		Where:  "Repository → Repository settings → Webhooks → Add webhook; URL /hooks/{source}.",
@@ -95,6 +96,7 @@ var bitbucketDatacenter = webhook.Provider{
 		}
 		return webhook.HMACSHA256(r.Header, "X-Hub-Signature", "sha256=", r.Body, secrets)
 	},
+	Sign:  webhook.SignHMACSHA256("X-Hub-Signature", "sha256=", nil),
 	Parse: parseBitbucketDatacenter,
 	Setup: webhook.Setup{
 		Where:  "Repository or project → Settings → Webhooks → Create webhook; URL /hooks/{source}. Set host in the source's config where bodies have no clone links.",

@@ -19,6 +19,7 @@ var awsCodecommit = webhook.Provider{
 		}
 		return webhook.Authorization(r.Header, secrets)
 	},
+	Sign:  webhook.SignFixed("X-Api-Key", ""),
 	Parse: parseCodecommit,
 	Setup: webhook.Setup{
 		Where:  "EventBridge → API destinations → Create; endpoint /hooks/{source}; then a rule for source aws.codecommit with that target and a dead-letter queue.",

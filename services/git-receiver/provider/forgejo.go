@@ -18,6 +18,7 @@ var forgejo = webhook.Provider{
 		}
 		return webhook.HMACSHA256(r.Header, "X-Forgejo-Signature", "", body, secrets)
 	},
+	Sign: webhook.SignHMACSHA256("X-Forgejo-Signature", "", jsonOf),
 	Parse: func(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 		return parseGiteaLike(r, s, "forgejo", r.Header.Get("X-Forgejo-Event"), r.Header.Get("X-Forgejo-Delivery"))
 	},

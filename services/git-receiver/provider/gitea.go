@@ -19,6 +19,7 @@ var gitea = webhook.Provider{
 		}
 		return webhook.HMACSHA256(r.Header, "X-Gitea-Signature", "", body, secrets)
 	},
+	Sign: webhook.SignHMACSHA256("X-Gitea-Signature", "", jsonOf),
 	Parse: func(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 		return parseGiteaLike(r, s, "gitea", r.Header.Get("X-Gitea-Event"), r.Header.Get("X-Gitea-Delivery"))
 	},

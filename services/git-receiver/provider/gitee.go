@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -23,6 +24,7 @@ var gitee = webhook.Provider{
 	Verify: func(r webhook.Request, secrets []string) error {
 		return giteeProof(r, secrets, webhook.Now())
 	},
+	Sign:  signGitee,
 	Parse: parseGitee,
 	Setup: webhook.Setup{
 		Where:  "Repository → Management → WebHooks → Add; URL /hooks/{source}.",
@@ -33,6 +35,15 @@ var gitee = webhook.Provider{
 }
 
 const giteeTolerance = 5 * time.Minute
+
+// signGitee signs time stamp and secret, and not the body, as Gitee does.
+func signGitee(h http.Header, _ []byte, secret string, now time.Time) {
+	stamp := strconv.FormatInt(now.UnixMilli(), 10)
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(stamp + "\n" + secret))
+	h.Set("X-Gitee-Timestamp", stamp)
+	h.Set("X-Gitee-Token", base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+}
 
 func giteeProof(r webhook.Request, secrets []string, now time.Time) error {
 	stamp := r.Header.Get("X-Gitee-Timestamp")

@@ -15,6 +15,7 @@ var github = webhook.Provider{
 	Verify: func(r webhook.Request, secrets []string) error {
 		return webhook.HMACSHA256(r.Header, "X-Hub-Signature-256", "sha256=", r.Body, secrets)
 	},
+	Sign: webhook.SignHMACSHA256("X-Hub-Signature-256", "sha256=", nil),
 	Parse: func(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 		d := webhook.Delivery{ID: r.Header.Get("X-GitHub-Delivery")}
 		body, err := payload(r)

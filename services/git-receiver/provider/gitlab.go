@@ -23,6 +23,7 @@ var gitlab = webhook.Provider{
 		}
 		return webhook.FixedHeader(r.Header, "X-Gitlab-Token", secrets)
 	},
+	Sign:  webhook.SignFixed("X-Gitlab-Token", ""),
 	Parse: parseGitlab,
 	Wants: func(h http.Header) bool { return h.Get("X-Gitlab-Event") != "" },
 	Setup: webhook.Setup{

@@ -18,6 +18,7 @@ var gogs = webhook.Provider{
 		}
 		return webhook.HMACSHA256(r.Header, "X-Gogs-Signature", "", body, secrets)
 	},
+	Sign:  webhook.SignHMACSHA256("X-Gogs-Signature", "", jsonOf),
 	Parse: parseGogs,
 	Setup: webhook.Setup{
 		Where:  "Repository → Settings → Webhooks → Add a new webhook → Gogs; payload URL /hooks/{source}, content type application/json.",

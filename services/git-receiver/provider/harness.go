@@ -14,6 +14,7 @@ var harness = webhook.Provider{
 	Verify: func(r webhook.Request, secrets []string) error {
 		return webhook.HMACSHA256(r.Header, "X-Harness-Signature", "", r.Body, secrets)
 	},
+	Sign:  webhook.SignHMACSHA256("X-Harness-Signature", "", nil),
 	Parse: parseHarness,
 	Setup: webhook.Setup{
 		Where:  "Repository → Webhooks → New webhook; payload URL /hooks/{source}.",

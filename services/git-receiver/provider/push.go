@@ -3,6 +3,7 @@ package provider
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/slipway-cd/slipway/events"
@@ -92,4 +93,13 @@ func payload(r webhook.Request) ([]byte, error) {
 		return r.Body, err
 	}
 	return webhook.FormPayload(r.Body)
+}
+
+// jsonOf is what Gitea and its like sign: the JSON, also where it lies in a
+// form.
+func jsonOf(h http.Header, body []byte) []byte {
+	if inner, err := payload(webhook.Request{Header: h, Body: body}); err == nil {
+		return inner
+	}
+	return body
 }

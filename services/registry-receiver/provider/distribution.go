@@ -16,6 +16,7 @@ var distribution = webhook.Provider{
 	MaxBody: 8 * webhook.MiB,
 	Blocks:  true,
 	Verify:  func(r webhook.Request, secrets []string) error { return webhook.Authorization(r.Header, secrets) },
+	Sign:    webhook.SignFixed("Authorization", "Bearer "),
 	Parse: func(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 		return parseNotifications(r, s, "distribution")
 	},

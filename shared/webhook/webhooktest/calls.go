@@ -65,7 +65,7 @@ func (c *caller) signed(secret string, body []byte) webhook.Request {
 	if body != nil {
 		r.Body = body
 	}
-	c.sender.Sign(r.Header, r.Body, secret)
+	c.sender.sign(c.provider, r.Header, r.Body, secret)
 	return r
 }
 

@@ -95,7 +95,7 @@ func (s Suite) checkEntry(t *testing.T, p webhook.Provider, sender Sender, e ent
 		secret = Secret // its own headers are the wrong proof
 	case !e.Signature.Verified:
 		secret = Secret
-		sender.Sign(r.Header, body, secret)
+		sender.sign(p, r.Header, body, secret)
 	}
 	src := s.source(p)
 	src.Secrets = []string{secret}
