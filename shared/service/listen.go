@@ -45,16 +45,22 @@ func listen(ctx context.Context, cfg Listen, metrics *prometheus.Registry, log *
 			l.close()
 			return nil, fmt.Errorf("%w:\nlisten.%s: %w", ErrConfig, d.name, err)
 		}
-		l.servers = append(l.servers, server{d.name, ln, &http.Server{
-			Handler:           d.handler,
-			ReadHeaderTimeout: 10 * time.Second,
-			ReadTimeout:       30 * time.Second,
-			IdleTimeout:       2 * time.Minute,
-			MaxHeaderBytes:    64 << 10,
-			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		}})
+		l.servers = append(l.servers, server{d.name, ln, NewServer(d.handler, log)})
 	}
 	return l, nil
+}
+
+// NewServer is an HTTP server with the limits that hostile and slow callers
+// meet; what they do wrong is logged for debugging alone.
+func NewServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
 }
 
 func (l *listeners) readyz(w http.ResponseWriter, _ *http.Request) {
@@ -130,6 +136,10 @@ type hookMux struct {
 	mu    sync.RWMutex
 	parts []HookHandler
 }
+
+// Hooks hands each webhook to the one of the parts that has its source, as
+// [Service.HandleHooks] does.
+func Hooks(parts ...HookHandler) http.Handler { return &hookMux{parts: parts} }
 
 // find gives the part for a request: of several that have the source, the
 // first that wants it; nil before the first part is there.
