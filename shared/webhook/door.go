@@ -5,18 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/bus"
@@ -35,6 +34,7 @@ type Door struct {
 	service string
 	table   []Provider
 	sources atomic.Pointer[map[string]*entry] // by name; replaced whole
+	memory  *semaphore.Weighted               // of all bodies being worked on
 	bus     Publisher
 	log     *slog.Logger
 	answers *prometheus.CounterVec
@@ -53,7 +53,7 @@ const storeTimeout = 2500 * time.Millisecond
 // New makes the door of a service: it takes the sources whose providers are
 // in the table.
 func New(name string, cfg service.Config, table []Provider, b Publisher, log *slog.Logger, metrics prometheus.Registerer) (*Door, error) {
-	d := &Door{service: name, table: table, bus: b, log: log, answers: prometheus.NewCounterVec(prometheus.CounterOpts{
+	d := &Door{service: name, table: table, bus: b, log: log, memory: semaphore.NewWeighted(allShares), answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "slipway_webhooks_total", Help: "Webhooks by service, source, HTTP status and reason.",
 		ConstLabels: prometheus.Labels{"service": name},
 	}, []string{"source", "status", "reason"})}
@@ -78,6 +78,9 @@ func (d *Door) Reload(cfg service.Config) error {
 		e, err := newEntry(s, d.table[at], cfg)
 		if err != nil {
 			return fmt.Errorf("receivers.sources[%d]: %w", i, err)
+		}
+		if 2*e.maxBody <= allShares {
+			e.gate.total = d.memory
 		}
 		sources[s.Name] = e
 	}
@@ -174,7 +177,9 @@ func write(w http.ResponseWriter, r *http.Request, a answer) {
 	if a.status == http.StatusServiceUnavailable || a.status == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "1")
 	}
-	if a.status == http.StatusRequestEntityTooLarge || a.status == http.StatusRequestTimeout {
+	// Of a chunked body a proxy may see another end than we: nothing behind it
+	// is read as a request (net/http takes Content-Length with chunked).
+	if a.status == http.StatusRequestEntityTooLarge || a.status == http.StatusRequestTimeout || len(r.TransferEncoding) > 0 {
 		w.Header().Set("Connection", "close")
 	}
 	if a.bare {
@@ -207,12 +212,11 @@ func (d *Door) handle(w http.ResponseWriter, r *http.Request) (source string, a 
 	if r.Header.Get("Content-Encoding") != "" {
 		return e.Name, answer{status: http.StatusUnsupportedMediaType, reason: "encoding", detail: "no Content-Encoding is taken: send the body as it is"}
 	}
-	done, refusal := e.gate.pass(r, e.maxBody)
-	if refusal != nil {
+	if refusal := e.gate.pass(r); refusal != nil {
 		return e.Name, *refusal
 	}
+	body, done, err := e.read(w, r)
 	defer done()
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, e.maxBody))
 	if err != nil {
 		return e.Name, e.unread(err)
 	}
@@ -281,18 +285,6 @@ func (e *entry) verify(ctx context.Context, r Request) error {
 	}
 }
 
-func (e *entry) unread(err error) answer {
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return answer{status: http.StatusRequestEntityTooLarge, reason: "size", detail: fmt.Sprintf("the body is larger than %d bytes", e.maxBody)}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return answer{status: http.StatusRequestTimeout, reason: "slow", detail: "the body took too long"}
-	default:
-		return answer{status: http.StatusBadRequest, reason: "cut", detail: "the body ended before its length"}
-	}
-}
-
 // maxDetail bounds what an error may repeat of the sender's words.
 const maxDetail = 500
 
@@ -338,6 +330,9 @@ type told struct {
 func (d *Door) store(ctx context.Context, e *entry, r Request, delivery Delivery) answer {
 	if delivery.Reply != nil && len(delivery.Items) == 0 {
 		return delivery.Reply.answer("handshake")
+	}
+	if len(delivery.Items) > bus.MaxBatch && e.provider.Blocks {
+		return d.unparsed(ctx, e, r, fmt.Errorf("%w: it has %d items; at most %d are stored together", ErrTooLarge, len(delivery.Items), bus.MaxBatch))
 	}
 	if len(delivery.Items) > bus.MaxBatch {
 		return answer{status: http.StatusRequestEntityTooLarge, reason: "items", detail: fmt.Sprintf("the body has %d items; at most %d are stored together", len(delivery.Items), bus.MaxBatch)}

@@ -25,9 +25,9 @@ type gate struct {
 	proxies []netip.Prefix
 	limiter *rate.Limiter
 	// waits says that the sender is better kept waiting than refused.
-	waits  bool
-	memory *semaphore.Weighted
-	share  int64
+	waits bool
+	// memory is the source's share, total that of all sources of the door.
+	memory, total *semaphore.Weighted
 }
 
 // The rate of a source that names none, in webhooks a second.
@@ -39,12 +39,15 @@ const (
 // patience is how long a request waits for its turn.
 const patience = 2 * time.Second
 
-// minShare is the least that a source's bodies may take together, in bytes.
-const minShare = 64 * MiB
+// minShare is the least that a source's bodies may take together, in bytes;
+// allShares what those of all sources may.
+const (
+	minShare  = 64 * MiB
+	allShares = 256 * MiB
+)
 
 func newGate(s service.Source, p Provider, maxBody int64, proxies []string) (*gate, error) {
-	g := &gate{waits: p.Blocks, share: max(minShare, 2*maxBody)}
-	g.memory = semaphore.NewWeighted(g.share)
+	g := &gate{waits: p.Blocks, memory: semaphore.NewWeighted(max(minShare, 2*maxBody)), total: semaphore.NewWeighted(max(allShares, 2*maxBody))}
 	var err error
 	if g.allow, err = prefixes("allow", s.Allow); err != nil {
 		return nil, err
@@ -79,25 +82,36 @@ func prefixes(what string, list []string) ([]netip.Prefix, error) {
 
 var errBusy = errors.New("too many webhooks at once")
 
-// pass lets a request in, or says why not. done gives its share of memory
-// back.
-func (g *gate) pass(r *http.Request, maxBody int64) (done func(), refusal *answer) {
+// pass lets a request in, or says why not.
+func (g *gate) pass(r *http.Request) (refusal *answer) {
 	if len(g.allow) > 0 && !within(g.allow, g.client(r)) {
-		return nil, &answer{status: http.StatusForbidden, reason: "address", detail: "the source's config does not allow the sender's address"}
+		return &answer{status: http.StatusForbidden, reason: "address", detail: "the source's config does not allow the sender's address"}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	if err := g.turn(ctx); err != nil {
-		return nil, &answer{status: http.StatusTooManyRequests, reason: "rate", detail: "more webhooks than the source's rate: send it again later"}
+		return &answer{status: http.StatusTooManyRequests, reason: "rate", detail: "more webhooks than the source's rate: send it again later"}
 	}
-	weight := r.ContentLength
-	if weight < 0 || weight > maxBody {
-		weight = maxBody
+	return nil
+}
+
+// hold takes n bytes of the shares; it waits a while where they are taken.
+func (g *gate) hold(ctx context.Context, n int64) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := g.memory.Acquire(ctx, n); err != nil {
+		return errBusy
 	}
-	if err := g.memory.Acquire(ctx, weight); err != nil {
-		return nil, &answer{status: http.StatusServiceUnavailable, reason: "busy", detail: "too many webhooks of this source at once: send it again", cause: errBusy}
+	if err := g.total.Acquire(ctx, n); err != nil {
+		g.memory.Release(n)
+		return errBusy
 	}
-	return func() { g.memory.Release(weight) }, nil
+	return nil
+}
+
+func (g *gate) release(n int64) {
+	g.memory.Release(n)
+	g.total.Release(n)
 }
 
 func (g *gate) turn(ctx context.Context) error {
