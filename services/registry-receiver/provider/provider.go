@@ -21,4 +21,6 @@ var Table = []webhook.Provider{
 	aliyunACR,
 	cloudsmith,
 	oracleOCIR,
+	gar,
+	azureEventgrid,
 }

@@ -47,9 +47,18 @@ var suite = webhooktest.Suite{
 			},
 			Proof: "X-Gitea-Signature", Corpus: []string{"gitea-packages"},
 		},
-		"aliyun-acr":  webhooktest.InPath(service.Source{}, "aliyun-acr"),
-		"cloudsmith":  signed(sha1.New, "X-Cloudsmith-Signature", ""),
-		"oracle-ocir": with(bearer(), service.Source{Registry: "fra.ocir.io"}),
+		"aliyun-acr": webhooktest.InPath(service.Source{}, "aliyun-acr"),
+		"cloudsmith": signed(sha1.New, "X-Cloudsmith-Signature", ""),
+		// Pub/Sub shows a token of its service account.
+		"gar": {
+			Sign: func(h http.Header, _ []byte, secret string) {
+				h.Set("Authorization", "Bearer "+issuer.token(issuer.signer(secret), nil))
+			},
+			Proof: "Authorization", Corpus: []string{"gar"},
+			Config: service.Source{OIDC: &service.OIDC{Issuer: issuer.URL, Audience: pushURL, Email: pusher}},
+		},
+		"azure-eventgrid": with(fixed("X-Slipway", "azure-eventgrid"), service.Source{Header: "X-Slipway"}),
+		"oracle-ocir":     with(bearer(), service.Source{Registry: "fra.ocir.io"}),
 	},
 }
 
