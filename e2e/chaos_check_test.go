@@ -231,12 +231,20 @@ func imageOf(u *unstructured.Unstructured) string {
 func (c *chaos) checkEvents() {
 	c.t.Helper()
 	ids, merged, served := map[string]int{}, map[string]int{}, map[string]int{}
+	ended := map[string]bool{} // syncs that went well, by application and image
 	for _, s := range c.events() {
 		ids[s.Event.ID]++
 		switch p := s.Event.Payload.(type) {
 		case events.ChangeMerged:
 			_, digest, _ := strings.Cut(p.To, "@")
 			merged[p.Commit+" "+p.Application+" "+p.Image+"@"+digest]++
+		case events.PipelineRunStarted:
+			served[s.Event.ChainID+" "+p.Application+" began at "+p.Commit]++
+		case events.PipelineRunFinished:
+			if p.Outcome == events.Success {
+				served[s.Event.ChainID+" "+p.Application+" ended well at "+p.Commit]++
+				ended[p.Application+" "+strings.Join(p.Images, " ")] = true
+			}
 		case events.ServiceEvent:
 			served[s.Event.ChainID+" "+p.Application+" "+string(p.Kind)+" "+p.Artifact]++
 		}
@@ -256,6 +264,13 @@ func (c *chaos) checkEvents() {
 	}
 	for what := range merged {
 		c.t.Errorf("told of what is not in Git: %s", what)
+	}
+	for _, p := range c.single {
+		for _, app := range users[p.repo] {
+			if !ended[app+" "+c.reference(p)] {
+				c.t.Errorf("no sync of %s ended well with %s", app, c.reference(p))
+			}
+		}
 	}
 	for what, n := range served {
 		if n > 1 {

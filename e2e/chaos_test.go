@@ -66,7 +66,7 @@ func TestMain(m *testing.M) {
 			_ = os.RemoveAll(dir)
 		}
 	}
-	os.Exit(code) //nolint:forbidigo // this is the tests' main
+	os.Exit(code)
 }
 
 var built bool // separateBin was asked for

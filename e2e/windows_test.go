@@ -34,6 +34,9 @@ func (p *trap) spring() bool {
 		return false
 	}
 	p.c.w.Process(p.victim).Kill()
+	p.c.mu.Lock()
+	p.c.kills[p.victim]++
+	p.c.mu.Unlock()
 	close(p.hit)
 	return true
 }
