@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,7 +62,7 @@ var separateBin = sync.OnceValues(func() (string, error) {
 // TestMain takes away what the tests built for all of them.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if built {
+	if built.Load() {
 		if dir, err := separateBin(); err == nil {
 			_ = os.RemoveAll(dir)
 		}
@@ -69,13 +70,13 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-var built bool // separateBin was asked for
+var built atomic.Bool // separateBin was asked for
 
 // newChaos starts the parts of a world; its processes are started by begin.
 func newChaos(t *testing.T, o local.Options) *chaos {
 	t.Helper()
 	must(t, parts.Build(t.Context(), nil))
-	built = true
+	built.Store(true)
 	bin, err := separateBin()
 	must(t, err)
 	c := &chaos{
