@@ -15,7 +15,16 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestScripts runs the command as a user would, with nothing else running.
+// TestScripts runs the command as a user would, with nothing else running than
+// the receivers at $HOOKS, whose sources have $SECRET.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != ""})
+	f := newFront(t, frontOptions{})
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("HOOKS", "http://"+f.addr+"/hooks")
+			e.Setenv("SECRET", frontSecret)
+			return nil
+		},
+	})
 }
