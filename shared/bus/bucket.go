@@ -57,13 +57,19 @@ type Change struct {
 }
 
 // Bucket opens the bucket of that name (letters, digits, '-', '_') and makes
-// it where it is missing.
+// it where it is missing. Like Connect it tries until ctx ends.
 func (b *Bus) Bucket(ctx context.Context, name string, o BucketOptions) (*Bucket, error) {
 	if err := checkName("bucket", name); err != nil {
 		return nil, err
 	}
 	bucket := &Bucket{bus: b, name: "slipway-" + name, o: o}
-	if _, err := bucket.kv(ctx); err != nil {
+	err := retry(ctx, Backoff{First: 50 * time.Millisecond, Max: 2 * time.Second}, func(int) error {
+		try, cancel := context.WithTimeout(ctx, stepTimeout)
+		defer cancel()
+		_, err := bucket.kv(try)
+		return onlyPassing(err)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", name, err)
 	}
 	return bucket, nil

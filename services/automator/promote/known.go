@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"strings"
 	"sync"
@@ -46,8 +47,22 @@ func OpenTags(ctx context.Context, b *bus.Bus) (*Tags, error) {
 	return &Tags{bucket: bucket, byRepo: map[events.ImageRepository]map[string]Known{}, ready: make(chan struct{})}, nil
 }
 
-// Run follows the bucket until ctx ends.
+// Run follows the bucket until ctx ends, from its beginning again where the
+// watch was lost.
 func (t *Tags) Run(ctx context.Context) error {
+	const pause = time.Second
+	for {
+		err := t.follow(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+			slog.WarnContext(ctx, "the watch of known tags ended, watching again", "error", err)
+		}
+	}
+}
+
+func (t *Tags) follow(ctx context.Context) error {
 	for c, err := range t.bucket.Watch(ctx) {
 		if err != nil {
 			return fmt.Errorf("watch known tags: %w", err)

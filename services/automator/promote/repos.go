@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/bus"
@@ -82,11 +83,18 @@ func (all *Repos) Wake(ctx context.Context, image events.Image) error {
 	return nil
 }
 
-// WakeAll has every repository looked at, as after a start.
+// WakeAll has every repository looked at, as after a start. It tries until
+// ctx ends: the bus may be away at this moment.
 func (all *Repos) WakeAll(ctx context.Context) error {
+	const pause = time.Second
 	for key := range all.byKey {
-		if err := all.queue.Put(ctx, key, head); err != nil {
-			return err
+		for err := all.queue.Put(ctx, key, head); err != nil; err = all.queue.Put(ctx, key, head) {
+			all.log.WarnContext(ctx, "can't have a repository looked at, trying again", "repository", key, "error", err.Error())
+			select {
+			case <-ctx.Done():
+				return err
+			case <-time.After(pause):
+			}
 		}
 	}
 	return nil
