@@ -27,6 +27,11 @@ type Process struct {
 	done chan struct{}
 }
 
+// NewProcess is a program that Build has built; its log is in dir.
+func NewProcess(name, dir, path string, args ...string) *Process {
+	return newProcess(name, dir, path, args...)
+}
+
 func newProcess(name, dir, path string, args ...string) *Process {
 	return &Process{Name: name, path: path, args: args, log: filepath.Join(dir, name+".log")}
 }
