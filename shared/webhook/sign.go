@@ -2,9 +2,11 @@ package webhook
 
 import (
 	"crypto/hmac"
+	"crypto/sha1" // Nexus and Cloudsmith have nothing else
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"hash"
 	"net/http"
 	"time"
 )
@@ -16,11 +18,18 @@ type Signer = func(h http.Header, body []byte, secret string, now time.Time)
 // SignHMACSHA256 is the sender's side of [HMACSHA256]; signed gives the part
 // of the body that is signed, and is nil for all of it.
 func SignHMACSHA256(header, prefix string, signed func(h http.Header, body []byte) []byte) Signer {
+	return signHex(sha256.New, header, prefix, signed)
+}
+
+// SignHMACSHA1 is the sender's side of [HMACSHA1].
+func SignHMACSHA1(header string) Signer { return signHex(sha1.New, header, "", nil) }
+
+func signHex(algorithm func() hash.Hash, header, prefix string, signed func(h http.Header, body []byte) []byte) Signer {
 	return func(h http.Header, body []byte, secret string, _ time.Time) {
 		if signed != nil {
 			body = signed(h, body)
 		}
-		mac := hmac.New(sha256.New, []byte(secret))
+		mac := hmac.New(algorithm, []byte(secret))
 		mac.Write(body)
 		h.Set(header, prefix+hex.EncodeToString(mac.Sum(nil)))
 	}

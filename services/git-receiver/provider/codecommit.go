@@ -46,6 +46,7 @@ type codecommitEvent struct {
 
 type codecommitRecord struct {
 	EventID    string `json:"eventId"`
+	EventName  string `json:"eventName"`
 	ARN        string `json:"eventSourceARN"`
 	Codecommit struct {
 		References []struct {
@@ -71,37 +72,49 @@ func parseCodecommit(r webhook.Request, s webhook.Source) (webhook.Delivery, err
 		return d, err
 	}
 	d.ID = e.ID
+	for _, record := range e.Records {
+		d.ID += record.EventID
+	}
+	err := e.read(&d, s, "aws-codecommit")
+	return d, err
+}
+
+// read takes an event of EventBridge, or the records of a trigger.
+func (e codecommitEvent) read(d *webhook.Delivery, s webhook.Source, provider string) error {
 	switch {
 	case len(e.Records) > 0:
 		for _, record := range e.Records {
-			d.ID += record.EventID
-			record.read(&d, s)
+			record.read(d, s, provider)
 		}
 	case e.DetailType == "":
-		return d, fmt.Errorf("%w: detail-type is missing", webhook.ErrBody)
+		return fmt.Errorf("%w: detail-type is missing", webhook.ErrBody)
 	case e.DetailType != "CodeCommit Repository State Change" || !strings.HasPrefix(e.Detail.Event, "reference"):
 		d.Ignore("no reference moved")
 	default:
-		m := moved{provider: "aws-codecommit", repository: codecommitAddress(e.Region, e.Detail.Name), ref: e.Detail.Ref,
+		m := moved{provider: provider, repository: codecommitAddress(e.Region, e.Detail.Name), ref: e.Detail.Ref,
 			before: e.Detail.Old, after: e.Detail.Commit, pusher: e.Detail.CallerID}
 		if e.Detail.Event == "referenceDeleted" {
 			m.before, m.after = e.Detail.Old, ""
 		}
-		m.add(&d, s)
+		m.add(d, s)
 	}
-	return d, nil
+	return nil
 }
 
 // read takes a record of a repository trigger: it has no old commit, and its
 // repository is the last part of the ARN.
-func (r codecommitRecord) read(d *webhook.Delivery, s webhook.Source) {
+func (r codecommitRecord) read(d *webhook.Delivery, s webhook.Source, provider string) {
+	if r.EventName == "TriggerEventTest" {
+		d.Ignore("test of the trigger")
+		return
+	}
 	arn := strings.Split(r.ARN, ":")
 	if len(arn) != 6 {
 		d.Ignore("the record's ARN names no repository")
 		return
 	}
 	for _, ref := range r.Codecommit.References {
-		m := moved{provider: "aws-codecommit", repository: codecommitAddress(arn[3], arn[5]), ref: ref.Ref, after: ref.Commit}
+		m := moved{provider: provider, repository: codecommitAddress(arn[3], arn[5]), ref: ref.Ref, after: ref.Commit}
 		if ref.Deleted {
 			m.before, m.after = ref.Commit, ""
 		}

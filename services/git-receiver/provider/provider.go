@@ -15,6 +15,7 @@ var Table = []webhook.Provider{
 	bitbucketDatacenter,
 	azureDevops,
 	awsCodecommit,
+	awsSNS,
 	gitee,
 	harness,
 }

@@ -1,9 +1,13 @@
 package provider_test
 
 import (
+	"net/http"
 	"testing"
+	"time"
 
 	"github.com/slipway-cd/slipway/services/git-receiver/provider"
+	"github.com/slipway-cd/slipway/shared/service"
+	"github.com/slipway-cd/slipway/shared/webhook"
 	"github.com/slipway-cd/slipway/shared/webhook/webhooktest"
 )
 
@@ -19,8 +23,15 @@ var suite = webhooktest.Suite{
 		"bitbucket-datacenter": {Proof: "X-Hub-Signature", Corpus: []string{"bitbucket-datacenter"}},
 		"azure-devops":         {Proof: "Authorization", Corpus: []string{"azure-devops"}},
 		"aws-codecommit":       {Proof: "X-Api-Key", Corpus: []string{"aws-codecommit"}},
-		"gitee":                {Proof: "X-Gitee-Token", Corpus: []string{"gitee"}},
-		"harness":              {Proof: "X-Harness-Signature", Corpus: []string{"harness"}},
+		// Raw delivery, which the suite can sign; envelopes are tried in
+		// shared/webhook, and those of the corpus in sns_test.go.
+		"aws-sns": {
+			Sign:  func(h http.Header, body []byte, secret string) { webhook.SignBasic(h, body, secret, time.Now()) },
+			Proof: "Authorization", Corpus: []string{"aws-sns"},
+			Config: service.Source{Host: "git-codecommit.eu-central-1.amazonaws.com", Topics: []string{"arn:aws:sns:eu-central-1:123456789012:code"}},
+		},
+		"gitee":   {Proof: "X-Gitee-Token", Corpus: []string{"gitee"}},
+		"harness": {Proof: "X-Harness-Signature", Corpus: []string{"harness"}},
 	},
 }
 
@@ -43,6 +54,8 @@ func FuzzBitbucketDatacenter(f *testing.F) { webhooktest.Fuzz(f, suite, "bitbuck
 func FuzzAzureDevOps(f *testing.F) { webhooktest.Fuzz(f, suite, "azure-devops") }
 
 func FuzzCodeCommit(f *testing.F) { webhooktest.Fuzz(f, suite, "aws-codecommit") }
+
+func FuzzSNS(f *testing.F) { webhooktest.Fuzz(f, suite, "aws-sns") }
 
 func FuzzGitee(f *testing.F) { webhooktest.Fuzz(f, suite, "gitee") }
 

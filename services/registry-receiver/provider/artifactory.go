@@ -28,6 +28,7 @@ var artifactory = webhook.Provider{
 		}
 		return nil
 	},
+	Sign:  webhook.SignFixed("X-JFrog-Event-Auth", ""),
 	Parse: parseArtifactory,
 	Setup: webhook.Setup{
 		Where:  "Administration → General → Webhooks → New Webhook; URL /hooks/{source}. The source needs registry: the host as images name it. Where that is the repository's own subdomain (docker-local.example.com), names are without the repository.",

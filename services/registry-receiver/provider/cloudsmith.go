@@ -20,6 +20,7 @@ var cloudsmith = webhook.Provider{
 		}
 		return webhook.HMACSHA1(r.Header, "X-Cloudsmith-Signature", "", r.Body, s.Secrets)
 	},
+	Sign:  webhook.SignHMACSHA1("X-Cloudsmith-Signature"),
 	Parse: parseCloudsmith,
 	Setup: webhook.Setup{
 		Where:  "Repository → Webhooks → Create; target URL /hooks/{source}, format JSON Object, package query format:docker.",

@@ -20,6 +20,7 @@ var ecr = webhook.Provider{
 		}
 		return byHeader(r, s)
 	},
+	Sign: webhook.SignFixed("X-Api-Key", ""),
 	Parse: func(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 		var d webhook.Delivery
 		if _, err := webhook.MediaType(r, "application/json"); err != nil {

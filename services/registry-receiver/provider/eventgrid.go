@@ -31,6 +31,7 @@ var azureEventgrid = webhook.Provider{
 		}
 		return nil
 	},
+	Sign:    webhook.SignFixed("Authorization", "Bearer "),
 	Options: eventgridHandshake,
 	Parse:   parseEventgrid,
 	Setup: webhook.Setup{

@@ -22,6 +22,7 @@ var giteaPackages = webhook.Provider{
 		}
 		return webhook.HMACSHA256(r.Header, "X-Gitea-Signature", "", body, secrets)
 	},
+	Sign:  webhook.SignHMACSHA256("X-Gitea-Signature", "", jsonOf),
 	Parse: parseGiteaPackages,
 	Wants: func(h http.Header) bool { return h.Get("X-Gitea-Event") == "package" },
 	Setup: webhook.Setup{

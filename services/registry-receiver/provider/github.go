@@ -19,6 +19,7 @@ var github = webhook.Provider{
 	Verify: func(r webhook.Request, secrets []string) error {
 		return webhook.HMACSHA256(r.Header, "X-Hub-Signature-256", "sha256=", r.Body, secrets)
 	},
+	Sign:  webhook.SignHMACSHA256("X-Hub-Signature-256", "sha256=", nil),
 	Parse: parseGithub,
 	Wants: func(h http.Header) bool { return slices.Contains(packageEvents, h.Get("X-GitHub-Event")) },
 	Setup: webhook.Setup{
@@ -122,6 +123,14 @@ func (p githubPackage) read(d *webhook.Delivery, s webhook.Source, pusher string
 	}
 	i.provider, i.mediaType, i.pusher = "github", v.Metadata.Manifest.MediaType, pusher
 	i.add(d, s)
+}
+
+// jsonOf is what Gitea signs: the JSON, also where it lies in a form.
+func jsonOf(h http.Header, body []byte) []byte {
+	if inner, err := payload(webhook.Request{Header: h, Body: body}); err == nil {
+		return inner
+	}
+	return body
 }
 
 // payload is the JSON of a delivery that may come in a form.

@@ -14,6 +14,7 @@ var gitlab = webhook.Provider{
 	MaxBody: distribution.MaxBody,
 	Blocks:  true,
 	Verify:  distribution.Verify,
+	Sign:    distribution.Sign,
 	Parse: func(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 		return parseNotifications(r, s, "gitlab")
 	},

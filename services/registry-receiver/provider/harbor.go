@@ -14,6 +14,7 @@ var harbor = webhook.Provider{
 	Name:    "harbor",
 	MaxBody: webhook.MiB,
 	Verify:  func(r webhook.Request, secrets []string) error { return webhook.Authorization(r.Header, secrets) },
+	Sign:    webhook.SignFixed("Authorization", ""),
 	Parse:   parseHarbor,
 	Setup: webhook.Setup{
 		Where:  "Project → Webhooks → New Webhook: notify type http, payload format Default or CloudEvents, endpoint /hooks/{source}.",

@@ -16,6 +16,7 @@ var nexus = webhook.Provider{
 	Verify: func(r webhook.Request, secrets []string) error {
 		return webhook.HMACSHA1(r.Header, "X-Nexus-Webhook-Signature", "", r.Body, secrets)
 	},
+	Sign:  webhook.SignHMACSHA1("X-Nexus-Webhook-Signature"),
 	Parse: parseNexus,
 	Setup: webhook.Setup{
 		Where:  "Settings → System → Capabilities → Create → Webhook: Repository, one for each Docker repository; URL /hooks/{source}. The source needs registry: the host and port of the repository's connector.",

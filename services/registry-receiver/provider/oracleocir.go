@@ -20,6 +20,7 @@ var oracleOCIR = webhook.Provider{
 		}
 		return webhook.Authorization(r.Header, secrets)
 	},
+	Sign:  webhook.SignBasic,
 	Parse: parseOracle,
 	Setup: webhook.Setup{
 		Where:  "Developer Services → Notifications → a topic with a subscription, HTTPS (custom URL) /hooks/{source}/{secret}, confirmed by opening the link that the console shows; then Events Service → Rules with that topic. The source needs registry: REGION.ocir.io.",

@@ -15,6 +15,7 @@ var Table = []webhook.Provider{
 	zot,
 	acr,
 	ecr,
+	awsSNS,
 	artifactory,
 	nexus,
 	giteaPackages,
