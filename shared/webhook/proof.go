@@ -136,7 +136,7 @@ func StandardWebhooks(r Request, secrets []string, now time.Time) error {
 		mac.Write([]byte(id + "." + stamp + "."))
 		mac.Write(r.Body)
 		want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
-		for _, given := range strings.Fields(r.Header.Get("Webhook-Signature")) {
+		for given := range strings.FieldsSeq(r.Header.Get("Webhook-Signature")) {
 			fits |= equal(given, want)
 		}
 	}

@@ -254,8 +254,7 @@ func (v *SNS) trust(ctx context.Context, cert *x509.Certificate, above []*x509.C
 	}
 	options := x509.VerifyOptions{Roots: v.roots, Intermediates: pool, CurrentTime: Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
 	_, err := cert.Verify(options)
-	var unknown x509.UnknownAuthorityError
-	if errors.As(err, &unknown) {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		for _, address := range cert.IssuingCertificateURL {
 			if !amazonIssuer.MatchString(address) {
 				continue

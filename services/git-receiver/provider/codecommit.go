@@ -91,8 +91,10 @@ func (e codecommitEvent) read(d *webhook.Delivery, s webhook.Source, provider st
 	case e.DetailType != "CodeCommit Repository State Change" || !strings.HasPrefix(e.Detail.Event, "reference"):
 		d.Ignore("no reference moved")
 	default:
-		m := moved{provider: provider, repository: codecommitAddress(e.Region, e.Detail.Name), ref: e.Detail.Ref,
-			before: e.Detail.Old, after: e.Detail.Commit, pusher: e.Detail.CallerID}
+		m := moved{
+			provider: provider, repository: codecommitAddress(e.Region, e.Detail.Name), ref: e.Detail.Ref,
+			before: e.Detail.Old, after: e.Detail.Commit, pusher: e.Detail.CallerID,
+		}
 		if e.Detail.Event == "referenceDeleted" {
 			m.before, m.after = e.Detail.Old, ""
 		}

@@ -107,8 +107,9 @@ func TestSendersWithTokensThroughTheDoor(t *testing.T) {
 		{"/hooks/gar", "{}", "Bearer " + other.token(other.one, nil), 202}, // put aside: Pub/Sub would send it for days
 		{"/hooks/gar", "{}", grid, 202},
 	} {
-		if got := d.call(t, http.MethodPost, c.path, c.body, "Authorization", c.token); got.StatusCode != c.status {
-			t.Errorf("%s: answered %d, want %d", c.path, got.StatusCode, c.status)
+		got := d.call(t, http.MethodPost, c.path, c.body, "Authorization", c.token)
+		if body := text(t, got); got.StatusCode != c.status {
+			t.Errorf("%s: answered %d %s, want %d", c.path, got.StatusCode, body, c.status)
 		}
 	}
 	if len(d.kept) != 1 || d.aside != 2 {

@@ -24,4 +24,7 @@ var Table = []webhook.Provider{
 	oracleOCIR,
 	gar,
 	azureEventgrid,
+	cloudevents,
+	cdevents,
+	generic,
 }

@@ -51,6 +51,13 @@ var suite = webhooktest.Suite{
 			Proof: "Authorization", Corpus: []string{"gar"},
 			Config: service.Source{OIDC: &service.OIDC{Issuer: issuer.URL, Audience: pushURL, Email: pusher}},
 		},
+		"cloudevents": {Proof: "Authorization", Corpus: []string{"cloudevents-generic"}},
+		"cdevents":    {Proof: "Authorization", Corpus: []string{"cdevents"}},
+		"generic": {Proof: "Authorization", Config: service.Source{Mapping: map[string]string{
+			"items": "body.builds", "when": "item.status == 'done' && headers['x-ci'] == 'acme'",
+			"registry": "body.?registry.orValue('registry.example.com')", "repository": "'shop/' + item.name",
+			"tag": "item.?tag", "digest": "has(item.digest) ? item.digest : null",
+		}}},
 		"azure-eventgrid": {Proof: "Authorization", Corpus: []string{"azure-eventgrid"}},
 	},
 }
