@@ -25,7 +25,7 @@ func Part(name string, table []Provider) service.Part {
 }
 
 func run(ctx context.Context, s *service.Service, table []Provider) error {
-	d, err := New(s.Name, s.Config, table, s.Bus, s.Log, s.Metrics)
+	d, err := New(s.Name, s.Config, table, gather(s.Bus), s.Log, s.Metrics)
 	if err != nil {
 		return err
 	}
