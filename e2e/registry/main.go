@@ -122,7 +122,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	if err := server.Shutdown(bounded); err != nil {
+	if err := server.Shutdown(bounded); errors.Is(err, context.DeadlineExceeded) {
+		return server.Close() // a client keeps its connection: it is told the hard way
+	} else if err != nil {
 		return fmt.Errorf("end the open requests: %w", err)
 	}
 	return nil
