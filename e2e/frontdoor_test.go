@@ -26,15 +26,14 @@ import (
 )
 
 const (
-	frontPosts   = 10_000
-	frontSenders = 16 // for each receiver
-	frontKills   = 24
-	frontSecret  = "a secret of the front door"
+	frontKills  = 20
+	frontSecret = "a secret of the front door"
 )
 
 // frontDoor is both receivers and NATS, each a process.
 type frontDoor struct {
 	t         *testing.T
+	posts     int
 	processes []*local.Process // bus, git-receiver, registry-receiver
 	hooks     [2]string        // of the receivers
 	busAddr   string
@@ -48,30 +47,42 @@ type frontDoor struct {
 // they and NATS are killed at seeded moments. Senders repeat on anything but
 // 2xx; at the end each event that was told with a 202 is stored exactly once,
 // and nothing else is. SLIPWAY_FAULTS_SEED repeats a schedule.
+// With sync always the events of several requests are stored together.
 func TestKilledFrontDoorLosesNothingItAccepted(t *testing.T) {
-	rng := seed(t)
-	f := startFrontDoor(t)
-	began := time.Now()
-	var senders sync.WaitGroup
-	for receiver := range f.hooks {
-		next := &atomic.Int64{}
-		for range frontSenders {
-			senders.Go(func() {
-				for n := next.Add(1); n <= frontPosts/2; n = next.Add(1) {
-					f.deliver(receiver, int(n))
+	for _, c := range []struct {
+		name           string
+		posts, senders int // senders for each receiver
+		bus            []string
+	}{
+		{"default sync", 10_000, 16, nil},
+		{"sync always", 5_000, 64, []string{"-sync-always"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rng := seed(t)
+			f := startFrontDoor(t, c.posts, c.bus...)
+			began := time.Now()
+			var senders sync.WaitGroup
+			for receiver := range f.hooks {
+				next := &atomic.Int64{}
+				for range c.senders {
+					senders.Go(func() {
+						for n := int(next.Add(1)); n <= c.posts/2; n = int(next.Add(1)) {
+							f.deliver(receiver, n)
+						}
+					})
 				}
-			})
-		}
+			}
+			f.kill(rng)
+			senders.Wait()
+			t.Logf("%d posts accepted in %s, %d tries repeated, %d kills", f.accepted.Load(), time.Since(began).Round(time.Millisecond), f.repeats.Load(), frontKills)
+			f.check()
+		})
 	}
-	f.kill(rng)
-	senders.Wait()
-	t.Logf("%d posts accepted in %s, %d tries repeated, %d kills", f.accepted.Load(), time.Since(began).Round(time.Millisecond), f.repeats.Load(), frontKills)
-	f.check()
 }
 
-func startFrontDoor(t *testing.T) *frontDoor {
+func startFrontDoor(t *testing.T, posts int, busArgs ...string) *frontDoor {
 	t.Helper()
-	f := &frontDoor{t: t, ids: map[string]string{}}
+	f := &frontDoor{t: t, posts: posts, ids: map[string]string{}}
 	dir := t.TempDir()
 	must(t, local.Build(t.Context(), filepath.Join(dir, "bin"), "git-receiver", "registry-receiver", "bus"))
 	secret := filepath.Join(dir, "secret")
@@ -82,7 +93,8 @@ func startFrontDoor(t *testing.T) *frontDoor {
 		return fmt.Sprintf("127.0.0.1:%d", port)
 	}
 	f.busAddr = addr()
-	f.processes = []*local.Process{local.NewProcess("bus", dir, filepath.Join(dir, "bin", "bus"), "-dir", filepath.Join(dir, "jetstream"), "-addr", f.busAddr, "-token", secret)}
+	f.processes = []*local.Process{local.NewProcess("bus", dir, filepath.Join(dir, "bin", "bus"),
+		append([]string{"-dir", filepath.Join(dir, "jetstream"), "-addr", f.busAddr, "-token", secret}, busArgs...)...)}
 	for i, name := range []string{"git-receiver", "registry-receiver"} {
 		hooks, metrics, file := addr(), addr(), filepath.Join(dir, name+".yaml")
 		f.hooks[i] = "http://" + hooks + "/hooks/"
@@ -118,7 +130,7 @@ receivers:
 func (f *frontDoor) kill(rng *rand.Rand) {
 	var at []int64
 	for range frontKills {
-		at = append(at, rng.Int64N(frontPosts*9/10))
+		at = append(at, rng.Int64N(int64(f.posts)*9/10))
 	}
 	slices.Sort(at)
 	for _, n := range at {
@@ -135,6 +147,8 @@ func (f *frontDoor) kill(rng *rand.Rand) {
 	}
 }
 
+var frontClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+
 // deliver sends one webhook until it is taken, as senders do.
 func (f *frontDoor) deliver(receiver, n int) {
 	header, body := delivery(receiver, n)
@@ -150,7 +164,7 @@ func (f *frontDoor) deliver(receiver, n int) {
 			return
 		}
 		req.Header = header.Clone()
-		res, err := http.DefaultClient.Do(req)
+		res, err := frontClient.Do(req)
 		if err != nil {
 			continue
 		}
@@ -237,8 +251,8 @@ func (f *frontDoor) check() {
 		delete(times, id)
 	}
 	foreign = len(times)
-	if f.accepted.Load() != frontPosts || lost+doubled+foreign > 0 {
-		t.Errorf("of %d posts with %d events: %d accepted, %d events lost, %d doubled, %d never told", frontPosts, len(f.ids), f.accepted.Load(), lost, doubled, foreign)
+	if f.accepted.Load() != int64(f.posts) || lost+doubled+foreign > 0 {
+		t.Errorf("of %d posts with %d events: %d accepted, %d events lost, %d doubled, %d never told", f.posts, len(f.ids), f.accepted.Load(), lost, doubled, foreign)
 	}
 	t.Logf("%d events stored once each", len(f.ids))
 }

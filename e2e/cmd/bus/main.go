@@ -20,21 +20,22 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:4222", "where to listen")
 	token := flag.String("token", "", "a file with the token that clients must show")
 	monitor := flag.String("monitor", "", "where to tell of itself over HTTP")
+	always := flag.Bool("sync-always", false, "write each message to the disk before it is acknowledged")
 	flag.Parse()
-	if err := run(*dir, *addr, *token, *monitor); err != nil {
+	if err := run(*dir, *addr, *token, *monitor, *always); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(dir, addr, tokenFile, monitor string) error {
+func run(dir, addr, tokenFile, monitor string, always bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	token, err := service.Secret{File: tokenFile}.Read()
 	if err != nil {
 		return err
 	}
-	s, err := busserver.Start(busserver.Options{Dir: dir, Addr: addr, Token: token, Monitor: monitor, Log: slog.Default()})
+	s, err := busserver.Start(busserver.Options{Dir: dir, Addr: addr, Token: token, Monitor: monitor, SyncAlways: always, Log: slog.Default()})
 	if err != nil {
 		return err
 	}
