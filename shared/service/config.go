@@ -4,6 +4,7 @@
 package service
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/url"
@@ -35,6 +36,8 @@ type Config struct {
 
 	// File is where the config was read from, empty for none.
 	File string `yaml:"-"`
+	// loaded tells the contents of file and secrets apart, as they were then.
+	loaded [sha256.Size]byte
 }
 
 // Bus says where JetStream is: at URL, or in this process.

@@ -39,6 +39,7 @@ func Load(file string) (Config, error) {
 		return Config{}, fmt.Errorf("%w:\n%w", ErrConfig, err)
 	}
 	c.File = file
+	c.loaded = fingerprint(c)
 	return c, nil
 }
 

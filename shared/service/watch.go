@@ -30,7 +30,7 @@ func (s *Service) Watch(ctx context.Context, apply func(Config) error) error {
 	usable.Set(1)
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
-	current, last := s.Config, fingerprint(s.Config)
+	current, last := s.Config, s.Config.loaded
 	for {
 		select {
 		case <-ctx.Done():
@@ -42,16 +42,20 @@ func (s *Service) Watch(ctx context.Context, apply func(Config) error) error {
 			continue
 		}
 		cfg, err := Load(s.Config.File)
+		if fingerprint(current) != now {
+			continue // it is being changed: what was read may be of either
+		}
 		if err == nil {
 			err = apply(cfg)
 		}
-		last = now
 		if err != nil {
+			last = now
 			usable.Set(0)
 			s.Log.ErrorContext(ctx, "the changed config is not taken; the old one stays in force", "error", err.Error())
 			continue
 		}
-		current, last = cfg, fingerprint(cfg)
+		// As it was before apply read the secrets: what changed since is seen.
+		current, last = cfg, cfg.loaded
 		usable.Set(1)
 		s.Log.InfoContext(ctx, "took up the changed config")
 	}
