@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"fmt"
 	"net/http"
 
 	"github.com/slipway-cd/slipway/shared/webhook"
@@ -11,14 +10,8 @@ import (
 var forgejo = webhook.Provider{
 	Name:    "forgejo",
 	MaxBody: webhook.MiB,
-	Verify: func(r webhook.Request, secrets []string) error {
-		body, err := payload(r)
-		if err != nil {
-			return fmt.Errorf("%w: %w", webhook.ErrProof, err)
-		}
-		return webhook.HMACSHA256(r.Header, "X-Forgejo-Signature", "", body, secrets)
-	},
-	Sign: webhook.SignHMACSHA256("X-Forgejo-Signature", "", jsonOf),
+	Verify:  webhook.VerifyPayload("X-Forgejo-Signature"),
+	Sign:    webhook.SignHMACSHA256("X-Forgejo-Signature", "", webhook.PayloadOf),
 	Parse: func(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 		return parseGiteaLike(r, s, "forgejo", r.Header.Get("X-Forgejo-Event"), r.Header.Get("X-Forgejo-Delivery"))
 	},

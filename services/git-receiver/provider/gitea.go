@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"fmt"
 	"net/http"
 
 	"github.com/slipway-cd/slipway/shared/webhook"
@@ -12,14 +11,8 @@ import (
 var gitea = webhook.Provider{
 	Name:    "gitea",
 	MaxBody: webhook.MiB,
-	Verify: func(r webhook.Request, secrets []string) error {
-		body, err := payload(r)
-		if err != nil {
-			return fmt.Errorf("%w: %w", webhook.ErrProof, err)
-		}
-		return webhook.HMACSHA256(r.Header, "X-Gitea-Signature", "", body, secrets)
-	},
-	Sign: webhook.SignHMACSHA256("X-Gitea-Signature", "", jsonOf),
+	Verify:  webhook.VerifyPayload("X-Gitea-Signature"),
+	Sign:    webhook.SignHMACSHA256("X-Gitea-Signature", "", webhook.PayloadOf),
 	Parse: func(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 		return parseGiteaLike(r, s, "gitea", r.Header.Get("X-Gitea-Event"), r.Header.Get("X-Gitea-Delivery"))
 	},
@@ -35,7 +28,7 @@ var gitea = webhook.Provider{
 // parseGiteaLike reads pushes, and deletes of branches, which give no push.
 func parseGiteaLike(r webhook.Request, s webhook.Source, provider, event, delivery string) (webhook.Delivery, error) {
 	d := webhook.Delivery{ID: delivery}
-	body, err := payload(r)
+	body, err := webhook.Payload(r)
 	if err != nil {
 		return d, err
 	}

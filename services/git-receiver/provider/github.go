@@ -18,7 +18,7 @@ var github = webhook.Provider{
 	Sign: webhook.SignHMACSHA256("X-Hub-Signature-256", "sha256=", nil),
 	Parse: func(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 		d := webhook.Delivery{ID: r.Header.Get("X-GitHub-Delivery")}
-		body, err := payload(r)
+		body, err := webhook.Payload(r)
 		if err != nil {
 			return d, err
 		}

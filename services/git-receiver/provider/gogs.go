@@ -11,15 +11,9 @@ import (
 var gogs = webhook.Provider{
 	Name:    "gogs",
 	MaxBody: webhook.MiB,
-	Verify: func(r webhook.Request, secrets []string) error {
-		body, err := payload(r)
-		if err != nil {
-			return fmt.Errorf("%w: %w", webhook.ErrProof, err)
-		}
-		return webhook.HMACSHA256(r.Header, "X-Gogs-Signature", "", body, secrets)
-	},
-	Sign:  webhook.SignHMACSHA256("X-Gogs-Signature", "", jsonOf),
-	Parse: parseGogs,
+	Verify:  webhook.VerifyPayload("X-Gogs-Signature"),
+	Sign:    webhook.SignHMACSHA256("X-Gogs-Signature", "", webhook.PayloadOf),
+	Parse:   parseGogs,
 	Setup: webhook.Setup{
 		Where:  "Repository → Settings → Webhooks → Add a new webhook → Gogs; payload URL /hooks/{source}, content type application/json.",
 		Events: "Push, Create and Delete: Gogs tells of tags only by the last two.",
@@ -34,7 +28,7 @@ func parseGogs(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 		return parseGiteaLike(r, s, "gogs", event, r.Header.Get("X-Gogs-Delivery"))
 	}
 	d := webhook.Delivery{ID: r.Header.Get("X-Gogs-Delivery")}
-	body, err := payload(r)
+	body, err := webhook.Payload(r)
 	if err != nil {
 		return d, err
 	}

@@ -3,7 +3,6 @@ package provider
 import (
 	"cmp"
 	"fmt"
-	"net/http"
 	"slices"
 
 	"github.com/slipway-cd/slipway/events"
@@ -84,22 +83,4 @@ func (p push) changedFiles() []string {
 	}
 	slices.Sort(files)
 	return slices.Compact(files)
-}
-
-// payload is the JSON of a delivery that may come in a form.
-func payload(r webhook.Request) ([]byte, error) {
-	kind, err := webhook.MediaType(r, "application/json", "application/x-www-form-urlencoded")
-	if err != nil || kind == "application/json" {
-		return r.Body, err
-	}
-	return webhook.FormPayload(r.Body)
-}
-
-// jsonOf is what Gitea and its like sign: the JSON, also where it lies in a
-// form.
-func jsonOf(h http.Header, body []byte) []byte {
-	if inner, err := payload(webhook.Request{Header: h, Body: body}); err == nil {
-		return inner
-	}
-	return body
 }

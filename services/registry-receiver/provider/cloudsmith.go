@@ -49,7 +49,7 @@ type cloudsmithEvent struct {
 
 func parseCloudsmith(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 	d := webhook.Delivery{Timeless: true}
-	body, err := payload(r)
+	body, err := webhook.Payload(r)
 	if err != nil {
 		return d, err
 	}

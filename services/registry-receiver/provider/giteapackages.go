@@ -15,16 +15,10 @@ import (
 var giteaPackages = webhook.Provider{
 	Name:    "gitea-packages",
 	MaxBody: webhook.MiB,
-	Verify: func(r webhook.Request, secrets []string) error {
-		body, err := payload(r)
-		if err != nil {
-			return fmt.Errorf("%w: %w", webhook.ErrProof, err)
-		}
-		return webhook.HMACSHA256(r.Header, "X-Gitea-Signature", "", body, secrets)
-	},
-	Sign:  webhook.SignHMACSHA256("X-Gitea-Signature", "", jsonOf),
-	Parse: parseGiteaPackages,
-	Wants: func(h http.Header) bool { return h.Get("X-Gitea-Event") == "package" },
+	Verify:  webhook.VerifyPayload("X-Gitea-Signature"),
+	Sign:    webhook.SignHMACSHA256("X-Gitea-Signature", "", webhook.PayloadOf),
+	Parse:   parseGiteaPackages,
+	Wants:   func(h http.Header) bool { return h.Get("X-Gitea-Event") == "package" },
 	Setup: webhook.Setup{
 		Where:  "Organisation or user → Settings → Webhooks → Add webhook → Gitea (Forgejo); target URL /hooks/{source}, method POST, content type application/json. A repository's own hooks tell only of packages linked to it.",
 		Events: "Custom events: Package.",
@@ -35,7 +29,7 @@ var giteaPackages = webhook.Provider{
 
 func parseGiteaPackages(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 	d := webhook.Delivery{ID: r.Header.Get("X-Gitea-Delivery")}
-	body, err := payload(r)
+	body, err := webhook.Payload(r)
 	if err != nil {
 		return d, err
 	}

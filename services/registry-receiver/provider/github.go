@@ -60,7 +60,7 @@ type githubPackage struct {
 
 func parseGithub(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 	d := webhook.Delivery{ID: r.Header.Get("X-GitHub-Delivery")}
-	body, err := payload(r)
+	body, err := webhook.Payload(r)
 	if err != nil {
 		return d, err
 	}
@@ -123,21 +123,4 @@ func (p githubPackage) read(d *webhook.Delivery, s webhook.Source, pusher string
 	}
 	i.provider, i.mediaType, i.pusher = "github", v.Metadata.Manifest.MediaType, pusher
 	i.add(d, s)
-}
-
-// jsonOf is what Gitea signs: the JSON, also where it lies in a form.
-func jsonOf(h http.Header, body []byte) []byte {
-	if inner, err := payload(webhook.Request{Header: h, Body: body}); err == nil {
-		return inner
-	}
-	return body
-}
-
-// payload is the JSON of a delivery that may come in a form.
-func payload(r webhook.Request) ([]byte, error) {
-	kind, err := webhook.MediaType(r, "application/json", "application/x-www-form-urlencoded")
-	if err != nil || kind == "application/json" {
-		return r.Body, err
-	}
-	return webhook.FormPayload(r.Body)
 }
