@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -295,121 +294,6 @@ func (c Credentials) Basic() (user, password string, err error) {
 	return c.User, password, err
 }
 
-var sourceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-
-// Validate returns every fault of the config, each with its path.
-func (c Config) Validate() error {
-	f := &faults{}
-	if c.Cluster != "" && !sourceName.MatchString(c.Cluster) {
-		f.add("cluster", "%q is not a DNS label in lower case", c.Cluster)
-	}
-	if (c.Bus.URL == "") == (c.Bus.Embedded == nil) {
-		f.add("bus", "give either url or embedded")
-	}
-	if e := c.Bus.Embedded; e != nil && e.Sync != "always" && e.Sync != "default" {
-		f.add("bus.embedded.sync", "%q is neither always nor default", e.Sync)
-	}
-	if r := c.Bus.Replicas; r != 1 && r != 3 && r != 5 {
-		f.add("bus.replicas", "%d is none of 1, 3, 5", r)
-	}
-	c.validateRegistries(f)
-	c.validateRepositories(f)
-	c.validateSources(f)
-	if c.Automator.Debounce.Quiet < 0 || c.Automator.Debounce.Longest < c.Automator.Debounce.Quiet {
-		f.add("automator.debounce", "longest must be at least quiet, and quiet not negative")
-	}
-	if _, _, err := c.Automator.Commit.Identity(); err != nil {
-		f.add("automator.commit.author", "%v", err)
-	}
-	if c.Synchronizer.Concurrency < 1 {
-		f.add("synchronizer.concurrency", "%d is less than 1", c.Synchronizer.Concurrency)
-	}
-	if c.Sweep.Interval < time.Second {
-		f.add("sweep.interval", "%s is less than a second", c.Sweep.Interval)
-	}
-	return f.err()
-}
-
-func (c Config) validateRegistries(f *faults) {
-	for i, r := range c.Registries {
-		at := fmt.Sprintf("registries[%d]", i)
-		if _, err := events.NewImageRepository(r.Host, "x/x", nil); err != nil {
-			f.add(at+".host", "%q is not a host with a dot or a port, as it stands in image references", r.Host)
-		}
-		if r.Endpoint == "" {
-			continue
-		}
-		u, err := url.Parse(r.Endpoint)
-		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			f.add(at+".endpoint", "%q is not http:// or https:// with a host", r.Endpoint)
-		} else if u.Scheme == "http" && !r.Insecure {
-			f.add(at+".endpoint", "%q is plain http: say insecure: true if that is meant", r.Endpoint)
-		}
-	}
-}
-
-func (c Config) validateRepositories(f *faults) {
-	seen := map[string]int{}
-	for i, r := range c.Repositories {
-		at := fmt.Sprintf("repositories[%d]", i)
-		name, err := r.Name(nil)
-		if err != nil {
-			f.add(at+".url", "%v", err)
-		}
-		if u, err := url.Parse(r.URL); err == nil && u.User != nil {
-			f.add(at+".url", "credentials belong in credentials, not in the address")
-		}
-		key := string(name) + "@" + r.Branch
-		if j, twice := seen[key]; twice && err == nil {
-			f.add(at, "the same repository and branch as repositories[%d]", j)
-		}
-		seen[key] = i
-		for j, root := range r.Roots {
-			checkPath(f, fmt.Sprintf("%s.roots[%d].path", at, j), root.Path)
-			if !sourceName.MatchString(root.Cluster) {
-				f.add(fmt.Sprintf("%s.roots[%d].cluster", at, j), "%q is not a DNS label in lower case", root.Cluster)
-			}
-		}
-		for j, p := range r.Policies {
-			checkPath(f, fmt.Sprintf("%s.policies[%d].path", at, j), p.Path)
-			if len(p.Applications) == 0 {
-				f.add(fmt.Sprintf("%s.policies[%d].applications", at, j), `no patterns: say ["**"] if the policies may speak for all`)
-			}
-		}
-	}
-}
-
-func checkPath(f *faults, at, p string) {
-	if p == "" || path.IsAbs(p) || path.Clean(p) != p || p == ".." || strings.HasPrefix(p, "../") {
-		f.add(at, "%q is not a clean path inside the repository (use . for its root)", p)
-	}
-}
-
-func (c Config) validateSources(f *faults) {
-	seen := map[string]bool{}
-	for i, s := range c.Receivers.Sources {
-		at := fmt.Sprintf("receivers.sources[%d]", i)
-		if !sourceName.MatchString(s.Name) {
-			f.add(at+".name", "%q is not a DNS label in lower case", s.Name)
-		}
-		if seen[s.Name] {
-			f.add(at+".name", "%q is there twice", s.Name)
-		}
-		seen[s.Name] = true
-		if s.Provider == "" {
-			f.add(at+".provider", "no provider (`slipway providers` lists them)")
-		}
-		if len(s.Secrets) == 0 && !s.Insecure && s.OIDC == nil && len(s.Topics) == 0 {
-			f.add(at+".secrets", "source %q has no secret: anybody could send to it; say insecure: true if that is meant", s.Name)
-		}
-		for j, secret := range s.Secrets {
-			if _, err := secret.Read(); err != nil {
-				f.add(fmt.Sprintf("%s.secrets[%d]", at, j), "%v", err)
-			}
-		}
-	}
-}
-
 var identity = regexp.MustCompile(`^([^<>\x00-\x1f]+) <([^<>\s]+@[^<>\s]+)>$`)
 
 // Identity splits the author into name and mail address.
@@ -420,12 +304,3 @@ func (c Commit) Identity() (name, email string, err error) {
 	}
 	return m[1], m[2], nil
 }
-
-// faults gathers what is wrong, so that all of it is told at once.
-type faults struct{ list []error }
-
-func (f *faults) add(at, format string, args ...any) {
-	f.list = append(f.list, fmt.Errorf("%s: %w", at, fmt.Errorf(format, args...)))
-}
-
-func (f *faults) err() error { return errors.Join(f.list...) }

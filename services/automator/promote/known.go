@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"strings"
 	"sync"
 	"time"
 
@@ -192,4 +191,4 @@ func (t *Tags) Drop(ctx context.Context, image events.Image) error {
 	return nil
 }
 
-func tagKey(i events.Image) string { return i.Repository.String() + ":" + strings.TrimSpace(i.Tag) }
+func tagKey(i events.Image) string { return i.Repository.String() + ":" + i.Tag }

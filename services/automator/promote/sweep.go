@@ -153,7 +153,7 @@ func (s *Sweeper) chosen(repo events.ImageRepository, tags []Known) []string {
 		}
 		for _, app := range state.Using(repo) {
 			d, ok := Decide(state, app, repo, tags)
-			if ok && d.Outcome == events.Deploy && (d.Target.Digest == unasked || isUnasked(tags, d.Target.Tag)) {
+			if ok && d.Outcome == events.Deploy && isUnasked(tags, d.Target.Tag) {
 				set[d.Target.Tag] = true
 			}
 		}
