@@ -59,8 +59,10 @@ func parseAzureDevops(r webhook.Request, s webhook.Source) (webhook.Delivery, er
 		return d, nil
 	}
 	for _, u := range b.Resource.RefUpdates {
-		moved{provider: "azure-devops", repository: b.Resource.Repository.RemoteURL, ref: u.Name,
-			before: u.OldObjectID, after: u.NewObjectID, pusher: b.Resource.PushedBy.UniqueName}.add(&d, s)
+		moved{
+			provider: "azure-devops", repository: b.Resource.Repository.RemoteURL, ref: u.Name,
+			before: u.OldObjectID, after: u.NewObjectID, pusher: b.Resource.PushedBy.UniqueName,
+		}.add(&d, s)
 	}
 	return d, nil
 }
