@@ -1,9 +1,7 @@
 package provider_test
 
 import (
-	"net/http"
 	"testing"
-	"time"
 
 	"github.com/slipway-cd/slipway/services/git-receiver/provider"
 	"github.com/slipway-cd/slipway/shared/service"
@@ -26,7 +24,7 @@ var suite = webhooktest.Suite{
 		// Raw delivery, which the suite can sign; envelopes are tried in
 		// shared/webhook, and those of the corpus in sns_test.go.
 		"aws-sns": {
-			Sign:  func(h http.Header, body []byte, secret string) { webhook.SignBasic(h, body, secret, time.Now()) },
+			Sign:  webhook.SignBasic,
 			Proof: "Authorization", Corpus: []string{"aws-sns"},
 			Config: service.Source{Host: "git-codecommit.eu-central-1.amazonaws.com", Topics: []string{"arn:aws:sns:eu-central-1:123456789012:code"}},
 		},

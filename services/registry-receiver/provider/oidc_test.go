@@ -109,8 +109,7 @@ func (s *identityServer) signer(secret string) signer {
 }
 
 // claims are what Pub/Sub's tokens say, with changes; nil takes one away.
-func (s *identityServer) claims(changes map[string]any) jwt.MapClaims {
-	now := webhook.Now().Truncate(time.Hour) // the same token for a while
+func (s *identityServer) claims(now time.Time, changes map[string]any) jwt.MapClaims {
 	claims := jwt.MapClaims{
 		"iss": s.URL, "aud": pushURL, "sub": "113774264463038321964", "azp": "113774264463038321964",
 		"email": pusher, "email_verified": true, "iat": now.Unix(), "exp": now.Add(3 * time.Hour).Unix(),
@@ -121,7 +120,11 @@ func (s *identityServer) claims(changes map[string]any) jwt.MapClaims {
 }
 
 func (s *identityServer) token(by signer, changes map[string]any) string {
-	t := jwt.NewWithClaims(jwt.SigningMethodRS256, s.claims(changes))
+	return s.tokenAt(webhook.Now(), by, changes)
+}
+
+func (s *identityServer) tokenAt(now time.Time, by signer, changes map[string]any) string {
+	t := jwt.NewWithClaims(jwt.SigningMethodRS256, s.claims(now, changes))
 	t.Header["kid"] = by.id
 	return sign(t, by.key)
 }
@@ -157,17 +160,17 @@ func TestTokensOfOthersProveNothing(t *testing.T) {
 	if err := prove(t, issuer, want, good); err != nil {
 		t.Fatalf("a good token is refused: %v", err)
 	}
-	none := jwt.NewWithClaims(jwt.SigningMethodNone, issuer.claims(nil))
+	none := jwt.NewWithClaims(jwt.SigningMethodNone, issuer.claims(webhook.Now(), nil))
 	none.Header["kid"] = "one"
 	public, err := x509.MarshalPKIXPublicKey(&issuer.one.key.PublicKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	hs := jwt.NewWithClaims(jwt.SigningMethodHS256, issuer.claims(nil))
+	hs := jwt.NewWithClaims(jwt.SigningMethodHS256, issuer.claims(webhook.Now(), nil))
 	hs.Header["kid"] = "one"
-	rs512 := jwt.NewWithClaims(jwt.SigningMethodRS512, issuer.claims(nil))
+	rs512 := jwt.NewWithClaims(jwt.SigningMethodRS512, issuer.claims(webhook.Now(), nil))
 	rs512.Header["kid"] = "one"
-	jku := jwt.NewWithClaims(jwt.SigningMethodRS256, issuer.claims(nil))
+	jku := jwt.NewWithClaims(jwt.SigningMethodRS256, issuer.claims(webhook.Now(), nil))
 	jku.Header["jku"], jku.Header["kid"] = issuer.URL+"/keys-of-another", "of another"
 	now := time.Now()
 	for name, c := range map[string]struct {

@@ -22,19 +22,19 @@ var suite = webhooktest.Suite{
 		"harbor":       {Proof: "Authorization", Corpus: []string{"harbor"}},
 		"zot":          {Proof: "Authorization", Corpus: []string{"zot"}, Config: service.Source{Registry: "zot.example.com"}},
 		"acr": {
-			Sign:  by(webhook.SignFixed("X-Slipway", "")),
+			Sign:  webhook.SignFixed("X-Slipway", ""),
 			Proof: "X-Slipway", Corpus: []string{"acr"}, Config: service.Source{Header: "X-Slipway"},
 		},
 		"ecr": {Proof: "X-Api-Key", Corpus: []string{"ecr"}},
 		// Raw delivery, which the suite can sign; envelopes are tried in
 		// shared/webhook.
 		"aws-sns": {
-			Sign:  by(webhook.SignBasic),
+			Sign:  webhook.SignBasic,
 			Proof: "Authorization", Corpus: []string{"aws-sns"},
 			Config: service.Source{Topics: []string{"arn:aws:sns:eu-central-1:123456789012:images"}},
 		},
 		"artifactory": {
-			Sign:  by(webhook.SignHMACSHA256("X-JFrog-Event-Auth", "", nil)),
+			Sign:  webhook.SignHMACSHA256("X-JFrog-Event-Auth", "", nil),
 			Proof: "X-JFrog-Event-Auth", Corpus: []string{"artifactory"},
 			Config: service.Source{Registry: "artifactory.example.com", Signature: "hmac"},
 		},
@@ -45,8 +45,8 @@ var suite = webhooktest.Suite{
 		"oracle-ocir":    {Proof: "Authorization", Config: service.Source{Registry: "fra.ocir.io"}},
 		// Pub/Sub shows a token of its service account.
 		"gar": {
-			Sign: func(h http.Header, _ []byte, secret string) {
-				h.Set("Authorization", "Bearer "+issuer.token(issuer.signer(secret), nil))
+			Sign: func(h http.Header, _ []byte, secret string, now time.Time) {
+				h.Set("Authorization", "Bearer "+issuer.tokenAt(now, issuer.signer(secret), nil))
 			},
 			Proof: "Authorization", Corpus: []string{"gar"},
 			Config: service.Source{OIDC: &service.OIDC{Issuer: issuer.URL, Audience: pushURL, Email: pusher}},
@@ -60,11 +60,6 @@ var suite = webhooktest.Suite{
 		}}},
 		"azure-eventgrid": {Proof: "Authorization", Corpus: []string{"azure-eventgrid"}},
 	},
-}
-
-// by signs as another row of the suite's own choice.
-func by(s webhook.Signer) func(h http.Header, body []byte, secret string) {
-	return func(h http.Header, body []byte, secret string) { s(h, body, secret, time.Now()) }
 }
 
 func TestProviders(t *testing.T) { webhooktest.Run(t, suite) }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	"github.com/slipway-cd/slipway/shared/bus"
@@ -61,11 +62,15 @@ func (a answer) told(t testing.TB) (chain string, ids []string) {
 // signed is the push with the proof of a secret, and another body where one is
 // given.
 func (c *caller) signed(secret string, body []byte) webhook.Request {
+	return c.signedAt(secret, body, time.Now())
+}
+
+func (c *caller) signedAt(secret string, body []byte, now time.Time) webhook.Request {
 	r := c.push.Request()
 	if body != nil {
 		r.Body = body
 	}
-	c.sender.sign(c.provider, r.Header, r.Body, secret)
+	c.sender.sign(c.provider, r.Header, r.Body, secret, now)
 	return r
 }
 
@@ -151,7 +156,8 @@ func (c *caller) proofs(t *testing.T) {
 		c.tokens(t)
 		return
 	}
-	good := c.signed(Secret, nil)
+	now := time.Now() // of both proofs: a time stamp is no cover of the body
+	good := c.signedAt(Secret, nil, now)
 	proof := good.Header.Get(c.sender.Proof)
 	with := func(values ...string) webhook.Request {
 		r := webhook.Request{Header: maps.Clone(good.Header), Body: good.Body}
@@ -179,7 +185,7 @@ func (c *caller) proofs(t *testing.T) {
 		"proof twice in one":          with(proof + "," + proof),
 	}
 	// Where the proof covers the body, another body has another.
-	if other := c.signed(Secret, []byte("{}")); other.Header.Get(c.sender.Proof) != proof {
+	if other := c.signedAt(Secret, []byte("{}"), now); other.Header.Get(c.sender.Proof) != proof {
 		cases["proof of another body"] = webhook.Request{Header: other.Header, Body: good.Body}
 	}
 	bodies := map[string]bool{}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/webhook"
@@ -95,7 +96,7 @@ func (s Suite) checkEntry(t *testing.T, p webhook.Provider, sender Sender, e ent
 		secret = Secret // its own headers are the wrong proof
 	case !e.Signature.Verified:
 		secret = Secret
-		sender.sign(p, r.Header, body, secret)
+		sender.sign(p, r.Header, body, secret, time.Now())
 	}
 	src := s.source(p)
 	src.Secrets = []string{secret}

@@ -53,7 +53,7 @@ type Suite struct {
 // Sender is how one provider's product sends.
 type Sender struct {
 	// Sign puts the proof into the headers; nil takes the provider's own.
-	Sign func(h http.Header, body []byte, secret string)
+	Sign webhook.Signer
 	// Proof is the header that holds it; [Token] where the path does.
 	Proof string
 	// Config is what the source's config needs beside name, provider and
@@ -63,12 +63,12 @@ type Sender struct {
 	Corpus []string
 }
 
-func (s Sender) sign(p webhook.Provider, h http.Header, body []byte, secret string) {
-	if s.Sign == nil {
-		p.Sign(h, body, secret, time.Now())
-		return
+func (s Sender) sign(p webhook.Provider, h http.Header, body []byte, secret string, now time.Time) {
+	sign := s.Sign
+	if sign == nil {
+		sign = p.Sign
 	}
-	s.Sign(h, body, secret)
+	sign(h, body, secret, now)
 }
 
 // Token is the header by which Sign says what the path's token is: it is taken
@@ -78,7 +78,7 @@ const Token = "Webhooktest-Token"
 // InPath is a sender that proves itself by the path alone.
 func InPath(config service.Source, corpus ...string) Sender {
 	return Sender{
-		Sign:  func(h http.Header, _ []byte, secret string) { h.Set(Token, secret) },
+		Sign:  func(h http.Header, _ []byte, secret string, _ time.Time) { h.Set(Token, secret) },
 		Proof: Token, Config: config, Corpus: corpus,
 	}
 }
@@ -352,7 +352,7 @@ func (s Suite) seeds(f *testing.F, p webhook.Provider) (all []seed) {
 	f.Helper()
 	for _, fixture := range s.fixtures(f, p.Name) {
 		r := fixture.Request()
-		s.Senders[p.Name].sign(p, r.Header, r.Body, Secret)
+		s.Senders[p.Name].sign(p, r.Header, r.Body, Secret, time.Now())
 		var headers []string
 		for name, values := range r.Header {
 			headers = append(headers, name+": "+values[0])
