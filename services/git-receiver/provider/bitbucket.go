@@ -41,8 +41,9 @@ func parseBitbucketCloud(r webhook.Request, s webhook.Source) (webhook.Delivery,
 	var b struct {
 		Push *struct {
 			Changes []struct {
-				Old, New *bitbucketRef
-				Forced   bool `json:"forced"`
+				Old    *bitbucketRef `json:"old"`
+				New    *bitbucketRef `json:"new"`
+				Forced bool          `json:"forced"`
 			} `json:"changes"`
 		} `json:"push"`
 		Repository *struct {
@@ -106,6 +107,11 @@ var bitbucketDatacenter = webhook.Provider{
 	},
 }
 
+type datacenterLink struct {
+	Href string `json:"href"`
+	Name string `json:"name"`
+}
+
 type datacenterPush struct {
 	Test       bool `json:"test"`
 	Repository *struct {
@@ -114,8 +120,8 @@ type datacenterPush struct {
 			Key string `json:"key"`
 		} `json:"project"`
 		Links struct {
-			Clone []struct{ Href, Name string } `json:"clone"`
-			Self  []struct{ Href string }       `json:"self"`
+			Clone []datacenterLink `json:"clone"`
+			Self  []datacenterLink `json:"self"`
 		} `json:"links"`
 	} `json:"repository"`
 	Changes []struct {
