@@ -37,7 +37,7 @@ func (c ChangeMerged) SubjectID() string {
 // Validate wants a whole commit id.
 func (c ChangeMerged) Validate() error {
 	var faults []error
-	if c.Commit == "" || !objectID.MatchString(c.Commit) {
+	if !ValidObjectID(c.Commit) {
 		faults = append(faults, fmt.Errorf("commit %q is not a commit id", c.Commit))
 	}
 	if c.Repository == "" || c.Branch == "" || c.To == "" {

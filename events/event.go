@@ -160,8 +160,13 @@ type wireSubject struct {
 	Content any    `json:"content"`
 }
 
-// MarshalJSON writes the event in CloudEvents' structured JSON.
-func (e Event) MarshalJSON() ([]byte, error) {
+// MarshalJSON is [Event.Encode], so that an Event can stand in other documents.
+func (e Event) MarshalJSON() ([]byte, error) { return e.Encode() }
+
+// Encode writes the event in CloudEvents' structured JSON. It errs with
+// [ErrInvalid] on one that [Parse] would not take back. (json.Marshal would go
+// through the result again.)
+func (e Event) Encode() ([]byte, error) {
 	if err := e.validate(); err != nil {
 		return nil, err
 	}

@@ -192,7 +192,11 @@ func ParseGitRepository(s string, aliases Aliases) (GitRepository, error) {
 	}
 	raw, named := s, false
 	if !strings.Contains(raw, "://") {
-		if m := scpLike.FindStringSubmatch(raw); m != nil && !isPort(m[3]) {
+		var m []string
+		if strings.Contains(raw, ":") { // most are names: spare them the expression
+			m = scpLike.FindStringSubmatch(raw)
+		}
+		if m != nil && !isPort(m[3]) {
 			if m[1] == "" && strings.Contains(m[3], "@") {
 				return bad("it has a password but no scheme")
 			}

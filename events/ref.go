@@ -3,7 +3,6 @@ package events
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -50,8 +49,6 @@ func (r RefUpdated) Key() string { return string(r.Repository) }
 // SubjectID is "<repository>@<ref>".
 func (r RefUpdated) SubjectID() string { return string(r.Repository) + "@" + r.Ref }
 
-var objectID = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})?$`)
-
 // Validate holds ref and ids to Git's grammar (git-check-ref-format).
 func (r RefUpdated) Validate() error {
 	var faults []error
@@ -61,10 +58,11 @@ func (r RefUpdated) Validate() error {
 	if !ValidRef(r.Ref) {
 		faults = append(faults, fmt.Errorf("ref %q is not a full ref", r.Ref))
 	}
-	for name, id := range map[string]string{"before": r.Before, "after": r.After} {
-		if !objectID.MatchString(id) {
-			faults = append(faults, fmt.Errorf("%s %q is not an object id", name, id))
-		}
+	if r.Before != "" && !ValidObjectID(r.Before) {
+		faults = append(faults, fmt.Errorf("before %q is not an object id", r.Before))
+	}
+	if r.After != "" && !ValidObjectID(r.After) {
+		faults = append(faults, fmt.Errorf("after %q is not an object id", r.After))
 	}
 	if r.Provider == "" || r.Source == "" {
 		faults = append(faults, errors.New("provider and source are required"))
@@ -89,6 +87,12 @@ func decodeRefUpdated(h halves) (Payload, error) {
 		Provider: custom.Provider, Source: custom.Source, DeliveryID: custom.DeliveryID,
 		Pusher: custom.Pusher, ChangedFiles: custom.ChangedFiles,
 	}, nil
+}
+
+// ValidObjectID says whether s is a whole object id in hex, of SHA-1 or of
+// SHA-256.
+func ValidObjectID(s string) bool {
+	return (len(s) == 40 || len(s) == 64) && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // ValidRef says whether s is a full ref below refs/ that git-check-ref-format

@@ -78,7 +78,7 @@ func encodeAll(evs []events.Event) ([]*nats.Msg, error) {
 			continue
 		}
 		seen[e.ID] = true
-		body, err := json.Marshal(e)
+		body, err := e.Encode()
 		if err != nil {
 			return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
 		}

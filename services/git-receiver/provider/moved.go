@@ -20,7 +20,7 @@ func (m moved) add(d *webhook.Delivery, s webhook.Source) {
 	case !events.ValidRef(m.ref):
 		d.Ignore("ref is not in Git's grammar")
 		return
-	case m.before == m.after && validID(m.after):
+	case m.before == m.after && events.ValidObjectID(m.after):
 		d.Ignore("nothing moved: before equals after")
 		return
 	}
@@ -36,7 +36,7 @@ func (m moved) add(d *webhook.Delivery, s webhook.Source) {
 
 // knownID is an id that is one and not zeros.
 func knownID(s string) string {
-	if !validID(s) {
+	if !events.ValidObjectID(s) {
 		return ""
 	}
 	return webhook.ObjectID(s)

@@ -45,7 +45,7 @@ func (p push) read(d *webhook.Delivery, s webhook.Source, provider string) error
 	case !events.ValidRef(p.Ref):
 		d.Ignore("ref is not in Git's grammar")
 		return nil
-	case !validID(p.Before) || !validID(p.After):
+	case !events.ValidObjectID(p.Before) || !events.ValidObjectID(p.After):
 		return fmt.Errorf("%w: before and after must be object ids", webhook.ErrBody)
 	case p.Before == p.After:
 		d.Ignore("nothing moved: before equals after")
@@ -61,12 +61,6 @@ func (p push) read(d *webhook.Delivery, s webhook.Source, provider string) error
 		ChangedFiles: p.changedFiles(),
 	}})
 	return nil
-}
-
-func validID(s string) bool {
-	return (len(s) == 40 || len(s) == 64) && !slices.ContainsFunc([]byte(s), func(c byte) bool {
-		return (c < '0' || c > '9') && (c < 'a' || c > 'f')
-	})
 }
 
 // changedFiles are the paths of the push, nil unless the list is known to be
