@@ -39,6 +39,7 @@ func parseAzureDevops(r webhook.Request, s webhook.Source) (webhook.Delivery, er
 			Repository *struct {
 				RemoteURL string `json:"remoteUrl"`
 			} `json:"repository"`
+			Date     webhook.Time `json:"date"`
 			PushedBy struct {
 				UniqueName string `json:"uniqueName"`
 			} `json:"pushedBy"`
@@ -61,7 +62,7 @@ func parseAzureDevops(r webhook.Request, s webhook.Source) (webhook.Delivery, er
 	for _, u := range b.Resource.RefUpdates {
 		moved{
 			provider: "azure-devops", repository: b.Resource.Repository.RemoteURL, ref: u.Name,
-			before: u.OldObjectID, after: u.NewObjectID, pusher: b.Resource.PushedBy.UniqueName,
+			before: u.OldObjectID, after: u.NewObjectID, pusher: b.Resource.PushedBy.UniqueName, at: b.Resource.Date.Time,
 		}.add(&d, s)
 	}
 	return d, nil

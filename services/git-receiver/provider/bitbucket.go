@@ -113,7 +113,8 @@ type datacenterLink struct {
 }
 
 type datacenterPush struct {
-	Test       bool `json:"test"`
+	Test       bool         `json:"test"`
+	Date       webhook.Time `json:"date"`
 	Repository *struct {
 		Slug    string `json:"slug"`
 		Project struct {
@@ -169,7 +170,10 @@ func parseBitbucketDatacenter(r webhook.Request, s webhook.Source) (webhook.Deli
 		if ref == "" {
 			ref = c.Ref.ID
 		}
-		moved{provider: "bitbucket-datacenter", repository: address, ref: ref, before: c.FromHash, after: c.ToHash, pusher: b.Actor.Name}.add(&d, s)
+		moved{
+			provider: "bitbucket-datacenter", repository: address, ref: ref,
+			before: c.FromHash, after: c.ToHash, pusher: b.Actor.Name, at: b.Date.Time,
+		}.add(&d, s)
 	}
 	return d, nil
 }

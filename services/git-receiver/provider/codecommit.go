@@ -30,9 +30,10 @@ var awsCodecommit = webhook.Provider{
 }
 
 type codecommitEvent struct {
-	ID         string `json:"id"`
-	DetailType string `json:"detail-type"`
-	Region     string `json:"region"`
+	ID         string       `json:"id"`
+	DetailType string       `json:"detail-type"`
+	Region     string       `json:"region"`
+	Time       webhook.Time `json:"time"`
 	Detail     struct {
 		Event    string `json:"event"`
 		Name     string `json:"repositoryName"`
@@ -45,9 +46,10 @@ type codecommitEvent struct {
 }
 
 type codecommitRecord struct {
-	EventID    string `json:"eventId"`
-	EventName  string `json:"eventName"`
-	ARN        string `json:"eventSourceARN"`
+	EventID    string       `json:"eventId"`
+	Time       webhook.Time `json:"eventTime"`
+	EventName  string       `json:"eventName"`
+	ARN        string       `json:"eventSourceARN"`
 	Codecommit struct {
 		References []struct {
 			Ref     string `json:"ref"`
@@ -93,7 +95,7 @@ func (e codecommitEvent) read(d *webhook.Delivery, s webhook.Source, provider st
 	default:
 		m := moved{
 			provider: provider, repository: codecommitAddress(e.Region, e.Detail.Name), ref: e.Detail.Ref,
-			before: e.Detail.Old, after: e.Detail.Commit, pusher: e.Detail.CallerID,
+			before: e.Detail.Old, after: e.Detail.Commit, pusher: e.Detail.CallerID, at: e.Time.Time,
 		}
 		if e.Detail.Event == "referenceDeleted" {
 			m.before, m.after = e.Detail.Old, ""
@@ -116,7 +118,7 @@ func (r codecommitRecord) read(d *webhook.Delivery, s webhook.Source, provider s
 		return
 	}
 	for _, ref := range r.Codecommit.References {
-		m := moved{provider: provider, repository: codecommitAddress(arn[3], arn[5]), ref: ref.Ref, after: ref.Commit}
+		m := moved{provider: provider, repository: codecommitAddress(arn[3], arn[5]), ref: ref.Ref, after: ref.Commit, at: r.Time.Time}
 		if ref.Deleted {
 			m.before, m.after = ref.Commit, ""
 		}

@@ -84,12 +84,13 @@ func parseGitee(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 		return d, err
 	}
 	var b struct {
-		HookName string `json:"hook_name"`
-		Ref      string `json:"ref"`
-		Before   string `json:"before"`
-		After    string `json:"after"`
-		Forced   bool   `json:"forced"`
-		Project  *struct {
+		HookName  string       `json:"hook_name"`
+		Ref       string       `json:"ref"`
+		Before    string       `json:"before"`
+		After     string       `json:"after"`
+		Forced    bool         `json:"forced"`
+		Timestamp webhook.Time `json:"timestamp"`
+		Project   *struct {
 			URL string `json:"git_http_url"`
 		} `json:"project"`
 		Repository *struct {
@@ -119,6 +120,9 @@ func parseGitee(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 	if address == "" || b.Ref == "" {
 		return d, fmt.Errorf("%w: ref or project.git_http_url is missing", webhook.ErrBody)
 	}
-	moved{provider: "gitee", repository: address, ref: b.Ref, before: b.Before, after: b.After, forced: b.Forced, pusher: b.Pusher.Username}.add(&d, s)
+	moved{
+		provider: "gitee", repository: address, ref: b.Ref, before: b.Before, after: b.After,
+		forced: b.Forced, pusher: b.Pusher.Username, at: b.Timestamp.Time,
+	}.add(&d, s)
 	return d, nil
 }

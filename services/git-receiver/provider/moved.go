@@ -1,6 +1,8 @@
 package provider
 
 import (
+	"time"
+
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/webhook"
 )
@@ -9,6 +11,7 @@ import (
 type moved struct {
 	provider, repository, ref, before, after, pusher string
 	forced                                           bool
+	at                                               time.Time // zero where it isn't told
 	files                                            []string
 }
 
@@ -28,7 +31,7 @@ func (m moved) add(d *webhook.Delivery, s webhook.Source) {
 	if !ok {
 		return
 	}
-	d.Items = append(d.Items, webhook.Item{Payload: events.RefUpdated{
+	d.Items = append(d.Items, webhook.Item{Time: m.at, Payload: events.RefUpdated{
 		Repository: repo, Ref: m.ref, Before: knownID(m.before), After: knownID(m.after), Forced: m.forced,
 		Provider: m.provider, Source: s.Name, DeliveryID: d.ID, Pusher: m.pusher, ChangedFiles: m.files,
 	}})

@@ -20,6 +20,8 @@ type push struct {
 	Repository *struct {
 		FullName string `json:"full_name"`
 		CloneURL string `json:"clone_url"`
+		// PushedAt is GitHub's alone.
+		PushedAt webhook.Time `json:"pushed_at"`
 	} `json:"repository"`
 	Pusher struct {
 		Name  string `json:"name"`
@@ -55,7 +57,7 @@ func (p push) read(d *webhook.Delivery, s webhook.Source, provider string) error
 	if !ok {
 		return nil
 	}
-	d.Items = append(d.Items, webhook.Item{Payload: events.RefUpdated{
+	d.Items = append(d.Items, webhook.Item{Time: p.Repository.PushedAt.Time, Payload: events.RefUpdated{
 		Repository: repo, Ref: p.Ref, Before: webhook.ObjectID(p.Before), After: webhook.ObjectID(p.After), Forced: p.Forced != nil && *p.Forced,
 		Provider: provider, Source: s.Name, DeliveryID: d.ID, Pusher: cmp.Or(p.Pusher.Login, p.Pusher.Name),
 		ChangedFiles: p.changedFiles(),
