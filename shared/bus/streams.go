@@ -28,6 +28,9 @@ const (
 
 const day = 24 * time.Hour
 
+// Remembered is for how long the server knows the ids of events by itself.
+const Remembered = time.Hour
+
 // plainName is what the server takes as the name of a consumer.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
@@ -44,7 +47,7 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		{
 			Name: eventStream, Description: "events", Subjects: []string{events.SubjectPrefix + ".>"},
-			MaxAge: 30 * day, Duplicates: time.Hour, AllowAtomicPublish: true, AllowDirect: true,
+			MaxAge: 30 * day, Duplicates: Remembered, AllowAtomicPublish: true, AllowDirect: true,
 		},
 		{
 			Name: deadStream, Description: "events and work that could not be handled", Subjects: []string{deadPrefix + ".>"},

@@ -25,6 +25,8 @@ import (
 // Publisher stores events, all or none.
 type Publisher interface {
 	Publish(ctx context.Context, evs ...events.Event) error
+	// Has says whether an event of that id was stored since then.
+	Has(ctx context.Context, e events.Event, since time.Time) (bool, error)
 	// PutAside keeps a body that can't be read among the dead letters.
 	PutAside(ctx context.Context, service, source string, body []byte, reason error) error
 }
@@ -349,7 +351,7 @@ func (d *Door) store(ctx context.Context, e *entry, r Request, delivery Delivery
 	if len(all) > 0 {
 		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 		defer cancel()
-		if err := d.bus.Publish(ctx, all...); err != nil {
+		if err := d.keep(ctx, all); err != nil {
 			return notStored(err)
 		}
 	}
@@ -361,23 +363,4 @@ func (d *Door) store(ctx context.Context, e *entry, r Request, delivery Delivery
 		reason = "ignored"
 	}
 	return answer{status: http.StatusAccepted, reason: reason, body: out}
-}
-
-// Events makes the events of a delivery. Ids and chain come of the delivery,
-// so that one told again gives the same; time is the sender's, else now.
-func Events(service string, s Source, r Request, delivery Delivery, now time.Time) ([]events.Event, error) {
-	chain, id := events.Delivery{Source: s.Name, SenderID: delivery.ID, Body: r.Body, Timeless: delivery.Timeless}.IDs()
-	var all []events.Event
-	for i, item := range delivery.Items {
-		at := item.Time
-		if at.IsZero() {
-			at = now
-		}
-		e, err := events.New(events.Meta{ID: id(i), Source: "/" + service + "/" + s.Name, ChainID: chain, Time: at}, item.Payload)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, e)
-	}
-	return all, nil
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func lines(blocks bool) webhook.Provider {
 				}
 				repo, ok := d.GitRepository(s, "https://inner:3000/acme/config.git")
 				if ok {
-					d.Items = append(d.Items, webhook.Item{Payload: events.RefUpdated{
+					d.Items = append(d.Items, webhook.Item{Time: webhook.ParseTime(r.Header.Get("X-Time")), Payload: events.RefUpdated{
 						Repository: repo, Ref: line, Provider: "lines", Source: s.Name,
 					}})
 				}
@@ -58,6 +59,11 @@ func (k *keeper) Publish(_ context.Context, evs ...events.Event) error {
 		k.kept = append(k.kept, evs...)
 	}
 	return k.err
+}
+
+// Has looks among what was kept.
+func (k *keeper) Has(_ context.Context, e events.Event, _ time.Time) (bool, error) {
+	return slices.ContainsFunc(k.kept, func(kept events.Event) bool { return kept.ID == e.ID }), k.err
 }
 
 // PutAside keeps why a body was put aside.
@@ -250,6 +256,31 @@ func TestABodyThatTakesTooLongIs408(t *testing.T) {
 	got, err := io.ReadAll(conn)
 	if err != nil || !bytes.HasPrefix(got, []byte("HTTP/1.1 408 ")) || len(b.kept) != 0 {
 		t.Errorf("answered %q, %v; kept %d", got, err, len(b.kept))
+	}
+}
+
+func TestADeliveryToldAgainAfterTheServersMemoryIsStoredOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		age  time.Duration
+		kept int // by a keeper that, unlike the server, knows no ids
+	}{
+		"as old as the server remembers": {30 * time.Minute, 2},
+		"older":                          {time.Hour, 1},
+		"a month old":                    {29 * 24 * time.Hour, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t, lines(false), nil)
+			post := func() string {
+				w := b.post("/hooks/a", "refs/heads/a", "X-Delivery", "1", "X-Time", time.Now().Add(-c.age).Format(time.RFC3339))
+				return fmt.Sprint(w.Code, w.Body)
+			}
+			if first, again := post(), post(); first != again || !strings.HasPrefix(first, "202") {
+				t.Errorf("answered %s, then %s", first, again)
+			}
+			if len(b.kept) != c.kept {
+				t.Errorf("stored %d times, want %d", len(b.kept), c.kept)
+			}
+		})
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -32,6 +33,8 @@ func (k *keeper) Publish(_ context.Context, evs ...events.Event) error {
 	k.kept = append(k.kept, evs...)
 	return nil
 }
+
+func (k *keeper) Has(context.Context, events.Event, time.Time) (bool, error) { return false, nil }
 
 func (k *keeper) PutAside(context.Context, string, string, []byte, error) error {
 	k.mu.Lock()

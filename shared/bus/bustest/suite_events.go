@@ -113,6 +113,20 @@ func read(s *suite) {
 			s.Errorf("%s: read %d, want %d", what, n, c.want)
 		}
 	}
+	for what, c := range map[string]struct {
+		event events.Event
+		since time.Time
+		want  bool
+	}{
+		"stored":           {s.artifacts("a", "shop/web", 20)[7], time.Now().Add(-time.Hour), true},
+		"stored before":    {s.artifacts("a", "shop/web", 20)[7], time.Now().Add(time.Hour), false},
+		"never stored":     {s.artifacts("c", "shop/web", 1)[0], time.Now().Add(-time.Hour), false},
+		"of another image": {s.artifacts("a", "shop/nobody", 1)[0], time.Now().Add(-time.Hour), false},
+	} {
+		if had, err := b.Has(s.Context(), c.event, c.since); err != nil || had != c.want {
+			s.Errorf("an event %s: has it is %t, %v", what, had, err)
+		}
+	}
 	for stored, err := range b.Read(s.Context(), bus.ReadOptions{}) {
 		s.ok(err)
 		if stored.Sequence != 1 || stored.StoredAt.IsZero() {
