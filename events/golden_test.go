@@ -38,6 +38,11 @@ func samples() []Payload {
 		Cluster: "production", Application: "production/shop/web", Commit: sampleCommit, Images: []string{sampleImage},
 		HealthySince: &sampleTime, DurationSeconds: 1.25,
 	}
+	approval := Approval{
+		ID: "0f5b2f0e-7f6e-5f0d-8d0f-2f4b8f1f6c11", Application: "production/shop/web", Image: "ghcr.io/acme/web",
+		From: "1.4.1", To: "1.4.2@" + sampleDigest, Digest: sampleDigest, Rule: "shop[0]", RuleHash: "sha256:" + strings.Repeat("5d", 32),
+		Needed: 2, Deadline: &sampleTime, Approvers: []string{"maria"},
+	}
 	removed, modified := service, service
 	removed.Artifact, modified.Artifact = "", ""
 	return []Payload{
@@ -52,6 +57,11 @@ func samples() []Payload {
 			Application: "production/shop/web", Image: "ghcr.io/acme/web", From: "1.4.1", To: "1.4.2@" + sampleDigest,
 			Outcome: Deploy, Rule: "shop[0]", Reason: "1.4.2 is the highest of ~1.4",
 		},
+		ApprovalCreated{approval, "octocat"},
+		ApprovalUpdated{approval, Vote{Person: "maria", Decision: Approved, Comment: "seen in staging", OverridesFreeze: true}},
+		ApprovalClosed{approval, Rejected, "rejected by maria: breaks the cart"},
+		HoldEvent{HoldPlacedType, "production/shop/web", "ghcr.io/acme/web", sampleDigest, "1.4.2", &sampleTime, "5xx after 1.4.2", "maria@example.com", sampleCommit},
+		HoldEvent{HoldReleasedType, "production/shop/web", "ghcr.io/acme/web", sampleDigest, "1.4.2", &sampleTime, "mended", "maria@example.com", sampleCommit},
 		ChangeMerged{
 			Repository: "git.example.com/acme/config", Branch: "main", Commit: sampleCommit, Application: "production/shop/web",
 			Image: "ghcr.io/acme/web", From: "1.4.1", To: "1.4.2@" + sampleDigest,

@@ -12,6 +12,11 @@ const (
 	ArtifactDeletedType     Type = "dev.cdevents.artifact.deleted.0.2.0"
 	RefUpdatedType          Type = "dev.cdeventsx.slipway-ref.updated.0.1.0"
 	DecisionMadeType        Type = "dev.cdeventsx.slipway-decision.made.0.1.0"
+	ApprovalCreatedType     Type = "dev.cdeventsx.slipway-approval.created.0.1.0"
+	ApprovalUpdatedType     Type = "dev.cdeventsx.slipway-approval.updated.0.1.0"
+	ApprovalClosedType      Type = "dev.cdeventsx.slipway-approval.closed.0.1.0"
+	HoldPlacedType          Type = "dev.cdeventsx.slipway-hold.placed.0.1.0"
+	HoldReleasedType        Type = "dev.cdeventsx.slipway-hold.released.0.1.0"
 	ChangeMergedType        Type = "dev.cdevents.change.merged.0.3.0"
 	PipelineRunStartedType  Type = "dev.cdevents.pipelinerun.started.0.3.0"
 	PipelineRunFinishedType Type = "dev.cdevents.pipelinerun.finished.0.3.0"
@@ -40,6 +45,11 @@ var Kinds = []Kind{
 	{ArtifactDeletedType, "image or tag deleted", []string{"registry-receiver"}, []string{"automator"}, decodeArtifactDeleted},
 	{RefUpdatedType, "Git ref moved", []string{"git-receiver", "synchronizer"}, []string{"automator", "synchronizer"}, decodeRefUpdated},
 	{DecisionMadeType, "automator decided", []string{"automator"}, nil, decodeDecisionMade},
+	{ApprovalCreatedType, "a person is to decide", []string{"automator"}, nil, decodeApprovalCreated},
+	{ApprovalUpdatedType, "a person voted", []string{"automator"}, nil, decodeApprovalUpdated},
+	{ApprovalClosedType, "a proposal ended", []string{"automator"}, nil, decodeApprovalClosed},
+	{HoldPlacedType, "a version was put on hold", []string{"automator"}, nil, decodeHold(HoldPlacedType)},
+	{HoldReleasedType, "a hold ended", []string{"automator"}, nil, decodeHold(HoldReleasedType)},
 	{ChangeMergedType, "commit landed in the config repo", []string{"automator"}, []string{"synchronizer"}, decodeChangeMerged},
 	{PipelineRunStartedType, "sync started", []string{"synchronizer"}, nil, decodePipelineRunStarted},
 	{PipelineRunFinishedType, "sync finished", []string{"synchronizer"}, []string{"automator"}, decodePipelineRunFinished},

@@ -1,0 +1,139 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Approvals say whose votes a proposal needs.
+type Approvals struct {
+	// Count is how many people must approve; 1 when zero.
+	Count int `json:"count,omitempty"`
+	// From are people ("maria") and groups ("group:leads"); none means
+	// everyone whom the automator's config names.
+	From []string `json:"from,omitempty"`
+	// Deadline closes a proposal that nobody decided on; without it, it stays
+	// open.
+	Deadline *Duration `json:"deadline,omitempty"`
+	// AllowAuthor lets who pushed the image vote too.
+	AllowAuthor bool `json:"allowAuthor,omitempty"`
+}
+
+// Needed is the number of votes that approve.
+func (a *Approvals) Needed() int {
+	if a == nil || a.Count < 1 {
+		return 1
+	}
+	return a.Count
+}
+
+// Allows says whether a person of these groups may vote.
+func (a *Approvals) Allows(person string, groups []string) bool {
+	if a == nil || len(a.From) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(a.From, func(from string) bool {
+		group, isGroup := strings.CutPrefix(from, "group:")
+		return from == person || isGroup && slices.Contains(groups, group)
+	})
+}
+
+// Freeze is a window in which nothing is deployed: it begins whenever Cron
+// says, and lasts.
+type Freeze struct {
+	// Cron has five fields: minute, hour, day of month, month, day of week.
+	Cron     string   `json:"cron"`
+	Duration Duration `json:"duration"`
+	// Timezone is of the IANA database; UTC when empty.
+	Timezone string `json:"timezone,omitempty"`
+}
+
+// After wants an image to run elsewhere first.
+type After struct {
+	// Application is the one that must run it: cluster/namespace/name, in
+	// which {cluster}, {namespace} and {name} stand for those of the
+	// application that is decided on.
+	Application string `json:"application"`
+	// Same says what must be equal: [SameDigest], the default, or
+	// [SameRevision], the OCI label org.opencontainers.image.revision.
+	Same string `json:"same,omitempty"`
+	// HealthyFor is how long it must have been healthy there.
+	HealthyFor *Duration `json:"healthyFor,omitempty"`
+}
+
+// What two images must have in common.
+const (
+	SameDigest   = "digest"
+	SameRevision = "revision"
+)
+
+// Placeholders fills {cluster}, {namespace} and {name} with those of an
+// application, and errs on any other or on a result that is none.
+func Placeholders(pattern, application string) (string, error) {
+	parts := strings.Split(application, "/")
+	if len(parts) != 3 {
+		return "", fmt.Errorf("application %q is not cluster/namespace/name", application)
+	}
+	filled := strings.NewReplacer("{cluster}", parts[0], "{namespace}", parts[1], "{name}", parts[2]).Replace(pattern)
+	if strings.ContainsAny(filled, "{}") {
+		return "", fmt.Errorf("%q has a placeholder that is none of {cluster}, {namespace}, {name}", pattern)
+	}
+	if strings.Count(filled, "/") != 2 {
+		return "", fmt.Errorf("%q is not cluster/namespace/name", pattern)
+	}
+	return filled, nil
+}
+
+func (a *Approvals) validate() error {
+	if a == nil {
+		return nil
+	}
+	var faults []error
+	if a.Count < 0 {
+		faults = append(faults, errors.New("count is negative"))
+	}
+	named := 0
+	for i, from := range a.From {
+		if strings.TrimPrefix(from, "group:") == "" {
+			faults = append(faults, fmt.Errorf("from[%d] is empty", i))
+		}
+		if !strings.HasPrefix(from, "group:") {
+			named++
+		}
+	}
+	if named > 0 && named == len(a.From) && a.Needed() > named {
+		faults = append(faults, fmt.Errorf("count is %d, and from names %d people: nothing could be approved", a.Needed(), named))
+	}
+	return errors.Join(faults...)
+}
+
+func (f Freeze) validate() error {
+	var faults []error
+	if len(strings.Fields(f.Cron)) != 5 {
+		faults = append(faults, fmt.Errorf("cron %q has not five fields: minute, hour, day of month, month, day of week", f.Cron))
+	}
+	if f.Duration <= 0 {
+		faults = append(faults, errors.New("duration is required"))
+	}
+	if _, err := time.LoadLocation(f.Timezone); err != nil {
+		faults = append(faults, fmt.Errorf("timezone %q is not known: use a name such as Europe/Berlin", f.Timezone))
+	}
+	return errors.Join(faults...)
+}
+
+func (a *After) validate() error {
+	if a == nil {
+		return nil
+	}
+	var faults []error
+	if _, err := Placeholders(a.Application, "c/ns/n"); err != nil {
+		faults = append(faults, fmt.Errorf("application: %w", err))
+	}
+	if !slices.Contains([]string{"", SameDigest, SameRevision}, a.Same) {
+		faults = append(faults, fmt.Errorf("same %q is neither digest nor revision", a.Same))
+	}
+	return errors.Join(faults...)
+}
