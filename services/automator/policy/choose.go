@@ -87,6 +87,8 @@ func (r *reading) moves(best candidate, dated, downgrade bool) (move bool, why s
 		return false, "is older than the current " + current + ", and allowDowngrade is not set"
 	case d == 0 && !(dated && !r.current.Created.IsZero() && best.tag.Created.After(r.current.Created)):
 		return false, "is the same version as the current " + current
+	case d == 0 && best.tag.Digest != "" && best.tag.Digest == r.current.Digest:
+		return false, "is the same image as the current " + current
 	}
 	return true, "is the best"
 }

@@ -20,7 +20,10 @@ type single struct {
 }
 
 func (s *single) read(t Tag, _ *value) (value, error) {
-	if _, err := s.candidate(t.Name); err != nil {
+	if err := s.ignored(t.Name); err != nil {
+		return value{}, err
+	}
+	if _, err := s.part(t.Name); err != nil {
 		return value{}, err
 	}
 	return s.current(t)

@@ -30,15 +30,14 @@ func newFilter(t api.Filter) (f filter, err error) {
 	return f, nil
 }
 
-// candidate gives the part of a tag that is compared, or an error that says
-// why the tag is none.
-func (f filter) candidate(tag string) (string, error) {
+// ignored is an error that says by what a tag is ignored; nil when it isn't.
+func (f filter) ignored(tag string) error {
 	for _, re := range f.ignore {
 		if re.MatchString(tag) {
-			return "", fmt.Errorf("is ignored by %q", re)
+			return fmt.Errorf("is ignored by %q", re)
 		}
 	}
-	return f.part(tag)
+	return nil
 }
 
 // part gives the part of a tag that is compared: the named group "order" of
@@ -69,7 +68,7 @@ type ordered struct {
 }
 
 func (o *ordered) read(t Tag, _ *value) (value, error) {
-	if _, err := o.candidate(t.Name); err != nil {
+	if err := o.ignored(t.Name); err != nil {
 		return value{}, err
 	}
 	return o.current(t)

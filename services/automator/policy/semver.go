@@ -127,7 +127,7 @@ func (s *semverTrack) current(t Tag) (value, error) {
 }
 
 func (s *semverTrack) read(t Tag, now *value) (value, error) {
-	if _, err := s.candidate(t.Name); err != nil {
+	if err := s.ignored(t.Name); err != nil {
 		return value{}, err
 	}
 	val, err := s.current(t)

@@ -76,17 +76,25 @@ func TestOfEqualVersions(t *testing.T) {
 		"the build created last": {policy.Tag{}, []policy.Tag{{Name: "1.1.0-aaaaaaa", Created: at(1)}, {Name: "1.1.0-fffffff", Created: at(3)}, {Name: "1.1.0-ccccccc", Created: at(2)}}, "1.1.0-fffffff"},
 		"a later build of the current version": {
 			policy.Tag{Name: "1.1.0-aaaaaaa"},
-			[]policy.Tag{{Name: "1.1.0-aaaaaaa", Created: at(1)}, {Name: "1.1.0-bbbbbbb", Created: at(2)}}, "1.1.0-bbbbbbb",
+			[]policy.Tag{{Name: "1.1.0-aaaaaaa", Created: at(1)}, {Name: "1.1.0-bbbbbbb", Created: at(2)}},
+			"1.1.0-bbbbbbb",
+		},
+		"another name of the current image": {
+			policy.Tag{Name: "1.1.0-aaaaaaa", Digest: "sha256:a"},
+			[]policy.Tag{{Name: "1.1.0-aaaaaaa", Digest: "sha256:a", Created: at(1)}, {Name: "1.1.0", Digest: "sha256:a", Created: at(2)}},
+			"",
 		},
 		"an earlier build is none": {
 			policy.Tag{Name: "1.1.0-aaaaaaa"},
-			[]policy.Tag{{Name: "1.1.0-aaaaaaa", Created: at(2)}, {Name: "1.1.0-bbbbbbb", Created: at(1)}}, "",
+			[]policy.Tag{{Name: "1.1.0-aaaaaaa", Created: at(2)}, {Name: "1.1.0-bbbbbbb", Created: at(1)}},
+			"",
 		},
 		"builds without times: the first by bytes": {policy.Tag{}, []policy.Tag{{Name: "1.1.0-ccccccc"}, {Name: "1.1.0-aaaaaaa"}}, "1.1.0-aaaaaaa"},
 		"one without a time is the oldest":         {policy.Tag{}, []policy.Tag{{Name: "1.1.0-aaaaaaa"}, {Name: "1.1.0-ccccccc", Created: at(1)}, {Name: "1.1.0-bbbbbbb"}}, "1.1.0-ccccccc"},
 		"the current's way with v, whatever the times": {
 			policy.Tag{Name: "v1.0.0"},
-			[]policy.Tag{{Name: "1.1.0", Created: at(2)}, {Name: "v1.1.0", Created: at(1)}}, "v1.1.0",
+			[]policy.Tag{{Name: "1.1.0", Created: at(2)}, {Name: "v1.1.0", Created: at(1)}},
+			"v1.1.0",
 		},
 		"without v":              {policy.Tag{Name: "latest"}, []policy.Tag{{Name: "v1.1.0", Created: at(2)}, {Name: "1.1.0", Created: at(1)}}, "1.1.0"},
 		"the first by bytes":     {policy.Tag{}, []policy.Tag{{Name: "1.1.0"}, {Name: "1.1"}}, "1.1"},
