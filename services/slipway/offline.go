@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 
 	udiff "github.com/aymanbagabas/go-udiff"
 	"github.com/spf13/cobra"
@@ -15,10 +18,32 @@ import (
 )
 
 func printJSON(cmd *cobra.Command, v any) error {
-	e := json.NewEncoder(cmd.OutOrStdout())
+	e := json.NewEncoder(printable{cmd.OutOrStdout()})
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
+}
+
+// printable writes JSON so that a terminal shows it and does nothing else:
+// what it could take for an order is written as an escape, which JSON only
+// ever has within strings. Each Write must be whole characters.
+type printable struct{ w io.Writer }
+
+func (p printable) Write(data []byte) (int, error) {
+	var b strings.Builder
+	for _, r := range string(data) {
+		if r < 0x7f || unicode.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&b, "\\u%04x", unit)
+		}
+	}
+	if _, err := io.WriteString(p.w, b.String()); err != nil {
+		return 0, err
+	}
+	return len(data), nil
 }
 
 func newTry() *cobra.Command {
@@ -27,6 +52,13 @@ func newTry() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "try --track 'semver: \">=1 <2\"' [TAG…]",
 		Short: "Print the tag that a track would move to; tags come as arguments, or one a line on standard input",
+		Long: `Print the tag that a track would move to, and nothing when none is better than the current.
+
+Tags come as arguments, or one a line on standard input. A tag may be followed by @ and its digest,
+which a digest track compares, and then by the time at which its image was made, which
+newest: {order: created} compares:
+
+  main@sha256:… 2026-11-23T20:15:04Z`,
 		RunE: func(cmd *cobra.Command, tags []string) error {
 			asJSON, err := wantJSON(output)
 			if err != nil {
@@ -40,20 +72,24 @@ func newTry() *cobra.Command {
 					return err
 				}
 			}
-			choice, err := automator.Try(track, current, downgrade, tags)
-			switch {
-			case err != nil:
+			tried, err := automator.Try(track, current, downgrade, tags)
+			if err != nil {
 				return err
-			case asJSON:
-				return printJSON(cmd, choice)
-			case choice.Tag != "":
-				fmt.Fprintln(cmd.OutOrStdout(), choice.Tag)
+			}
+			if asJSON {
+				return printJSON(cmd, tried)
+			}
+			if tried.Tag != "" {
+				fmt.Fprintln(cmd.OutOrStdout(), tried.Tag)
+			}
+			if tried.Note != "" {
+				fmt.Fprintln(cmd.ErrOrStderr(), "slipway: note:", tried.Note)
 			}
 			return nil
 		},
 	}
 	c.Flags().StringVar(&track, "track", "", "the track, in YAML as in a policy")
-	c.Flags().StringVar(&current, "current", "", "the tag in use")
+	c.Flags().StringVar(&current, "current", "", "the tag in use, TAG or TAG@DIGEST")
 	c.Flags().BoolVar(&downgrade, "allow-downgrade", false, "allow an older tag than the one in use")
 	outputFlag(c, &output)
 	return c
@@ -64,7 +100,7 @@ func readLines(cmd *cobra.Command) ([]string, error) {
 	s := bufio.NewScanner(cmd.InOrStdin())
 	s.Buffer(nil, 1<<20)
 	for s.Scan() {
-		if line := strings.TrimRight(s.Text(), "\r"); line != "" {
+		if line := strings.Trim(s.Text(), " \t\r"); line != "" {
 			lines = append(lines, line)
 		}
 	}

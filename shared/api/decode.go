@@ -240,12 +240,19 @@ func indirect(v any) reflect.Type {
 // DecodePart reads a piece of a document, such as a track, as strictly as the
 // whole.
 func DecodePart(name string, data []byte, into any) error {
-	var node yaml.Node
-	if err := yaml.Unmarshal(data, &node); err != nil {
-		return fmt.Errorf("%w: %s: %s", ErrDocument, name, strings.TrimPrefix(err.Error(), "yaml: "))
-	}
-	if len(node.Content) != 1 {
+	var node, more yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	err := d.Decode(&node)
+	if errors.Is(err, io.EOF) || (err == nil && len(node.Content) != 1) {
 		return fmt.Errorf("%w: %s is empty", ErrDocument, name)
+	}
+	if err == nil {
+		if err = d.Decode(&more); err == nil {
+			return fmt.Errorf("%w: %s:%d: is a second document", ErrDocument, name, more.Line)
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: %s: %s", ErrDocument, name, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	c := checker{file: name}
 	c.check(node.Content[0], indirect(into), "")

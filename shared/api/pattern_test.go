@@ -54,7 +54,7 @@ func TestPoliciesAreReadStrictly(t *testing.T) {
 		"right":              {head + rule, ""},
 		"track as a mapping": {head + strings.Replace(rule, `">=1"`, `{range: ">=1", prereleases: true, ignore: [x]}`, 1), ""},
 		"unknown field":      {head + strings.Replace(rule, "mode", "mood", 1), "f.yaml:6: spec.rules[0].mood: unknown field"},
-		"unknown in a track": {head + strings.Replace(rule, `">=1"`, `{range: ">=1", rnage: x}`, 1), `f.yaml:6: spec.rules[0].track.semver: semver: unknown field "rnage"`},
+		"unknown in a track": {head + strings.Replace(rule, `">=1"`, `{range: ">=1", rnage: x}`, 1), `f.yaml:6: spec.rules[0].track.semver: unknown field "rnage"`},
 		"a field twice":      {head + strings.Replace(rule, "mode: automatic", "mode: automatic, mode: never", 1), "f.yaml"},
 		"a wrong type":       {head + strings.Replace(rule, `["**"], images`, `"**", images`, 1), "f.yaml:6: spec.rules[0].applications: must be a list"},
 		"a number":           {head + strings.Replace(rule, "automatic", "1", 1), `f.yaml:6: spec.rules[0].mode: "1" must be a string`},

@@ -1,10 +1,8 @@
 package api
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 )
 
@@ -58,47 +56,6 @@ type Rule struct {
 	AllowDowngrade bool `json:"allowDowngrade,omitempty"`
 }
 
-// Track is exactly one of its fields.
-type Track struct {
-	Semver *Semver `json:"semver,omitempty"`
-}
-
-// Semver chooses the greatest version in a range. It is written as the range
-// alone, or as a mapping.
-type Semver struct {
-	Range       string   `json:"range"`
-	Prereleases bool     `json:"prereleases,omitempty"`
-	Match       string   `json:"match,omitempty"`
-	Ignore      []string `json:"ignore,omitempty"`
-}
-
-// UnmarshalJSON takes the range alone or the mapping, strictly.
-func (s *Semver) UnmarshalJSON(data []byte) error {
-	if json.Unmarshal(data, &s.Range) == nil {
-		return nil
-	}
-	type plain Semver
-	return strictly("semver", data, (*plain)(s))
-}
-
-// strictly reads JSON and refuses unknown fields, in the words of users.
-func strictly(what string, data []byte, into any) error {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(data, &fields); err != nil {
-		return fmt.Errorf("%s must be a string or a mapping", what)
-	}
-	known := fieldsOf(indirect(into))
-	for name := range fields {
-		if _, ok := known[name]; !ok {
-			return fmt.Errorf("%s: unknown field %q", what, name)
-		}
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return nil
-}
-
 // Validate returns every fault that the struct alone shows. Ranges are the
 // business of who uses them.
 func (p *DeploymentPolicy) Validate() error {
@@ -135,28 +92,6 @@ func (r Rule) validate() error {
 	}
 	if err := r.Track.Validate(); err != nil {
 		faults = append(faults, fmt.Errorf("track: %w", err))
-	}
-	return errors.Join(faults...)
-}
-
-// Validate wants exactly one track and expressions that compile.
-func (t Track) Validate() error {
-	if t.Semver == nil {
-		return errors.New("exactly one of semver is required")
-	}
-	if t.Semver.Range == "" {
-		return errors.New("semver: range is empty")
-	}
-	return Expressions(t.Semver.Match, t.Semver.Ignore)
-}
-
-// Expressions checks a match and a list of ignores.
-func Expressions(match string, ignore []string) error {
-	var faults []error
-	for _, e := range append([]string{match}, ignore...) {
-		if _, err := regexp.Compile(e); err != nil {
-			faults = append(faults, fmt.Errorf("expression %q: %w", e, err))
-		}
 	}
 	return errors.Join(faults...)
 }

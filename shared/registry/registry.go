@@ -78,17 +78,21 @@ func (c *Client) Resolve(ctx context.Context, image events.Image) (Found, error)
 	if err != nil {
 		return Found{}, err
 	}
-	var ref name.Reference = repo.Tag(image.Tag)
-	if image.Tag == "" {
-		ref = repo.Digest(image.Digest)
-	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	d, err := puller.Head(ctx, ref)
+	d, err := puller.Head(ctx, reference(repo, image))
 	if err != nil {
 		return Found{}, fail("ask the registry for", image.String(), err)
 	}
 	return Found{Digest: d.Digest.String(), MediaType: string(d.MediaType)}, nil
+}
+
+// reference is the tag, or the digest where there is no tag.
+func reference(repo name.Repository, image events.Image) name.Reference {
+	if image.Tag == "" {
+		return repo.Digest(image.Digest)
+	}
+	return repo.Tag(image.Tag)
 }
 
 // Tags lists all tags of a repository.

@@ -12,9 +12,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
@@ -101,5 +105,54 @@ func TestCredentialsAreSentAndNeverTold(t *testing.T) {
 				t.Fatalf("the error tells the password: %v", err)
 			}
 		})
+	}
+}
+
+func TestAnImageTellsWhenItWasMade(t *testing.T) {
+	s := httptest.NewServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(s.Close)
+	host := strings.TrimPrefix(s.URL, "http://")
+	made := time.Date(2026, 11, 23, 20, 15, 4, 0, time.UTC)
+	image := func(at time.Time) v1.Image {
+		img, err := random.Image(10, 1)
+		if err == nil && !at.IsZero() {
+			img, err = mutate.CreatedAt(img, v1.Time{Time: at})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return img
+	}
+	attestation := mutate.IndexAddendum{Add: image(made.AddDate(-1, 0, 0)), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "unknown", Architecture: "unknown"}}}
+	arm := mutate.IndexAddendum{Add: image(made), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}}
+	chart, err := mutate.Append(mutate.ConfigMediaType(empty.Image, "application/vnd.cncf.helm.config.v1+json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for tag, what := range map[string]remote.Taggable{
+		"image": image(made), "none": image(time.Time{}), "index": mutate.AppendManifests(empty.Index, attestation, arm),
+		"empty": empty.Index, "chart": chart,
+	} {
+		ref, err := name.NewTag(host+"/acme/web:"+tag, name.Insecure)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if index, ok := what.(v1.ImageIndex); ok {
+			err = remote.WriteIndex(ref, index)
+		} else {
+			err = remote.Write(ref, what.(v1.Image))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := registry.New([]registry.Host{{Name: web.Host, Endpoint: "http://" + host, Insecure: true}})
+	for tag, want := range map[string]time.Time{"image": made, "index": made, "none": {}, "empty": {}, "chart": {}} {
+		if got, err := c.Created(t.Context(), events.Image{Repository: web, Tag: tag}); err != nil || !got.Equal(want) {
+			t.Errorf("%s was made %v, %v, want %v", tag, got, err, want)
+		}
+	}
+	if _, err := c.Created(t.Context(), events.Image{Repository: web, Tag: "missing"}); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("a missing tag: %v, want ErrNotFound", err)
 	}
 }

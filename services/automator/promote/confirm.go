@@ -15,6 +15,9 @@ import (
 // Resolver says what a reference points to.
 type Resolver interface {
 	Resolve(ctx context.Context, image events.Image) (registry.Found, error)
+	// Created gives the time at which an image was made, zero where it
+	// doesn't tell.
+	Created(ctx context.Context, image events.Image) (time.Time, error)
 }
 
 // Confirmer turns pushes into known tags: it takes the events, asks the
@@ -104,24 +107,32 @@ func (c *Confirmer) confirm(ctx context.Context, image events.Image, since time.
 	if !events.ValidDigest(found.Digest) {
 		return bus.Permanent(fmt.Errorf("the registry gave %q as the digest of %s", found.Digest, image))
 	}
-	if err := unlessChanged(func() error { return c.resolved(ctx, image, found.Digest) }); err != nil {
+	var created time.Time
+	if c.Repos.dates(image) {
+		if created, err = date(ctx, c.Registry, events.Image{Repository: image.Repository, Digest: found.Digest}); err != nil {
+			return err
+		}
+	}
+	if err := unlessChanged(func() error { return c.resolved(ctx, image, found.Digest, created) }); err != nil {
 		return err
 	}
 	return c.Repos.Wake(ctx, image)
 }
 
-// resolved stores what the registry said of a tag.
-func (c *Confirmer) resolved(ctx context.Context, image events.Image, digest string) error {
-	known, ok, err := c.Tags.Get(ctx, image)
+// resolved stores what the registry said of a tag; created is zero where it
+// wasn't asked for that.
+func (c *Confirmer) resolved(ctx context.Context, image events.Image, digest string, created time.Time) error {
+	known, _, err := c.Tags.Get(ctx, image)
 	if err != nil {
 		return err
 	}
-	if !ok {
+	if known.Chain == "" {
 		known.Tag, known.Chain, known.At = image.Tag, events.ChainFor("tag", image.String(), digest), time.Now().UTC()
 	}
-	if known.Digest == digest {
+	if known.Digest == digest && (created.IsZero() || known.Created.Equal(created)) {
 		return nil
 	}
-	known.Digest = digest
+	// A digest that is new has a time of its own.
+	known.Digest, known.Created = digest, created
 	return c.Tags.Put(ctx, image.Repository, known)
 }

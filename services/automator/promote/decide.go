@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -40,14 +41,19 @@ func Decide(s *State, app *Application, image events.ImageRepository, tags []Kno
 		return d.end(events.Blocked, app.Blocked.Error()), true
 	case rule.Mode == api.Never:
 		return d.end(events.Skip, "the rule's mode is never"), true
+	case rule.Track.Follow != nil:
+		return d.end(events.Blocked, unfollowed(rule.Track.Follow, app.Name).Error()), true
 	}
-	choice, err := policy.Choose(rule.Track, policy.Question{Current: d.From.Tag, AllowDowngrade: rule.AllowDowngrade, Tags: candidates(tags)})
+	choice, err := policy.Choose(rule.Track, question(rule, d.From, tags))
 	if err != nil {
 		return d.end(events.Blocked, err.Error()), true
 	}
 	d.Verdicts = choice.Verdicts
 	if choice.Tag == "" {
 		return d.end(events.Skip, choice.Reason), true
+	}
+	if choice.Tag == d.From.Tag && rule.Pin == api.PinTag {
+		return d.unpinned(choice.Reason), true
 	}
 	at := slices.IndexFunc(tags, func(k Known) bool { return k.Tag == choice.Tag })
 	d.Chain = tags[at].Chain
@@ -58,20 +64,48 @@ func Decide(s *State, app *Application, image events.ImageRepository, tags []Kno
 	return d.end(events.Deploy, choice.Reason), true
 }
 
+// unpinned skips a move to another digest where only the tag is written.
+func (d Decision) unpinned(reason string) Decision {
+	const but = ", but the rule's pin is tag, and the reference would stay as it is"
+	for i, v := range d.Verdicts {
+		if v.Chosen {
+			d.Verdicts[i] = policy.Verdict{Tag: v.Tag, Reason: v.Reason + but}
+		}
+	}
+	return d.end(events.Skip, reason+but)
+}
+
 func (d Decision) end(o events.Outcome, reason string) Decision {
 	d.Outcome, d.Reason = o, reason
 	return d
 }
 
-// candidates are the known tags whose digest the registry has confirmed.
-func candidates(tags []Known) []policy.Tag {
-	all := make([]policy.Tag, 0, len(tags))
+// question asks about the known tags whose digest the registry has confirmed;
+// of the current one the time counts in any case.
+func question(rule *Rule, from events.Image, tags []Known) policy.Question {
+	q := policy.Question{
+		Current: policy.Tag{Name: from.Tag, Digest: from.Digest}, AllowDowngrade: rule.AllowDowngrade,
+		Tags: make([]policy.Tag, 0, len(tags)),
+	}
 	for _, k := range tags {
+		if k.Tag == from.Tag {
+			q.Current.Created = k.born()
+		}
 		if k.Digest != "" {
-			all = append(all, policy.Tag{Name: k.Tag})
+			q.Tags = append(q.Tags, policy.Tag{Name: k.Tag, Digest: k.Digest, Created: k.born()})
 		}
 	}
-	return all
+	return q
+}
+
+// unfollowed says why a follow track decides nothing: what an application
+// runs is told by events of its health, which the automator doesn't read.
+func unfollowed(f *api.Follow, app events.Application) error {
+	followed, err := f.Of(app)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("the track follows %s, and the automator can't follow yet: use another track", followed)
 }
 
 // current is the reference in use: of several that differ, the first that has

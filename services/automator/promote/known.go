@@ -23,8 +23,26 @@ type Known struct {
 	Chain string `json:"chain"`
 	// At is when the event of the push happened.
 	At time.Time `json:"at"`
+	// Created is when the image was made, as the image says; [undatable] where
+	// it doesn't, zero while nobody needed to ask.
+	Created time.Time `json:"created,omitzero"`
 
 	revision uint64 // in the bucket
+	found    bool   // by a sweep that has not told of it
+	moved    bool   // found, and known with another digest
+}
+
+// undatable is what builds that can be repeated bit by bit give as the time of
+// the image, and what we keep for one without a time.
+var undatable = time.Unix(0, 0).UTC()
+
+// born is when the image was made or, where that isn't known, when we heard of
+// it; zero where neither is known.
+func (k Known) born() time.Time {
+	if k.Created.After(undatable) {
+		return k.Created
+	}
+	return k.At
 }
 
 // Tags are the known tags of all images, in a bucket that every replica

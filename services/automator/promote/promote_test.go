@@ -31,6 +31,7 @@ const (
 type catalog struct {
 	mu      sync.Mutex
 	digests map[string]string
+	created map[string]time.Time // by digest; the images that aren't here don't tell
 	failing error
 }
 
@@ -51,6 +52,22 @@ func (c *catalog) Resolve(_ context.Context, i events.Image) (registry.Found, er
 		return registry.Found{}, registry.ErrNotFound
 	}
 	return registry.Found{Digest: d}, nil
+}
+
+func (c *catalog) Created(_ context.Context, i events.Image) (time.Time, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failing != nil {
+		return time.Time{}, c.failing
+	}
+	if i.Tag == "" {
+		return c.created[i.Digest], nil
+	}
+	d, ok := c.digests[i.Repository.String()+":"+i.Tag]
+	if !ok {
+		return time.Time{}, registry.ErrNotFound
+	}
+	return c.created[d], nil
 }
 
 func (c *catalog) Tags(_ context.Context, r events.ImageRepository) ([]string, error) {
@@ -98,7 +115,7 @@ spec:
 
 func start(t *testing.T, files map[string]string) *bench {
 	t.Helper()
-	b := &bench{t: t, bus: bustest.Start(t), catalog: &catalog{digests: map[string]string{}}}
+	b := &bench{t: t, bus: bustest.Start(t), catalog: &catalog{digests: map[string]string{}, created: map[string]time.Time{}}}
 	server := gitrepotest.Start(t, func(h http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if b.before != nil {
@@ -353,5 +370,126 @@ func TestMessagesAreReadBack(t *testing.T) {
 		if got := promote.ParseMessage(message); len(got) != 0 {
 			t.Errorf("%q gave %+v", message, got)
 		}
+	}
+}
+
+// policyOf is the policy with another track.
+func policyOf(track string) map[string]string {
+	return map[string]string{"policies/shop.yaml": strings.ReplaceAll(policyFile, `{semver: ">=1 <2"}`, track)}
+}
+
+// file is the application's file at the head.
+func (b *bench) file() string {
+	b.t.Helper()
+	b.git.Pull()
+	return b.git.Git("show", "HEAD:apps/web/pod.yaml") + "\n"
+}
+
+func TestAMovingTagIsFollowedByItsDigest(t *testing.T) {
+	b := start(t, policyOf(`{digest: main}`))
+	for i, digest := range []string{digestA, digestB, digestA} {
+		b.pushed("main", digest)
+		for range 2 {
+			must(t, b.work("ghcr.io/acme/web:main"))
+		}
+		if got := b.file(); got != pod("ghcr.io/acme/web:main@"+digest) {
+			t.Fatalf("after push %d the file is:\n%s", i+1, got)
+		}
+		if got := b.git.Git("rev-list", "--count", "HEAD"); got != fmt.Sprint(i+2) {
+			t.Fatalf("after push %d: %s commits", i+1, got)
+		}
+	}
+	b.pushed("2.0.0", digestB)
+	must(t, b.work("ghcr.io/acme/web:2.0.0"))
+	if got := b.git.Git("rev-list", "--count", "origin/main"); got != "4" {
+		t.Fatalf("another tag was committed: %s commits", got)
+	}
+}
+
+func TestAMovingTagWithoutItsDigestIsLeftAlone(t *testing.T) {
+	files := policyOf(`{digest: main}, pin: tag`)
+	files["apps/web/pod.yaml"] = pod("ghcr.io/acme/web:main")
+	b := start(t, files)
+	b.pushed("main", digestA)
+	must(t, b.work("ghcr.io/acme/web:main"))
+	if got := b.decisions(); len(got) != 1 || !strings.HasPrefix(got[0], "skip: main points to "+digestA) || !strings.Contains(got[0], "pin is tag") {
+		t.Fatalf("decisions: %q", got)
+	}
+}
+
+func TestASweepFindsThatATagMoved(t *testing.T) {
+	b := start(t, policyOf(`{digest: main}`))
+	b.pushed("main", digestA)
+	must(t, b.work("ghcr.io/acme/web:main"))
+	swept := func() (told int) {
+		t.Helper()
+		must(t, b.sweep.Work(t.Context(), bus.Work{Key: "ghcr.io/acme/web", Items: []string{"sweep"}}))
+		return len(b.told(events.ArtifactPublishedType))
+	}
+	if got := swept(); got != 0 {
+		t.Fatalf("told %d events of a tag that didn't move", got)
+	}
+	b.catalog.set("ghcr.io/acme/web:main", digestB)
+	for range 2 {
+		if got := swept(); got != 1 {
+			t.Fatalf("told %d events, want one", got)
+		}
+	}
+	b.pushed("main", digestB) // as the event does
+	must(t, b.work("ghcr.io/acme/web:main"))
+	// It comes back to where it was: that is a push of its own.
+	b.catalog.set("ghcr.io/acme/web:main", digestA)
+	if got := swept(); got != 2 {
+		t.Fatalf("told %d events, want two", got)
+	}
+}
+
+func TestTracksDecideInTheAutomator(t *testing.T) {
+	for name, c := range map[string]struct{ track, first, then, want string }{
+		"numeric":      {`{numeric: {match: '^b(?P<order>[0-9]+)$'}}`, "b10", "b9", "b10"},
+		"alphabetical": {`{alphabetical: {match: '^r'}}`, "r2", "r1", "r2"},
+		"newest":       {`{newest: {match: '^main-[0-9a-f]{7}-(?P<order>[0-9]+)$', order: numeric}}`, "main-aaaaaaa-10", "main-bbbbbbb-9", "main-aaaaaaa-10"},
+		"created":      {`{newest: {match: '^main-', order: created}}`, "main-young", "main-old", "main-young"},
+		"exact":        {`{exact: stable}`, "stable", "unstable", "stable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, policyOf(c.track))
+			b.catalog.created[digestA] = time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)
+			b.catalog.created[digestB] = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+			b.pushed(c.first, digestA)
+			must(t, b.work("ghcr.io/acme/web:"+c.first))
+			b.pushed(c.then, digestB)
+			must(t, b.work("ghcr.io/acme/web:"+c.then))
+			if got := b.file(); got != pod("ghcr.io/acme/web:"+c.want+"@"+digestA) {
+				t.Fatalf("the file is:\n%s", got)
+			}
+		})
+	}
+}
+
+func TestAFollowTrackIsBlockedWithItsReason(t *testing.T) {
+	b := start(t, policyOf(`{follow: "staging/{namespace}/{name}"}`))
+	b.pushed("1.1.0", digestA)
+	must(t, b.work("ghcr.io/acme/web:1.1.0"))
+	if got := b.decisions(); len(got) != 1 || !strings.HasPrefix(got[0], "blocked: the track follows staging/shop/web") {
+		t.Fatalf("decisions: %q", got)
+	}
+}
+
+func TestASweepAsksForTimesBeforeItChoosesTheYoungest(t *testing.T) {
+	b := start(t, policyOf(`{newest: {match: '^main-', order: created}}`))
+	for i, tag := range []string{"main-c", "main-a", "main-b", "dev-x"} {
+		digest := fmt.Sprintf("sha256:%064d", i)
+		b.catalog.set("ghcr.io/acme/web:"+tag, digest)
+		b.catalog.created[digest] = time.Date(2026, 11, 10-i, 0, 0, 0, 0, time.UTC)
+	}
+	b.catalog.set("ghcr.io/acme/web:main-z", digestA) // doesn't tell its time
+	must(t, b.work("head"))
+	for range 3 { // the first asks, the second tells, the third has nothing to do
+		must(t, b.sweep.Work(t.Context(), bus.Work{Key: "ghcr.io/acme/web", Items: []string{"sweep"}}))
+	}
+	told := b.told(events.ArtifactPublishedType)
+	if len(told) != 1 || told[0].Payload.(events.ArtifactPublished).Tag != "main-c" {
+		t.Fatalf("told %d events: %+v, want main-c alone", len(told), told)
 	}
 }

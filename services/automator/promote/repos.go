@@ -83,6 +83,23 @@ func (all *Repos) Wake(ctx context.Context, image events.Image) error {
 	return nil
 }
 
+// dates says whether some rule needs to know when the image was made. A
+// repository that this replica hasn't read yet may have one.
+func (all *Repos) dates(image events.Image) bool {
+	for _, r := range all.byKey {
+		s := r.State()
+		if s == nil {
+			return true
+		}
+		for _, rule := range s.Rules {
+			if rule.broken == nil && rule.images.Match(image.Repository.String()) && rule.dates(image.Tag) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // WakeAll has every repository looked at, as after a start. It tries until
 // ctx ends: the bus may be away at this moment.
 func (all *Repos) WakeAll(ctx context.Context) error {

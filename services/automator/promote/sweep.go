@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -104,47 +106,96 @@ func (s *Sweeper) Work(ctx context.Context, w bus.Work) error {
 	if err != nil {
 		return err
 	}
-	known := s.Tags.Of(repo)
-	has := map[string]bool{}
-	for _, k := range known {
-		has[k.Tag] = k.Digest != ""
+	tags, failed := s.look(ctx, repo, names)
+	if undated := s.undated(repo, tags); len(undated) > 0 {
+		return errors.Join(failed, s.date(ctx, repo, undated))
 	}
-	var fresh []Known
-	for _, name := range names {
-		if !has[name] && events.ValidTag(name) {
-			fresh = append(fresh, Known{Tag: name, Digest: unasked})
+	for _, k := range s.chosen(repo, tags) {
+		if err := s.tell(ctx, repo, k); err != nil {
+			failed = errors.Join(failed, err)
 		}
 	}
-	for _, tag := range s.chosen(repo, append(known, fresh...)) {
-		if err := s.tell(ctx, events.Image{Repository: repo, Tag: tag}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return failed
 }
 
 // unasked stands for a digest while it is only asked which tag a policy would
 // choose.
 const unasked = "unasked"
 
+// look gives the known tags and those that are new to us. Tags that are meant
+// to move are asked for: their names don't tell of a push.
+func (s *Sweeper) look(ctx context.Context, repo events.ImageRepository, names []string) (tags []Known, failed error) {
+	all := map[string]Known{}
+	for _, k := range s.Tags.Of(repo) {
+		all[k.Tag] = k
+	}
+	moving := s.moving(repo)
+	for _, name := range names {
+		k := all[name]
+		switch {
+		case !events.ValidTag(name):
+			continue
+		case moving[name]:
+			found, err := s.Registry.Resolve(ctx, events.Image{Repository: repo, Tag: name})
+			if err != nil {
+				failed = errors.Join(failed, err)
+				continue
+			}
+			if k.Digest == found.Digest {
+				continue
+			}
+			k.moved, k.Digest = k.Digest != "", found.Digest
+		case k.Digest != "":
+			continue
+		default:
+			k.Digest = unasked
+		}
+		k.Tag, k.found = name, true
+		all[name] = k
+	}
+	return slices.Collect(maps.Values(all)), failed
+}
+
+// moving are the tags that digest tracks name for the repository.
+func (s *Sweeper) moving(repo events.ImageRepository) map[string]bool {
+	tags := map[string]bool{}
+	for _, rule := range s.rules(repo) {
+		if rule.broken == nil && rule.Track.Digest != nil {
+			tags[rule.Track.Digest.Tag] = true
+		}
+	}
+	return tags
+}
+
 // wanted says whether any rule may move the image: others are not swept.
 func (s *Sweeper) wanted(repo events.ImageRepository) bool {
 	for _, r := range s.Repos.byKey {
+		if r.State() == nil {
+			return true
+		}
+	}
+	return len(s.rules(repo)) > 0
+}
+
+// rules are those that speak for an application with the image.
+func (s *Sweeper) rules(repo events.ImageRepository) (all []*Rule) {
+	for _, r := range s.Repos.byKey {
 		state := r.State()
 		if state == nil {
-			return true
+			continue
 		}
 		for _, app := range state.Using(repo) {
 			if rule, _ := find(state.Rules, app.Name, repo); rule != nil {
-				return true
+				all = append(all, rule)
 			}
 		}
 	}
-	return false
+	return all
 }
 
-// chosen are the new tags that a policy would choose for some application.
-func (s *Sweeper) chosen(repo events.ImageRepository, tags []Known) []string {
+// chosen are the found tags that a policy would choose for some application,
+// and those that moved: what is known of them must not stay wrong.
+func (s *Sweeper) chosen(repo events.ImageRepository, tags []Known) []Known {
 	set := map[string]bool{}
 	for _, r := range s.Repos.byKey {
 		state := r.State()
@@ -152,36 +203,31 @@ func (s *Sweeper) chosen(repo events.ImageRepository, tags []Known) []string {
 			continue
 		}
 		for _, app := range state.Using(repo) {
-			d, ok := Decide(state, app, repo, tags)
-			if ok && d.Outcome == events.Deploy && isUnasked(tags, d.Target.Tag) {
+			if d, ok := Decide(state, app, repo, tags); ok && d.Outcome == events.Deploy {
 				set[d.Target.Tag] = true
 			}
 		}
 	}
-	var all []string
-	for tag := range set {
-		all = append(all, tag)
+	var all []Known
+	for _, k := range tags {
+		if k.moved || (k.found && set[k.Tag]) {
+			all = append(all, k)
+		}
 	}
 	return all
 }
 
-func isUnasked(tags []Known, tag string) bool {
-	for _, k := range tags {
-		if k.Tag == tag {
-			return k.Digest == unasked
-		}
-	}
-	return false
-}
-
 // tell publishes what a webhook should have told.
-func (s *Sweeper) tell(ctx context.Context, image events.Image) error {
+func (s *Sweeper) tell(ctx context.Context, repo events.ImageRepository, k Known) error {
+	image := events.Image{Repository: repo, Tag: k.Tag}
 	found, err := s.Registry.Resolve(ctx, image)
 	if err != nil {
 		return err
 	}
 	s.Log.InfoContext(ctx, "the sweep found a push that no webhook told of", "image", image.String())
-	delivery := events.Delivery{Source: "sweep", SenderID: image.String() + "@" + found.Digest}
+	// A tag that moves may come back to a digest: what we knew before keeps the
+	// two apart.
+	delivery := events.Delivery{Source: "sweep", SenderID: fmt.Sprintf("%s@%s after %d", image, found.Digest, k.revision)}
 	chain, id := delivery.IDs()
 	e, err := events.New(events.Meta{ID: id(0), Source: Source + "/sweep", ChainID: chain, Time: time.Now()}, events.ArtifactPublished{Artifact: events.Artifact{
 		Registry: image.Repository.Host, Repository: image.Repository.Path, Tag: image.Tag,

@@ -1,0 +1,92 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+// filter is the match and the ignores of a track.
+type filter struct {
+	match  *regexp.Regexp
+	ignore []*regexp.Regexp
+}
+
+func newFilter(t api.Filter) (f filter, err error) {
+	if t.Match != "" {
+		if f.match, err = regexp.Compile(t.Match); err != nil {
+			return f, fmt.Errorf("match: %w", err)
+		}
+	}
+	for _, s := range t.Ignore {
+		re, err := regexp.Compile(s)
+		if err != nil {
+			return f, fmt.Errorf("ignore: %w", err)
+		}
+		f.ignore = append(f.ignore, re)
+	}
+	return f, nil
+}
+
+// ignored is an error that says by what a tag is ignored; nil when it isn't.
+func (f filter) ignored(tag string) error {
+	for _, re := range f.ignore {
+		if re.MatchString(tag) {
+			return fmt.Errorf("is ignored by %q", re)
+		}
+	}
+	return nil
+}
+
+// part gives the part of a tag that is compared: the named group "order" of
+// match, or the whole tag. Ignored tags have it too: the tag in use may be
+// one, and is no older for that.
+func (f filter) part(tag string) (string, error) {
+	if f.match == nil {
+		return tag, nil
+	}
+	m := f.match.FindStringSubmatch(tag)
+	if m == nil {
+		return "", fmt.Errorf("does not match %q", f.match)
+	}
+	i := f.match.SubexpIndex("order")
+	switch {
+	case i < 0:
+		return tag, nil
+	case m[i] == "":
+		return "", errors.New(`has nothing in match's group "order"`)
+	}
+	return m[i], nil
+}
+
+// ordered is a strategy whose keys depend on nothing but the tag itself.
+type ordered struct {
+	filter
+	key func(t Tag, part string) (key, error)
+}
+
+func (o *ordered) read(t Tag, _ *value) (value, error) {
+	if err := o.ignored(t.Name); err != nil {
+		return value{}, err
+	}
+	return o.current(t)
+}
+
+func (o *ordered) current(t Tag) (value, error) {
+	part, err := o.part(t.Name)
+	if err != nil {
+		return value{}, err
+	}
+	k, err := o.key(t, part)
+	return value{key: k, v: withV(t.Name, part)}, err
+}
+
+var leadingV = regexp.MustCompile(`^v[0-9]`)
+
+// withV says whether a tag, or the part of it that is compared, is written
+// with a v.
+func withV(tag, part string) bool {
+	return leadingV.MatchString(tag) || leadingV.MatchString(part)
+}
