@@ -37,7 +37,10 @@ func (a *Approvals) Allows(person string, groups []string) bool {
 	}
 	return slices.ContainsFunc(a.From, func(from string) bool {
 		group, isGroup := strings.CutPrefix(from, "group:")
-		return from == person || isGroup && slices.Contains(groups, group)
+		if isGroup {
+			return slices.Contains(groups, group)
+		}
+		return from == person
 	})
 }
 
