@@ -147,8 +147,8 @@ func TestARequestIsSignedAsTheSourcesConfigHasIt(t *testing.T) {
 		header, fault string
 	}{
 		{"its own header", webhook.Provider{Sign: fixed}, service.Source{}, "X-Own", ""},
-		{"a header of the config", webhook.Provider{Sign: fixed, SignBy: webhook.SignHeaderOr(fixed)}, service.Source{Header: "X-Mine"}, "X-Mine", ""},
-		{"none of the config", webhook.Provider{Sign: fixed, SignBy: webhook.SignHeaderOr(fixed)}, service.Source{}, "X-Own", ""},
+		{"a header of the config", webhook.Provider{Sign: fixed, SignBy: webhook.SignHeader}, service.Source{Header: "X-Mine"}, "X-Mine", ""},
+		{"none of the config", webhook.Provider{Sign: fixed, SignBy: webhook.SignHeader}, service.Source{}, "X-Own", ""},
 		{"a header where none is taken", webhook.Provider{Name: "p", Sign: fixed}, service.Source{Header: "X-Mine"}, "", "provider p takes no header"},
 		{"a signature where none is taken", webhook.Provider{Name: "p", Sign: fixed}, service.Source{Signature: "hmac"}, "", "provider p takes no signature"},
 		{"nothing", webhook.Provider{Name: "p"}, service.Source{}, "", "provider p has none"},

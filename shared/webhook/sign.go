@@ -30,9 +30,12 @@ func (p Provider) SignRequest(r *http.Request, body []byte, s service.Source, se
 	sign := p.Sign
 	switch {
 	case p.SignBy != nil:
-		var err error
-		if sign, err = p.SignBy(s, r.Header); err != nil {
+		other, err := p.SignBy(s, r.Header)
+		if err != nil {
 			return err
+		}
+		if other != nil {
+			sign = other
 		}
 	case s.Header != "":
 		return fmt.Errorf("%w: a source of provider %s takes no header", ErrCannotSign, p.Name)
@@ -75,26 +78,27 @@ func SignQuery(name string) func(u *url.URL, secret string) {
 	}
 }
 
-// SignHeaderOr has the secret itself in the header that the source's config
-// names, else what the provider has.
-func SignHeaderOr(own Signer) func(s service.Source, h http.Header) (Signer, error) {
-	return func(s service.Source, _ http.Header) (Signer, error) {
-		switch {
-		case s.Signature != "":
-			return nil, fmt.Errorf("%w: a source of provider %s takes no signature", ErrCannotSign, s.Provider)
-		case s.Header != "":
-			return SignFixed(s.Header, ""), nil
-		}
-		return own, nil
+// SignHeader has the secret itself in the header that the source's config
+// names.
+func SignHeader(s service.Source, _ http.Header) (Signer, error) {
+	switch {
+	case s.Signature != "":
+		return nil, fmt.Errorf("%w: a source of provider %s takes no signature", ErrCannotSign, s.Provider)
+	case s.Header != "":
+		return SignFixed(s.Header, ""), nil
 	}
+	return nil, nil
 }
 
 // SignSNS is a raw delivery with basic credentials: of what SNS itself signs
 // only SNS has the key.
-func SignSNS(_ service.Source, h http.Header) (Signer, error) {
-	if h.Get("X-Amz-Sns-Topic-Arn") == "" {
-		return nil, fmt.Errorf("%w: SNS alone can sign its envelopes: send a captured one without a secret within the hour; "+
-			"or the message alone as a raw delivery, to a source with a secret, with the header X-Amz-Sns-Topic-Arn: one of its topics", ErrCannotSign)
+func SignSNS(s service.Source, h http.Header) (Signer, error) {
+	switch {
+	case s.Header != "" || s.Signature != "":
+		return nil, fmt.Errorf("%w: a raw delivery of SNS has basic credentials, and no other header or signature", ErrCannotSign)
+	case h.Get("X-Amz-Sns-Topic-Arn") == "":
+		return nil, fmt.Errorf("%w: SNS alone can sign its envelopes: send a captured one as it is, without a secret and within the hour; "+
+			"or the message alone as a raw delivery, which a source with a secret takes: name one of its topics in the header X-Amz-Sns-Topic-Arn", ErrCannotSign)
 	}
 	return func(h http.Header, body []byte, secret string, now time.Time) {
 		h.Set("X-Amz-Sns-Rawdelivery", "true")

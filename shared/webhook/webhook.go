@@ -104,9 +104,9 @@ type Provider struct {
 	// Sign puts the proof that Verify takes into the headers, as the sender
 	// does; nil where it lies in the address or only the sender can make it.
 	Sign Signer
-	// SignBy gives what stands for Sign, where a source's config chooses among
-	// several ways; nil without an error means SignURL. h are the headers of
-	// the request. It errs with [ErrCannotSign].
+	// SignBy gives what stands for Sign where a source's config chooses another
+	// way, else nil. h are the headers of the request. It errs with
+	// [ErrCannotSign].
 	SignBy func(s service.Source, h http.Header) (Signer, error)
 	// SignURL puts the proof into the address, where a sender has nothing else.
 	SignURL func(u *url.URL, secret string)

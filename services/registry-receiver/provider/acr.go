@@ -14,6 +14,7 @@ var acr = webhook.Provider{
 	MaxBody: webhook.MiB,
 	Prove:   func(_ context.Context, r webhook.Request, s webhook.Source) error { return byHeader(r, s) },
 	Sign:    webhook.SignFixed("Authorization", "Bearer "),
+	SignBy:  webhook.SignHeader,
 	Parse:   parseACR,
 	Setup: webhook.Setup{
 		Where:  "Registry → Services → Webhooks → Add; service URI /hooks/{source}; one for each region of a replicated registry.",

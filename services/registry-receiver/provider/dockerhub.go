@@ -12,6 +12,7 @@ var dockerhub = webhook.Provider{
 	Name:    "dockerhub",
 	MaxBody: webhook.MiB,
 	Verify:  byToken,
+	SignURL: webhook.SignPath,
 	Parse:   parseDockerhub,
 	Setup: webhook.Setup{
 		Where:  "Repository → Webhooks: a name, and as address /hooks/{source}/{secret}.",

@@ -20,7 +20,8 @@ var ecr = webhook.Provider{
 		}
 		return byHeader(r, s)
 	},
-	Sign: webhook.SignFixed("X-Api-Key", ""),
+	Sign:   webhook.SignFixed("X-Api-Key", ""),
+	SignBy: webhook.SignHeader,
 	Parse: func(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 		var d webhook.Delivery
 		if _, err := webhook.MediaType(r, "application/json"); err != nil {

@@ -31,7 +31,8 @@ var azureEventgrid = webhook.Provider{
 		}
 		return nil
 	},
-	Sign:    webhook.SignFixed("Authorization", "Bearer "),
+	SignBy:  webhook.SignHeader,
+	SignURL: webhook.SignQuery("code"),
 	Options: eventgridHandshake,
 	Parse:   parseEventgrid,
 	Setup: webhook.Setup{

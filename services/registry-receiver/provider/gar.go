@@ -40,7 +40,8 @@ var gar = webhook.Provider{
 		}
 		return nil
 	},
-	Parse: parseGAR,
+	SignURL: webhook.SignPath,
+	Parse:   parseGAR,
 	Setup: webhook.Setup{
 		Where:  "Pub/Sub: a topic named gcr in the registry's project, and on it a push subscription with endpoint /hooks/{source} and a dead-letter topic.",
 		Events: "All; the topic has nothing but the registry's.",

@@ -91,7 +91,7 @@ func rfc3339(s string) time.Time {
 
 // unix is a time in seconds, which some senders write as a float.
 func unix(seconds float64) time.Time {
-	if seconds < 1 || seconds > 1e11 {
+	if !(seconds >= 1 && seconds <= 1e11) { // NaN is neither
 		return time.Time{}
 	}
 	return time.Unix(int64(seconds), 0).UTC()

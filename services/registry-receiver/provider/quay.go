@@ -16,6 +16,7 @@ var quay = webhook.Provider{
 	Name:    "quay",
 	MaxBody: webhook.MiB,
 	Verify:  byToken,
+	SignURL: webhook.SignPath,
 	Parse:   parseQuay,
 	Setup: webhook.Setup{
 		Where:  "Repository → Settings → Events and Notifications → Create Notification; issue a Webhook POST to /hooks/{source}/{secret}, without a body template.",
