@@ -17,7 +17,8 @@ var acr = webhook.Provider{
 	SignBy:  webhook.SignHeader,
 	Parse:   parseACR,
 	Setup: webhook.Setup{
-		Where:  "Registry → Services → Webhooks → Add; service URI /hooks/{source}; one for each region of a replicated registry.",
+		Where: "Registry → Services → Webhooks → Add; service URI /hooks/{source}; one for each region of a replicated registry. Or: " +
+			"az acr webhook create --registry REGISTRY --name slipway --uri https://YOUR-RECEIVER/hooks/{source} --actions push delete --headers \"Authorization=Bearer SECRET\".",
 		Events: "Push and Delete. (Removing a tag tells nothing: the sweep finds it.)",
 		Secret: "Custom headers: Authorization=Bearer THE-SOURCE'S-SECRET, or another header that the source's header names.",
 		Tried:  webhook.Captured,

@@ -21,9 +21,10 @@ var distribution = webhook.Provider{
 		return parseNotifications(r, s, "distribution")
 	},
 	Setup: webhook.Setup{
-		Where:  "The registry's configuration: notifications.endpoints with url /hooks/{source}; ignore actions [pull] and media type application/octet-stream to spare noise.",
+		Where: "The registry's configuration: notifications: {endpoints: [{name: slipway, url: https://YOUR-RECEIVER/hooks/{source}, timeout: 5s, threshold: 5, backoff: 10s, " +
+			"ignore: {actions: [pull], mediatypes: [application/octet-stream]}}]}; then restart it. The source needs registry where clients call the registry by another name than images do.",
 		Events: "All that is left: pushes and deletes of manifests and tags.",
-		Secret: "notifications.endpoints[].headers: Authorization: [Bearer THE-SOURCE'S-SECRET].",
+		Secret: "In that endpoint: headers: {Authorization: [Bearer THE-SOURCE'S-SECRET]}.",
 		Tried:  webhook.Live,
 	},
 }

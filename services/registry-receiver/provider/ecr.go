@@ -31,7 +31,8 @@ var ecr = webhook.Provider{
 		return d, err
 	},
 	Setup: webhook.Setup{
-		Where:  "EventBridge → API destinations → Create; endpoint /hooks/{source}; then a rule for source aws.ecr with that target, no input transformer, and a dead-letter queue.",
+		Where: "EventBridge → API destinations → Create; endpoint https://YOUR-RECEIVER/hooks/{source}, method POST; then, on the default bus of each region, a rule with the event pattern " +
+			"{\"source\": [\"aws.ecr\"], \"detail-type\": [\"ECR Image Action\", …]} and that target: no input transformer, a retry policy and a dead-letter queue.",
 		Events: "Detail types ECR Image Action, ECR Replication Action and ECR Pull Through Cache Action.",
 		Secret: "Connection: API key with key name X-Api-Key and the source's secret as value, or basic with it as password.",
 		Tried:  webhook.Documents,

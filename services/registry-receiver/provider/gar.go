@@ -43,7 +43,9 @@ var gar = webhook.Provider{
 	SignURL: webhook.SignPath,
 	Parse:   parseGAR,
 	Setup: webhook.Setup{
-		Where:  "Pub/Sub: a topic named gcr in the registry's project, and on it a push subscription with endpoint /hooks/{source} and a dead-letter topic.",
+		Where: "Pub/Sub: a topic named gcr in the registry's project, and on it a push subscription with endpoint /hooks/{source} and a dead-letter topic: " +
+			"gcloud pubsub topics create gcr; gcloud pubsub subscriptions create slipway --topic=gcr --push-endpoint=https://YOUR-RECEIVER/hooks/{source} " +
+			"--push-auth-service-account=ACCOUNT@PROJECT.iam.gserviceaccount.com --dead-letter-topic=TOPIC.",
 		Events: "All; the topic has nothing but the registry's.",
 		Secret: "Enable authentication with a service account of its own; the source's oidc has that account as email and the subscription's audience (its push URL unless set). Without it the subscription proves nothing: /hooks/{source}/{secret}.",
 		Tried:  webhook.Documents,

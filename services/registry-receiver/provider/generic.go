@@ -39,7 +39,7 @@ var generic = webhook.Provider{
 		Where: "Any sender of JSON: POST to /hooks/{source} with content type application/json. The source's mapping has CEL expressions over body, " +
 			"headers (names in lower case) and, with items, item. repository is required; registry (else the source's), tag, digest, mediaType, " +
 			"pusher, pushedAt (RFC 3339, a timestamp or Unix seconds), deleted, id and when as they are needed. What may be missing is " +
-			"body.?tag. [RECIPES.md](RECIPES.md) has whole ones for Jenkins, CircleCI, Travis CI, GitHub Actions and GitLab CI.",
+			"body.?tag. services/registry-receiver/RECIPES.md has whole ones for Jenkins, CircleCI, Travis CI, GitHub Actions and GitLab CI.",
 		Events: "Those for which when is true; each gives an image that was pushed or, where deleted is true, one that was deleted. items is a " +
 			"list in the body of which each gives one. What is told again has the same id, or Idempotency-Key in the header, or pushedAt, and " +
 			"the same body: without any of them each delivery is a push of its own.",

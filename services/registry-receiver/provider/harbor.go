@@ -17,7 +17,7 @@ var harbor = webhook.Provider{
 	Sign:    webhook.SignFixed("Authorization", ""),
 	Parse:   parseHarbor,
 	Setup: webhook.Setup{
-		Where:  "Project → Webhooks → New Webhook: notify type http, payload format Default or CloudEvents, endpoint /hooks/{source}.",
+		Where:  "Project → Webhooks → New Webhook: notify type http, payload format Default or CloudEvents, endpoint https://YOUR-RECEIVER/hooks/{source}. Harbor waits three seconds and tries three times.",
 		Events: "Artifact pushed and Artifact deleted. (Nothing tells that a tag was added or removed: the sweep finds it.)",
 		Secret: "Auth Header: the source's secret, as it is or behind \"Bearer \".",
 		Tried:  webhook.Captured,

@@ -20,7 +20,7 @@ var nexus = webhook.Provider{
 	Parse: parseNexus,
 	Setup: webhook.Setup{
 		Where:  "Settings → System → Capabilities → Create → Webhook: Repository, one for each Docker repository; URL /hooks/{source}. The source needs registry: the host and port of the repository's connector.",
-		Events: "component. (asset tells of each layer and is left out here.)",
+		Events: "Event types: component. (asset tells of each layer and is left out here.)",
 		Secret: "Secret key: the source's secret.",
 		Tried:  webhook.Captured,
 	},
