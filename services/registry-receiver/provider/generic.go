@@ -88,13 +88,7 @@ func parseGeneric(r webhook.Request, s webhook.Source) (webhook.Delivery, error)
 	if err != nil {
 		return d, err
 	}
-	headers := map[string]string{}
-	for name, values := range r.Header {
-		if name != "Authorization" && !strings.EqualFold(name, s.Config.Header) { // an expression needs no secret
-			headers[strings.ToLower(name)] = strings.Join(values, ", ")
-		}
-	}
-	vars := map[string]any{"body": body, "headers": headers, "item": nil}
+	vars := map[string]any{"body": body, "headers": headersOf(r, s), "item": nil}
 	items := []ref.Val{types.NullValue}
 	if _, ok := m["items"]; ok {
 		if items, err = m.items(vars); err != nil {
@@ -129,6 +123,17 @@ func parseGeneric(r webhook.Request, s webhook.Source) (webhook.Delivery, error)
 		d.ID = strings.Join(ids, " ")
 	}
 	return d, nil
+}
+
+// headersOf are what an expression sees: it needs no secret.
+func headersOf(r webhook.Request, s webhook.Source) map[string]string {
+	headers := map[string]string{}
+	for name, values := range r.Header {
+		if name != "Authorization" && !strings.EqualFold(name, s.Config.Header) {
+			headers[strings.ToLower(name)] = strings.Join(values, ", ")
+		}
+	}
+	return headers
 }
 
 // anyJSON reads an object or a list.
