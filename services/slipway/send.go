@@ -82,15 +82,19 @@ func send(cmd *cobra.Command, f sendFlags, file string) error {
 	case res.StatusCode/100 == 2:
 		return nil
 	case res.StatusCode == http.StatusUnauthorized:
-		return fmt.Errorf("%w: %w. The secret of a source of %s: %s", errAnswer, webhook.ErrProof, provider.Name, provider.Setup.Secret)
+		return fmt.Errorf("%w: %w. %s", errAnswer, webhook.ErrProof, wayIn(provider))
 	case res.StatusCode == http.StatusForbidden:
 		return fmt.Errorf("%w: %w", errAnswer, webhook.ErrForbidden)
 	case res.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%w: %s: there is no such source, or what stands behind it in the path is none of its secrets. The secret of a source of %s: %s",
-			errAnswer, res.Status, provider.Name, provider.Setup.Secret)
+		return fmt.Errorf("%w: %s: there is no such source, or what stands behind it in the path is none of its secrets. %s", errAnswer, res.Status, wayIn(provider))
 	default:
 		return fmt.Errorf("%w: %s", errAnswer, res.Status)
 	}
+}
+
+// wayIn tells who was refused how a source of the provider is proved.
+func wayIn(p webhook.Provider) string {
+	return fmt.Sprintf("The secret of a source of %s: %s (What --secret-env can't make, such as an OIDC token: --header 'Authorization: Bearer …'.)", p.Name, p.Setup.Secret)
 }
 
 // request reads flags and file and proves the sender.

@@ -143,6 +143,23 @@ func TestSendProvesItselfAsEachProviderDoes(t *testing.T) {
 	}
 }
 
+func TestSendTellsHowATokenIsGiven(t *testing.T) {
+	t.Setenv("SECRET", frontSecret)
+	f := newFront(t, frontOptions{config: func(cfg *service.Config) {
+		cfg.Receivers.Sources = append(cfg.Receivers.Sources, service.Source{
+			Name: "pubsub", Provider: "gar", OIDC: &service.OIDC{Audience: "https://hooks.example.com/hooks/pubsub", Email: "push@acme.iam.gserviceaccount.com"},
+		})
+	}})
+	file, flags := pushOfProvider(t, sentSource{Source: service.Source{Name: "registry-gar", Provider: "gar"}})
+	args := slices.Concat([]string{"send", "--provider", "gar", "--url", "http://" + f.addr + "/hooks/pubsub"}, flags)
+	for want, more := range map[int][]string{3: {file}, 1: {"--secret-env", "SECRET", file}} {
+		code, out, errs := run(append(args, more...)...)
+		if code != want || !strings.Contains(errs, "--header 'Authorization: Bearer …'") {
+			t.Errorf("exit %d, answered %s, stderr %s", code, out, errs)
+		}
+	}
+}
+
 func TestSendTellsWhatItCannotProve(t *testing.T) {
 	t.Setenv("SECRET", "s3cret/in-the-address")
 	file := filepath.Join(t.TempDir(), "push.json")
