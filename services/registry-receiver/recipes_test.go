@@ -148,12 +148,14 @@ var told = map[string]struct {
 	"Jenkins": {map[string]string{"BUILD_TAG": "jenkins-web-17", "BUILD_NUMBER": "17"}, events.Artifact{Tag: "1.4.17", DeliveryID: "jenkins-web-17"}, false},
 	"CircleCI": {
 		map[string]string{"CIRCLE_WORKFLOW_JOB_ID": "8b91f9a8", "CIRCLE_SHA1": commit, "CIRCLE_USERNAME": "maria"},
-		events.Artifact{Tag: commit, DeliveryID: "8b91f9a8", Pusher: "maria"}, false,
+		events.Artifact{Tag: commit, DeliveryID: "8b91f9a8", Pusher: "maria"},
+		false,
 	},
 	"Travis CI": {map[string]string{"TRAVIS_JOB_ID": "42", "TRAVIS_COMMIT": commit}, events.Artifact{Tag: commit, DeliveryID: "42"}, false},
 	"GitHub Actions": {
 		map[string]string{"GITHUB_RUN_ID": "7", "GITHUB_RUN_ATTEMPT": "2", "GITHUB_SHA": commit, "GITHUB_ACTOR": "octocat", "steps.push.outputs.digest": digest, "secrets.SLIPWAY_SECRET": recipeSecret},
-		events.Artifact{Tag: commit, Digest: digest, DeliveryID: "7.2", Pusher: "octocat"}, false,
+		events.Artifact{Tag: commit, Digest: digest, DeliveryID: "7.2", Pusher: "octocat"},
+		false,
 	},
 	"GitLab CI": {map[string]string{"CI_JOB_ID": "31", "CI_COMMIT_SHA": commit, "GITLAB_USER_LOGIN": "maria"}, events.Artifact{Tag: commit, DeliveryID: "31", Pusher: "maria"}, false},
 	"A clean-up job that deletes tags": {
@@ -161,7 +163,8 @@ var told = map[string]struct {
 	},
 	"CDEvents from any job": {
 		map[string]string{"TAG": "1.4.2", "DIGEST": digest, "RUN": "run-7", "USER": "maria"},
-		events.Artifact{Tag: "1.4.2", Digest: digest, Provider: "cdevents", Source: "cdevents", DeliveryID: "/ci/shop/web run-7", Pusher: "maria"}, false,
+		events.Artifact{Tag: "1.4.2", Digest: digest, Provider: "cdevents", Source: "cdevents", DeliveryID: "/ci/shop/web run-7", Pusher: "maria"},
+		false,
 	},
 	"CircleCI's own webhook": {nil, events.Artifact{
 		Tag: commit, Source: "circleci", DeliveryID: "3888f21b-eaa7-38e3-8f3d-75a63bba8895", PushedAt: pushed(128 * time.Millisecond),

@@ -70,7 +70,9 @@ var proofs = map[string][]way{
 	"acr": {{"header", "X-Slipway", ""}}, "zot": {{"header", "X-Slipway", ""}}, "ecr": {{"header", "X-Slipway", ""}},
 	"cloudsmith": {{"header", "X-Slipway", ""}}, "azure-eventgrid": {{"header", "X-Slipway", ""}}, "artifactory": {{"hmac", "", "hmac"}},
 	"generic": {
-		{"header", "X-Slipway", ""}, {"hmac", "X-Signature", "hmac-sha256"}, {"circleci", "circleci-signature", "hmac-sha256 prefix=v1="},
+		{"header", "X-Slipway", ""},
+		{"hmac", "X-Signature", "hmac-sha256"},
+		{"circleci", "circleci-signature", "hmac-sha256 prefix=v1="},
 		{"hmac-sha512", "X-Signature", "hmac-sha512 encoding=base64"},
 	},
 }
