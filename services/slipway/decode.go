@@ -73,7 +73,7 @@ func (f decodeFlags) offline(cmd *cobra.Command, file string) (webhook.Offline, 
 	if err != nil {
 		return webhook.Offline{}, err
 	}
-	svc, provider, err := findProvider(f.provider, header)
+	svc, provider, err := findProvider(service.Source{Provider: f.provider, Host: f.host}, header)
 	if err != nil {
 		return webhook.Offline{}, err
 	}
@@ -115,16 +115,16 @@ func parseHeaders(lines []string) (http.Header, error) {
 	return h, nil
 }
 
-// findProvider gives the provider and its receiver; of two that have the
-// name, the one that wants the headers.
-func findProvider(name string, h http.Header) (svc string, p webhook.Provider, err error) {
+// findProvider gives a source's provider and its receiver; of two that have
+// the name, the one that takes the source and wants the headers.
+func findProvider(s service.Source, h http.Header) (svc string, p webhook.Provider, err error) {
 	found := false
 	for _, table := range []struct {
 		service string
 		rows    []webhook.Provider
 	}{{"git-receiver", gitreceiver.Providers()}, {"registry-receiver", registryreceiver.Providers()}} {
 		for _, row := range table.rows {
-			if row.Name != name || (found && row.Wants != nil && !row.Wants(h)) {
+			if row.Name != s.Provider || (row.Takes != nil && !row.Takes(s)) || (found && row.Wants != nil && !row.Wants(h)) {
 				continue
 			}
 			svc, p = table.service, row
@@ -135,7 +135,7 @@ func findProvider(name string, h http.Header) (svc string, p webhook.Provider, e
 		}
 	}
 	if !found {
-		return "", p, fmt.Errorf("%w: --provider %q is not known (`slipway providers` lists them)", errUsage, name)
+		return "", p, fmt.Errorf("%w: --provider %q is not known (`slipway providers` lists them)", errUsage, s.Provider)
 	}
 	return svc, p, nil
 }

@@ -6,9 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
-	"hash"
 	"net/http"
 	"strconv"
 	"strings"
@@ -19,34 +17,12 @@ import (
 // behind a fixed prefix such as "sha256=". Header, algorithm and prefix come
 // of the provider, never of the request.
 func HMACSHA256(h http.Header, header, prefix string, signed []byte, secrets []string) error {
-	return hexHMAC(sha256.New, h, header, prefix, signed, secrets)
+	return HMAC{Hash: sha256.New, Header: header, Prefix: prefix}.Verify(h, signed, secrets)
 }
 
 // HMACSHA1 is [HMACSHA256] for senders that have nothing better.
 func HMACSHA1(h http.Header, header, prefix string, signed []byte, secrets []string) error {
-	return hexHMAC(sha1.New, h, header, prefix, signed, secrets)
-}
-
-func hexHMAC(algorithm func() hash.Hash, h http.Header, header, prefix string, signed []byte, secrets []string) error {
-	values := h.Values(header)
-	if len(values) != 1 {
-		return fmt.Errorf("%w: header %s is there %d times, not once", ErrProof, header, len(values))
-	}
-	given, ok := strings.CutPrefix(values[0], prefix)
-	sum, err := hex.DecodeString(given)
-	if !ok || err != nil || len(sum) != algorithm().Size() || strings.ToLower(given) != given {
-		return fmt.Errorf("%w: header %s is not %s and %d hex digits", ErrProof, header, prefix, 2*algorithm().Size())
-	}
-	fits := 0
-	for _, secret := range secrets {
-		mac := hmac.New(algorithm, []byte(secret))
-		mac.Write(signed)
-		fits |= subtle.ConstantTimeCompare(mac.Sum(nil), sum)
-	}
-	if fits == 0 {
-		return fmt.Errorf("%w: header %s does not fit the body", ErrProof, header)
-	}
-	return nil
+	return HMAC{Hash: sha1.New, Header: header, Prefix: prefix}.Verify(h, signed, secrets)
 }
 
 // Authorization verifies a fixed value in the Authorization header: the

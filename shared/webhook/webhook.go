@@ -102,8 +102,14 @@ type Provider struct {
 	// one. It errs with [ErrProof].
 	Verify func(r Request, secrets []string) error
 	// Sign puts the proof that Verify takes into the headers, as the sender
-	// does; nil where it lies in the path or only the sender's host can make it.
+	// does; nil where it lies in the address or only the sender can make it.
 	Sign Signer
+	// SignBy gives what stands for Sign where a source's config chooses another
+	// way, else nil. h are the headers of the request. It errs with
+	// [ErrCannotSign].
+	SignBy func(s service.Source, h http.Header) (Signer, error)
+	// SignURL puts the proof into the address, where a sender has nothing else.
+	SignURL func(u *url.URL, secret string)
 	// Prove replaces Verify where the proof needs more than secrets, such as
 	// a sender's public keys. It errs with [ErrProof] or [ErrForbidden]; any
 	// other error is 503, so that the sender tries again.

@@ -13,6 +13,7 @@ var awsSNS = webhook.Provider{
 	MaxBody:   webhook.MiB,
 	NoSecrets: true,
 	Prove:     webhook.NewSNS(nil, nil).Prove,
+	SignBy:    webhook.SignSNS,
 	Check:     webhook.CheckSNS,
 	Takes:     func(s service.Source) bool { return s.Host != "" },
 	Parse: func(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {

@@ -14,9 +14,11 @@ var acr = webhook.Provider{
 	MaxBody: webhook.MiB,
 	Prove:   func(_ context.Context, r webhook.Request, s webhook.Source) error { return byHeader(r, s) },
 	Sign:    webhook.SignFixed("Authorization", "Bearer "),
+	SignBy:  webhook.SignHeader,
 	Parse:   parseACR,
 	Setup: webhook.Setup{
-		Where:  "Registry → Services → Webhooks → Add; service URI /hooks/{source}; one for each region of a replicated registry.",
+		Where: "Registry → Services → Webhooks → Add; service URI /hooks/{source}; one for each region of a replicated registry. Or: " +
+			"az acr webhook create --registry REGISTRY --name slipway --uri https://YOUR-RECEIVER/hooks/{source} --actions push delete --headers \"Authorization=Bearer SECRET\".",
 		Events: "Push and Delete. (Removing a tag tells nothing: the sweep finds it.)",
 		Secret: "Custom headers: Authorization=Bearer THE-SOURCE'S-SECRET, or another header that the source's header names.",
 		Tried:  webhook.Captured,
@@ -67,6 +69,6 @@ func (e acrEvent) read(d *webhook.Delivery, s webhook.Source, provider, delivery
 	}
 	image{
 		provider: provider, host: e.Request.Host, path: e.Target.Repository, tag: e.Target.Tag, digest: e.Target.Digest,
-		mediaType: e.Target.MediaType, pusher: e.Actor.Name, delivery: delivery, time: rfc3339(e.Timestamp), deleted: e.Action == "delete",
+		mediaType: e.Target.MediaType, pusher: e.Actor.Name, delivery: delivery, time: webhook.ParseTime(e.Timestamp), deleted: e.Action == "delete",
 	}.add(d, s)
 }

@@ -13,6 +13,7 @@ var aliyunACR = webhook.Provider{
 	Name:    "aliyun-acr",
 	MaxBody: webhook.MiB,
 	Verify:  byToken,
+	SignURL: webhook.SignPath,
 	Parse:   parseAliyun,
 	Setup: webhook.Setup{
 		Where:  "Repository → Triggers → Create; URL /hooks/{source}/{secret}. An Enterprise instance's source needs registry: its host, which bodies don't tell.",

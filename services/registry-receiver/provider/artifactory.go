@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -22,20 +23,36 @@ var artifactory = webhook.Provider{
 		}
 		return webhook.FixedHeader(r.Header, "X-Jfrog-Event-Auth", s.Secrets)
 	},
-	Check: func(s service.Source) error {
-		if s.Signature != "" && s.Signature != "hmac" {
-			return fmt.Errorf("signature: %q is neither hmac nor left out", s.Signature)
-		}
-		return nil
-	},
-	Sign:  webhook.SignFixed("X-JFrog-Event-Auth", ""),
-	Parse: parseArtifactory,
+	Check:  checkArtifactory,
+	Sign:   webhook.SignFixed("X-JFrog-Event-Auth", ""),
+	SignBy: signArtifactory,
+	Parse:  parseArtifactory,
 	Setup: webhook.Setup{
 		Where:  "Administration → General → Webhooks → New Webhook; URL /hooks/{source}. The source needs registry: the host as images name it. Where that is the repository's own subdomain (docker-local.example.com), names are without the repository.",
 		Events: "Docker: Tag was pushed, Tag was deleted, Tag was promoted.",
 		Secret: "Secret token: the source's secret; with \"Use secret for payload signing\" the source says signature: hmac.",
 		Tried:  webhook.Documents,
 	},
+}
+
+func checkArtifactory(s service.Source) error {
+	if s.Signature != "" && s.Signature != "hmac" {
+		return fmt.Errorf("signature: %q is neither hmac nor left out", s.Signature)
+	}
+	return nil
+}
+
+func signArtifactory(s service.Source, _ http.Header) (webhook.Signer, error) {
+	if err := checkArtifactory(s); err != nil {
+		return nil, fmt.Errorf("%w: %w", webhook.ErrCannotSign, err)
+	}
+	switch {
+	case s.Header != "":
+		return nil, fmt.Errorf("%w: Artifactory's header is always X-JFrog-Event-Auth", webhook.ErrCannotSign)
+	case s.Signature == "hmac":
+		return webhook.SignHMACSHA256("X-JFrog-Event-Auth", "", nil), nil
+	}
+	return nil, nil
 }
 
 func parseArtifactory(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {

@@ -82,7 +82,7 @@ func (c cdEvent) read(d *webhook.Delivery, s webhook.Source) error {
 		d.Ignore("subject is not the package URL of an image")
 		return nil
 	}
-	i.provider, i.pusher, i.time, i.deleted = "cdevents", c.Subject.Content.User, rfc3339(c.Context.Timestamp), deleted
+	i.provider, i.pusher, i.time, i.deleted = "cdevents", c.Subject.Content.User, webhook.ParseTime(c.Context.Timestamp), deleted
 	i.delivery = strings.TrimSpace(c.Context.Source + " " + c.Context.ID)
 	i.add(d, s)
 	return nil

@@ -181,4 +181,4 @@ func readImageEvent(e cloudEvent, d *webhook.Delivery, s webhook.Source) error {
 	return nil
 }
 
-func (e cloudEvent) at() time.Time { return rfc3339(e.Time) }
+func (e cloudEvent) at() time.Time { return webhook.ParseTime(e.Time) }

@@ -20,8 +20,9 @@ var cloudsmith = webhook.Provider{
 		}
 		return webhook.HMACSHA1(r.Header, "X-Cloudsmith-Signature", "", r.Body, s.Secrets)
 	},
-	Sign:  webhook.SignHMACSHA1("X-Cloudsmith-Signature"),
-	Parse: parseCloudsmith,
+	Sign:   webhook.SignHMACSHA1("X-Cloudsmith-Signature"),
+	SignBy: webhook.SignHeader,
+	Parse:  parseCloudsmith,
 	Setup: webhook.Setup{
 		Where:  "Repository → Webhooks → Create; target URL /hooks/{source}, format JSON Object, package query format:docker.",
 		Events: "Package synced, Package deleted, Package tags updated.",

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"strings"
-	"time"
 
 	"github.com/slipway-cd/slipway/shared/webhook"
 )
@@ -21,9 +20,10 @@ var distribution = webhook.Provider{
 		return parseNotifications(r, s, "distribution")
 	},
 	Setup: webhook.Setup{
-		Where:  "The registry's configuration: notifications.endpoints with url /hooks/{source}; ignore actions [pull] and media type application/octet-stream to spare noise.",
+		Where: "The registry's configuration: notifications: {endpoints: [{name: slipway, url: https://YOUR-RECEIVER/hooks/{source}, timeout: 5s, threshold: 5, backoff: 10s, " +
+			"ignore: {actions: [pull], mediatypes: [application/octet-stream]}}]}; then restart it. The source needs registry where clients call the registry by another name than images do.",
 		Events: "All that is left: pushes and deletes of manifests and tags.",
-		Secret: "notifications.endpoints[].headers: Authorization: [Bearer THE-SOURCE'S-SECRET].",
+		Secret: "In that endpoint: headers: {Authorization: [Bearer THE-SOURCE'S-SECRET]}.",
 		Tried:  webhook.Live,
 	},
 }
@@ -34,9 +34,9 @@ type distributionEnvelope struct {
 }
 
 type distributionEvent struct {
-	ID        string    `json:"id"`
-	Timestamp time.Time `json:"timestamp"`
-	Action    string    `json:"action"`
+	ID        string       `json:"id"`
+	Timestamp webhook.Time `json:"timestamp"`
+	Action    string       `json:"action"`
 	Target    struct {
 		MediaType  string `json:"mediaType"`
 		Digest     string `json:"digest"`
@@ -85,7 +85,7 @@ func (e distributionEvent) read(d *webhook.Delivery, s webhook.Source, provider 
 	}
 	image{
 		provider: provider, host: e.Request.Host, path: e.Target.Repository, tag: e.Target.Tag, digest: e.Target.Digest,
-		mediaType: e.Target.MediaType, pusher: e.Actor.Name, delivery: e.ID, time: e.Timestamp, deleted: e.Action == "delete",
+		mediaType: e.Target.MediaType, pusher: e.Actor.Name, delivery: e.ID, time: e.Timestamp.Time, deleted: e.Action == "delete",
 	}.add(d, s)
 }
 

@@ -12,10 +12,11 @@ var dockerhub = webhook.Provider{
 	Name:    "dockerhub",
 	MaxBody: webhook.MiB,
 	Verify:  byToken,
+	SignURL: webhook.SignPath,
 	Parse:   parseDockerhub,
 	Setup: webhook.Setup{
-		Where:  "Repository → Webhooks: a name, and as address /hooks/{source}/{secret}.",
-		Events: "There is one, a push of a tag; deletes are told by nobody.",
+		Where:  "hub.docker.com → repository → Webhooks → New webhook: a name, and as webhook URL https://YOUR-RECEIVER/hooks/{source}/{secret}.",
+		Events: "There is one, a push of a tag, without its digest: the registry is asked for that. Deletes are told by nobody.",
 		Secret: "None can be set: the source's secret is the last part of the address, so make it long and random.",
 		Tried:  webhook.Captured,
 	},

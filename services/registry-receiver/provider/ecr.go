@@ -20,7 +20,8 @@ var ecr = webhook.Provider{
 		}
 		return byHeader(r, s)
 	},
-	Sign: webhook.SignFixed("X-Api-Key", ""),
+	Sign:   webhook.SignFixed("X-Api-Key", ""),
+	SignBy: webhook.SignHeader,
 	Parse: func(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 		var d webhook.Delivery
 		if _, err := webhook.MediaType(r, "application/json"); err != nil {
@@ -30,7 +31,8 @@ var ecr = webhook.Provider{
 		return d, err
 	},
 	Setup: webhook.Setup{
-		Where:  "EventBridge → API destinations → Create; endpoint /hooks/{source}; then a rule for source aws.ecr with that target, no input transformer, and a dead-letter queue.",
+		Where: "EventBridge → API destinations → Create; endpoint https://YOUR-RECEIVER/hooks/{source}, method POST; then, on the default bus of each region, a rule with the event pattern " +
+			"{\"source\": [\"aws.ecr\"], \"detail-type\": [\"ECR Image Action\", …]} and that target: no input transformer, a retry policy and a dead-letter queue.",
 		Events: "Detail types ECR Image Action, ECR Replication Action and ECR Pull Through Cache Action.",
 		Secret: "Connection: API key with key name X-Api-Key and the source's secret as value, or basic with it as password.",
 		Tried:  webhook.Documents,
@@ -89,7 +91,7 @@ func parseECR(body []byte, d *webhook.Delivery, s webhook.Source, provider strin
 	}
 	image{
 		provider: provider, host: e.host(), path: e.Detail.Repository, tag: e.Detail.Tag, digest: e.Detail.Digest,
-		mediaType: e.Detail.MediaType, delivery: e.ID, time: rfc3339(e.Time), deleted: !published,
+		mediaType: e.Detail.MediaType, delivery: e.ID, time: webhook.ParseTime(e.Time), deleted: !published,
 	}.add(d, s)
 	return nil
 }

@@ -31,11 +31,14 @@ var azureEventgrid = webhook.Provider{
 		}
 		return nil
 	},
-	Sign:    webhook.SignFixed("Authorization", "Bearer "),
+	SignBy:  webhook.SignHeader,
+	SignURL: webhook.SignQuery("code"),
 	Options: eventgridHandshake,
 	Parse:   parseEventgrid,
 	Setup: webhook.Setup{
-		Where:  "Registry → Events → Event Subscription; endpoint type Web Hook, /hooks/{source}?code={secret}; either schema; dead-lettering on.",
+		Where: "Registry → Events → Event Subscription; endpoint type Web Hook, /hooks/{source}?code={secret}; either schema; dead-lettering on. Or: " +
+			"az eventgrid event-subscription create --name slipway --source-resource-id REGISTRY'S-ID --endpoint 'https://YOUR-RECEIVER/hooks/{source}?code={secret}' " +
+			"--included-event-types Microsoft.ContainerRegistry.ImagePushed Microsoft.ContainerRegistry.ImageDeleted.",
 		Events: "Image pushed and Image deleted.",
 		Secret: "The source's secret as code in the query; or a delivery property (header) that the source's header names; or Microsoft Entra ID, with oidc: issuer (https://sts.windows.net/TENANT/), audience and subject (the application).",
 		Tried:  webhook.Documents,

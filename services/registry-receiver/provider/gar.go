@@ -40,9 +40,12 @@ var gar = webhook.Provider{
 		}
 		return nil
 	},
-	Parse: parseGAR,
+	SignURL: webhook.SignPath,
+	Parse:   parseGAR,
 	Setup: webhook.Setup{
-		Where:  "Pub/Sub: a topic named gcr in the registry's project, and on it a push subscription with endpoint /hooks/{source} and a dead-letter topic.",
+		Where: "Pub/Sub: a topic named gcr in the registry's project, and on it a push subscription with endpoint /hooks/{source} and a dead-letter topic: " +
+			"gcloud pubsub topics create gcr; gcloud pubsub subscriptions create slipway --topic=gcr --push-endpoint=https://YOUR-RECEIVER/hooks/{source} " +
+			"--push-auth-service-account=ACCOUNT@PROJECT.iam.gserviceaccount.com --dead-letter-topic=TOPIC.",
 		Events: "All; the topic has nothing but the registry's.",
 		Secret: "Enable authentication with a service account of its own; the source's oidc has that account as email and the subscription's audience (its push URL unless set). Without it the subscription proves nothing: /hooks/{source}/{secret}.",
 		Tried:  webhook.Documents,
@@ -74,13 +77,13 @@ func parseGAR(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 	if err := webhook.JSON(r.Body, &b); err != nil {
 		return d, err
 	}
-	m, at := b.garMessage, rfc3339(r.Header.Get("X-Goog-Pubsub-Publish-Time"))
+	m, at := b.garMessage, webhook.ParseTime(r.Header.Get("X-Goog-Pubsub-Publish-Time"))
 	if b.Message != nil {
 		data, err := base64.StdEncoding.DecodeString(b.Message.Data)
 		if err != nil {
 			return d, fmt.Errorf("%w: message.data is not base64", webhook.ErrBody)
 		}
-		m, at, d.ID = garMessage{}, rfc3339(b.Message.PublishTime), cmp.Or(b.Message.MessageID, d.ID)
+		m, at, d.ID = garMessage{}, webhook.ParseTime(b.Message.PublishTime), cmp.Or(b.Message.MessageID, d.ID)
 		if err := webhook.JSON(data, &m); err != nil {
 			return d, fmt.Errorf("message.data: %w", err)
 		}

@@ -2,127 +2,81 @@ package provider
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
+	"net/http"
 	"slices"
 	"strings"
-	"sync"
+	"time"
 
-	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
-	"cel.dev/cel-go/common/types/traits"
-	"cel.dev/cel-go/ext"
 
 	"github.com/slipway-cd/slipway/shared/service"
 	"github.com/slipway-cd/slipway/shared/webhook"
 )
 
 // generic is any sender of JSON: the source's mapping says, in CEL over body
-// and headers, where it names an image.
+// and headers, where it names an image. The proof is the secret itself in a
+// header or in the path or, where the source has a signature, the body's HMAC
+// and nothing else.
 var generic = webhook.Provider{
 	Name:    "generic",
 	MaxBody: webhook.MiB,
-	Prove: func(_ context.Context, r webhook.Request, s webhook.Source) error {
-		if r.TokenFits {
-			return nil
-		}
-		return byHeader(r, s)
-	},
-	Sign: webhook.SignFixed("Authorization", "Bearer "),
+	Prove:   proveGeneric,
+	Sign:    webhook.SignFixed("Authorization", "Bearer "),
+	SignBy:  signGeneric,
 	Check: func(s service.Source) error {
+		if s.Signature != "" {
+			if _, err := webhook.ParseHMAC(s.Signature, s.Header); err != nil {
+				return err
+			}
+		}
 		_, err := mappingOf(s.Mapping)
 		return err
 	},
 	Parse: parseGeneric,
 	Setup: webhook.Setup{
-		Where:  "Any sender of JSON: POST to /hooks/{source}. The source's mapping has CEL expressions over body, headers (names in lower case) and, with items, item: repository; and registry, tag, digest, when as they are needed.",
-		Events: "Those for which when is true; each gives an image that was pushed. items is a list in the body of which each gives one.",
-		Secret: "Authorization: Bearer THE-SOURCE'S-SECRET; or a header that the source's header names; or /hooks/{source}/{secret}.",
-		Tried:  webhook.Documents,
+		Where: "Any sender of JSON: POST to /hooks/{source} with content type application/json. The source's mapping has CEL expressions over body, " +
+			"headers (names in lower case) and, with items, item. repository is required; registry (else the source's), tag, digest, mediaType, " +
+			"pusher, pushedAt (RFC 3339, a timestamp or Unix seconds), deleted, id and when as they are needed. What may be missing is " +
+			"body.?tag. services/registry-receiver/RECIPES.md has whole ones for Jenkins, CircleCI, Travis CI, GitHub Actions and GitLab CI.",
+		Events: "Those for which when is true; each gives an image that was pushed or, where deleted is true, one that was deleted. items is a " +
+			"list in the body of which each gives one. What is told again has the same id, or Idempotency-Key in the header, or pushedAt, and " +
+			"the same body: without any of them each delivery is a push of its own.",
+		Secret: "Authorization: Bearer THE-SOURCE'S-SECRET; or a header that the source's header names; or /hooks/{source}/{secret}. A sender that " +
+			"signs its body: header names the signature's header, and signature is hmac-sha256 (hmac-sha512, hmac-sha1), with prefix=TEXT and " +
+			"encoding=base64 behind it as they are needed: \"hmac-sha256 prefix=v1=\". Then nothing but the signature is taken.",
+		Tried: webhook.Documents,
 	},
 }
 
-// What an expression may cost, by CEL's own count, and how many items there
-// may be: more than any list that fits into a body needs.
-const (
-	itemsCost = 100_000
-	fieldCost = 10_000
-	maxItems  = 1000
-)
-
-// mappingKeys are the keys of a mapping, with the type that each gives.
-var mappingKeys = map[string]*cel.Type{
-	"items": cel.ListType(cel.DynType), "when": cel.BoolType,
-	"registry": cel.StringType, "repository": cel.StringType, "tag": cel.StringType, "digest": cel.StringType,
-}
-
-// mapping are the programs of a source, by key.
-type mapping map[string]cel.Program
-
-// mappings are compiled once: Check does it at the start.
-var mappings sync.Map // of mapping, by its text
-
-func mappingOf(source map[string]string) (mapping, error) {
-	text, err := json.Marshal(source) // with its keys sorted
-	if err != nil {
-		return nil, err
-	}
-	if m, ok := mappings.Load(string(text)); ok {
-		return m.(mapping), nil
-	}
-	m, err := compileMapping(source)
-	if err == nil {
-		mappings.Store(string(text), m)
-	}
-	return m, err
-}
-
-func compileMapping(source map[string]string) (mapping, error) {
-	if source["repository"] == "" {
-		return nil, errors.New("mapping.repository: give a CEL expression such as body.repository")
-	}
-	env, err := cel.NewEnv(cel.OptionalTypes(), ext.Strings(), cel.Variable("body", cel.DynType),
-		cel.Variable("headers", cel.MapType(cel.StringType, cel.StringType)), cel.Variable("item", cel.DynType))
-	if err != nil {
-		return nil, fmt.Errorf("set up CEL: %w", err)
-	}
-	m := mapping{}
-	for _, key := range slices.Sorted(maps.Keys(source)) {
-		want, ok := mappingKeys[key]
-		if !ok {
-			return nil, fmt.Errorf("mapping.%s: there is no such key: use items, when, registry, repository, tag, digest", key)
-		}
-		ast, issues := env.Compile(source[key])
-		if issues.Err() != nil {
-			return nil, fmt.Errorf("mapping.%s: %w", key, issues.Err())
-		}
-		if got := ast.OutputType(); !mayBe(got, want) {
-			return nil, fmt.Errorf("mapping.%s: it gives a %s, not a %s", key, got, want)
-		}
-		cost := uint64(fieldCost)
-		if key == "items" {
-			cost = itemsCost
-		}
-		program, err := env.Program(ast, cel.CostLimit(cost), cel.EvalOptions(cel.OptOptimize))
+func proveGeneric(_ context.Context, r webhook.Request, s webhook.Source) error {
+	switch {
+	case s.Config.Signature != "":
+		m, err := webhook.ParseHMAC(s.Config.Signature, s.Config.Header)
 		if err != nil {
-			return nil, fmt.Errorf("mapping.%s: %w", key, err)
+			return fmt.Errorf("%w: the source's %w", webhook.ErrProof, err)
 		}
-		m[key] = program
+		return m.Verify(r.Header, r.Body, s.Secrets)
+	case r.TokenFits:
+		return nil
 	}
-	return m, nil
+	return byHeader(r, s)
 }
 
-// mayBe says whether an expression can give what a key wants: what comes of
-// the body is known when it comes.
-func mayBe(got, want *cel.Type) bool {
-	return got.IsExactType(cel.DynType) || want.IsAssignableType(got) || got.IsExactType(cel.NullType) || got.TypeName() == "optional_type"
+func signGeneric(s service.Source, h http.Header) (webhook.Signer, error) {
+	if s.Signature == "" {
+		return webhook.SignHeader(s, h)
+	}
+	m, err := webhook.ParseHMAC(s.Signature, s.Header)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", webhook.ErrCannotSign, err)
+	}
+	return func(h http.Header, body []byte, secret string, _ time.Time) { m.Sign(h, body, secret) }, nil
 }
 
 func parseGeneric(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
-	d := webhook.Delivery{ID: r.Header.Get("Idempotency-Key"), Timeless: true}
+	d := webhook.Delivery{Timeless: true}
 	if _, err := webhook.MediaType(r, "application/json"); err != nil {
 		return d, err
 	}
@@ -134,26 +88,52 @@ func parseGeneric(r webhook.Request, s webhook.Source) (webhook.Delivery, error)
 	if err != nil {
 		return d, err
 	}
-	headers := map[string]string{}
-	for name, values := range r.Header {
-		if name != "Authorization" && !strings.EqualFold(name, s.Config.Header) { // an expression needs no secret
-			headers[strings.ToLower(name)] = strings.Join(values, ", ")
-		}
-	}
-	vars := map[string]any{"body": body, "headers": headers, "item": nil}
+	vars := map[string]any{"body": body, "headers": headersOf(r, s), "item": nil}
 	items := []ref.Val{types.NullValue}
 	if _, ok := m["items"]; ok {
 		if items, err = m.items(vars); err != nil {
 			return d, err
 		}
 	}
+	var ids []string
 	for _, item := range items {
 		vars["item"] = item
-		if err := m.read(vars, &d, s); err != nil {
+		i, ok, err := m.image(vars, &d)
+		if err != nil {
 			return d, err
 		}
+		if !ok {
+			continue
+		}
+		if i.delivery == "" {
+			i.delivery = r.Header.Get("Idempotency-Key")
+		}
+		id := i.delivery
+		if id == "" && !i.time.IsZero() {
+			id = i.time.Format(time.RFC3339Nano) // it may be a header's, which no hash of the body tells
+		}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+		i.add(&d, s)
+	}
+	// One that neither id nor time tells from a second push makes the whole
+	// body such a one.
+	if !slices.Contains(ids, "") {
+		d.ID = strings.Join(ids, " ")
 	}
 	return d, nil
+}
+
+// headersOf are what an expression sees: it needs no secret.
+func headersOf(r webhook.Request, s webhook.Source) map[string]string {
+	headers := map[string]string{}
+	for name, values := range r.Header {
+		if name != "Authorization" && !strings.EqualFold(name, s.Config.Header) {
+			headers[strings.ToLower(name)] = strings.Join(values, ", ")
+		}
+	}
+	return headers
 }
 
 // anyJSON reads an object or a list.
@@ -166,75 +146,4 @@ func anyJSON(body []byte) (any, error) {
 	var object map[string]any
 	err := webhook.JSON(body, &object)
 	return object, err
-}
-
-// read takes one item.
-func (m mapping) read(vars map[string]any, d *webhook.Delivery, s webhook.Source) error {
-	if _, ok := m["when"]; ok {
-		when, err := m.eval("when", vars)
-		if err != nil {
-			return err
-		}
-		if when != types.True {
-			d.Ignore("mapping.when is not true")
-			return nil
-		}
-	}
-	i := image{provider: "generic"}
-	for _, field := range []struct {
-		key  string
-		into *string
-	}{{"registry", &i.host}, {"repository", &i.path}, {"tag", &i.tag}, {"digest", &i.digest}} {
-		switch value, err := m.eval(field.key, vars); v := value.(type) {
-		case types.String:
-			*field.into = string(v)
-		case types.Null:
-		default:
-			if err == nil {
-				err = fmt.Errorf("%w: mapping.%s gives no string", webhook.ErrBody, field.key)
-			}
-			return err
-		}
-	}
-	i.add(d, s)
-	return nil
-}
-
-func (m mapping) items(vars map[string]any) ([]ref.Val, error) {
-	value, err := m.eval("items", vars)
-	if err != nil {
-		return nil, err
-	}
-	list, ok := value.(traits.Lister)
-	if !ok {
-		return nil, fmt.Errorf("%w: mapping.items gives no list", webhook.ErrBody)
-	}
-	var items []ref.Val
-	for i := list.Iterator(); i.HasNext() == types.True; {
-		if len(items) == maxItems {
-			return nil, fmt.Errorf("%w: mapping.items gives more than %d items", webhook.ErrBody, maxItems)
-		}
-		items = append(items, i.Next())
-	}
-	return items, nil
-}
-
-// eval gives the value of a key; null where there is no such key, or an
-// optional value that is none.
-func (m mapping) eval(key string, vars map[string]any) (ref.Val, error) {
-	program, ok := m[key]
-	if !ok {
-		return types.NullValue, nil
-	}
-	value, _, err := program.Eval(vars)
-	if err != nil {
-		return nil, fmt.Errorf("%w: mapping.%s: %w", webhook.ErrBody, key, err)
-	}
-	if optional, ok := value.(*types.Optional); ok {
-		if !optional.HasValue() {
-			return types.NullValue, nil
-		}
-		return optional.GetValue(), nil
-	}
-	return value, nil
 }

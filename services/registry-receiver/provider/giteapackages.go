@@ -72,7 +72,7 @@ func parseGiteaPackages(r webhook.Request, s webhook.Source) (webhook.Delivery, 
 		tag: p.Version, pusher: b.Sender.Login, deleted: b.Action == "deleted",
 	}
 	if !i.deleted {
-		i.time = rfc3339(p.CreatedAt)
+		i.time = webhook.ParseTime(p.CreatedAt)
 	}
 	i.add(&d, s)
 	return d, nil

@@ -117,9 +117,9 @@ func (p githubPackage) read(d *webhook.Delivery, s webhook.Source, pusher string
 		d.Ignore("version has neither tag nor digest")
 		return
 	}
-	i.time = rfc3339(v.UpdatedAt)
+	i.time = webhook.ParseTime(v.UpdatedAt)
 	if i.time.IsZero() {
-		i.time = rfc3339(v.CreatedAt)
+		i.time = webhook.ParseTime(v.CreatedAt)
 	}
 	i.provider, i.mediaType, i.pusher = "github", v.Metadata.Manifest.MediaType, pusher
 	i.add(d, s)

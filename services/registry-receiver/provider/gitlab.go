@@ -20,9 +20,11 @@ var gitlab = webhook.Provider{
 	},
 	Wants: func(h http.Header) bool { return h.Get("X-Gitlab-Event") == "" },
 	Setup: webhook.Setup{
-		Where:  "Self-managed only: /etc/gitlab/gitlab.rb, registry['notifications'] with the endpoint's url /hooks/{source}, threshold and backoff; then gitlab-ctl reconfigure. GitLab.com has none: let the CI job call a source of provider generic.",
+		Where: "Self-managed only: /etc/gitlab/gitlab.rb, registry['notifications'] = [{'name' => 'slipway', 'url' => 'https://YOUR-RECEIVER/hooks/{source}', 'timeout' => '5s', " +
+			"'threshold' => 5, 'backoff' => '10s', 'headers' => {…}}]; then gitlab-ctl reconfigure. GitLab.com has none: let the CI job call a source of provider generic, " +
+			"as services/registry-receiver/RECIPES.md shows.",
 		Events: "All: pulls and layers are left out here.",
-		Secret: "headers of that endpoint: \"Authorization\" => [\"Bearer THE-SOURCE'S-SECRET\"].",
+		Secret: "In that endpoint: 'headers' => {'Authorization' => ['Bearer SECRET']}.",
 		Tried:  webhook.Documents,
 	},
 }

@@ -17,7 +17,7 @@ var harbor = webhook.Provider{
 	Sign:    webhook.SignFixed("Authorization", ""),
 	Parse:   parseHarbor,
 	Setup: webhook.Setup{
-		Where:  "Project → Webhooks → New Webhook: notify type http, payload format Default or CloudEvents, endpoint /hooks/{source}.",
+		Where:  "Project → Webhooks → New Webhook: notify type http, payload format Default or CloudEvents, endpoint https://YOUR-RECEIVER/hooks/{source}. Harbor waits three seconds and tries three times.",
 		Events: "Artifact pushed and Artifact deleted. (Nothing tells that a tag was added or removed: the sweep finds it.)",
 		Secret: "Auth Header: the source's secret, as it is or behind \"Bearer \".",
 		Tried:  webhook.Captured,
@@ -73,7 +73,7 @@ func parseHarbor(r webhook.Request, s webhook.Source) (webhook.Delivery, error) 
 	}
 	at, data := unix(b.OccurAt), b.EventData
 	if len(b.Data.Resources) > 0 {
-		at, data = rfc3339(b.Time), b.Data
+		at, data = webhook.ParseTime(b.Time), b.Data
 	}
 	d.Timeless = at.IsZero()
 	path := data.Repository.FullName

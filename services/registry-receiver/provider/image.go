@@ -79,19 +79,9 @@ func splitReference(s string) image {
 	return image{host: host, path: path, tag: tag, digest: digest}
 }
 
-// rfc3339 is the time that a sender tells; zero where it is none: an odd time
-// stamp loses no push.
-func rfc3339(s string) time.Time {
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
-}
-
 // unix is a time in seconds, which some senders write as a float.
 func unix(seconds float64) time.Time {
-	if seconds < 1 || seconds > 1e11 {
+	if !(seconds >= 1 && seconds <= 1e11) { // NaN is neither
 		return time.Time{}
 	}
 	return time.Unix(int64(seconds), 0).UTC()

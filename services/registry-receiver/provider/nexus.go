@@ -3,7 +3,6 @@ package provider
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/slipway-cd/slipway/shared/webhook"
 )
@@ -20,7 +19,7 @@ var nexus = webhook.Provider{
 	Parse: parseNexus,
 	Setup: webhook.Setup{
 		Where:  "Settings → System → Capabilities → Create → Webhook: Repository, one for each Docker repository; URL /hooks/{source}. The source needs registry: the host and port of the repository's connector.",
-		Events: "component. (asset tells of each layer and is left out here.)",
+		Events: "Event types: component. (asset tells of each layer and is left out here.)",
 		Secret: "Secret key: the source's secret.",
 		Tried:  webhook.Captured,
 	},
@@ -58,13 +57,9 @@ func parseNexus(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 		d.Ignore("action %q", clip(b.Action))
 		return d, nil
 	}
-	at, err := time.Parse("2006-01-02T15:04:05.999-0700", b.Timestamp)
-	if err != nil {
-		at = time.Time{}
-	}
 	user, _, _ := strings.Cut(b.Initiator, "/")
 	image{
-		provider: "nexus", path: b.Component.Name, tag: b.Component.Version, pusher: user, time: at.UTC(), deleted: b.Action == "DELETED",
+		provider: "nexus", path: b.Component.Name, tag: b.Component.Version, pusher: user, time: webhook.ParseTime(b.Timestamp), deleted: b.Action == "DELETED",
 	}.add(&d, s)
 	return d, nil
 }

@@ -61,7 +61,7 @@ func parseOracle(r webhook.Request, s webhook.Source) (webhook.Delivery, error) 
 		return d, nil
 	}
 	name := splitReference("/" + b.Data.ResourceName)
-	at := rfc3339(b.EventTime)
+	at := webhook.ParseTime(b.EventTime)
 	d.Timeless = at.IsZero()
 	image{
 		provider: "oracle-ocir", path: cmp.Or(b.Data.Details.Path, name.path), tag: name.tag, digest: cmp.Or(b.Data.Details.Digest, name.digest),

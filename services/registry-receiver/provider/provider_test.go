@@ -57,11 +57,52 @@ var suite = webhooktest.Suite{
 			"items": "body.builds", "when": "item.status == 'done' && headers['x-ci'] == 'acme'",
 			"registry": "body.?registry.orValue('registry.example.com')", "repository": "'shop/' + item.name",
 			"tag": "item.?tag", "digest": "has(item.digest) ? item.digest : null",
+			"mediaType": "item.?type", "pusher": "body.?by", "pushedAt": "item.?at", "deleted": "item.?gone", "id": "body.?run",
 		}}},
-		"azure-eventgrid": {Proof: "Authorization", Corpus: []string{"azure-eventgrid"}},
+		"azure-eventgrid": {Sign: webhook.SignFixed("Authorization", "Bearer "), Proof: "Authorization", Corpus: []string{"azure-eventgrid"}},
 	},
 }
 
 func TestProviders(t *testing.T) { webhooktest.Run(t, suite) }
 
-func FuzzProviders(f *testing.F) { webhooktest.FuzzTable(f, suite) }
+func FuzzDistribution(f *testing.F) { webhooktest.Fuzz(f, suite, "distribution") }
+
+func FuzzDockerHub(f *testing.F) { webhooktest.Fuzz(f, suite, "dockerhub") }
+
+func FuzzGitHub(f *testing.F) { webhooktest.Fuzz(f, suite, "github") }
+
+func FuzzGitLab(f *testing.F) { webhooktest.Fuzz(f, suite, "gitlab") }
+
+func FuzzQuay(f *testing.F) { webhooktest.Fuzz(f, suite, "quay") }
+
+func FuzzHarbor(f *testing.F) { webhooktest.Fuzz(f, suite, "harbor") }
+
+func FuzzZot(f *testing.F) { webhooktest.Fuzz(f, suite, "zot") }
+
+func FuzzACR(f *testing.F) { webhooktest.Fuzz(f, suite, "acr") }
+
+func FuzzECR(f *testing.F) { webhooktest.Fuzz(f, suite, "ecr") }
+
+func FuzzSNS(f *testing.F) { webhooktest.Fuzz(f, suite, "aws-sns") }
+
+func FuzzArtifactory(f *testing.F) { webhooktest.Fuzz(f, suite, "artifactory") }
+
+func FuzzNexus(f *testing.F) { webhooktest.Fuzz(f, suite, "nexus") }
+
+func FuzzGiteaPackages(f *testing.F) { webhooktest.Fuzz(f, suite, "gitea-packages") }
+
+func FuzzAliyunACR(f *testing.F) { webhooktest.Fuzz(f, suite, "aliyun-acr") }
+
+func FuzzCloudsmith(f *testing.F) { webhooktest.Fuzz(f, suite, "cloudsmith") }
+
+func FuzzOracleOCIR(f *testing.F) { webhooktest.Fuzz(f, suite, "oracle-ocir") }
+
+func FuzzGAR(f *testing.F) { webhooktest.Fuzz(f, suite, "gar") }
+
+func FuzzEventGrid(f *testing.F) { webhooktest.Fuzz(f, suite, "azure-eventgrid") }
+
+func FuzzCloudEvents(f *testing.F) { webhooktest.Fuzz(f, suite, "cloudevents") }
+
+func FuzzCDEvents(f *testing.F) { webhooktest.Fuzz(f, suite, "cdevents") }
+
+func FuzzGeneric(f *testing.F) { webhooktest.Fuzz(f, suite, "generic") }

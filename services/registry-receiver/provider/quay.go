@@ -16,10 +16,11 @@ var quay = webhook.Provider{
 	Name:    "quay",
 	MaxBody: webhook.MiB,
 	Verify:  byToken,
+	SignURL: webhook.SignPath,
 	Parse:   parseQuay,
 	Setup: webhook.Setup{
 		Where:  "Repository → Settings → Events and Notifications → Create Notification; issue a Webhook POST to /hooks/{source}/{secret}, without a body template.",
-		Events: "Push to Repository. (The test button sends the tags latest and foo: the registry is asked whether they are there.)",
+		Events: "Push to Repository. (Each notification is for one kind of event. The test button sends the tags latest and foo: the registry is asked whether they are there.)",
 		Secret: "None can be set: the source's secret is the last part of the address, so make it long and random.",
 		Tried:  webhook.Captured,
 	},

@@ -15,6 +15,7 @@ var zot = webhook.Provider{
 	MaxBody: 8 * webhook.MiB, // it holds the manifest, escaped
 	Prove:   func(_ context.Context, r webhook.Request, s webhook.Source) error { return byHeader(r, s) },
 	Sign:    webhook.SignBasic,
+	SignBy:  webhook.SignHeader,
 	Parse:   parseZot,
 	Setup: webhook.Setup{
 		Where:  "The registry's configuration: extensions.events.enable true, and in sinks one with type http, address /hooks/{source} and timeout. The source needs registry: the host as images name it.",
@@ -53,7 +54,7 @@ func parseZot(r webhook.Request, s webhook.Source) (webhook.Delivery, error) {
 	case b.Name == "":
 		return d, fmt.Errorf("%w: name is missing", webhook.ErrBody)
 	}
-	at := rfc3339(r.Header.Get("Ce-Time"))
+	at := webhook.ParseTime(r.Header.Get("Ce-Time"))
 	d.Timeless = at.IsZero()
 	image{
 		provider: "zot", path: b.Name, tag: b.Reference, digest: b.Digest, mediaType: b.MediaType, time: at, deleted: deleted,

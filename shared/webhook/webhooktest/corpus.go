@@ -44,74 +44,121 @@ type expected struct {
 	After      *string `json:"after"`
 }
 
-// corpus sends every body of the provider's folders, and the broken variants
-// made of them, as its meta file says.
-func (s Suite) corpus(t *testing.T, p webhook.Provider, sender Sender) {
-	t.Helper()
-	root := os.Getenv("SLIPWAY_CORPUS")
+// body is one of the corpus, with its entry.
+type body struct {
+	entry
+	folder string
+	text   []byte
+}
+
+// corpusRoot is the folder of the corpus; ok is false where there is none.
+func corpusRoot() (root string, ok bool) {
+	root = os.Getenv("SLIPWAY_CORPUS")
 	if root == "" {
 		root = filepath.Join("..", "..", "..", "..", "shared", "corpus")
 	}
 	root = filepath.Join(root, "webhooks")
-	if _, err := os.Stat(root); err != nil {
-		t.Skipf("NOT CHECKED against real bodies: no corpus at %s; set SLIPWAY_CORPUS", root)
-	}
-	for _, folder := range append(slices.Clone(sender.Corpus), "_derived") {
+	_, err := os.Stat(root)
+	return root, err == nil
+}
+
+// bodies are those of the provider's folders, and the broken variants made of
+// them.
+func (s Sender) bodies(t testing.TB, root string) (all []body) {
+	t.Helper()
+	for _, folder := range append(slices.Clone(s.Corpus), "_derived") {
 		metas, err := filepath.Glob(filepath.Join(root, folder, "*.meta.json"))
 		if err != nil || len(metas) == 0 {
 			t.Fatalf("nothing in %s of the corpus: %v", folder, err)
 		}
 		for _, meta := range metas {
-			var e entry
+			b := body{folder: folder}
 			text, err := os.ReadFile(meta)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := json.Unmarshal(text, &e); err != nil {
+			if err := json.Unmarshal(text, &b.entry); err != nil {
 				t.Fatal(err)
 			}
-			if folder == "_derived" && !slices.Contains(sender.Corpus, e.Provider) && e.Provider != "any" {
+			if folder == "_derived" && !slices.Contains(s.Corpus, b.Provider) && b.Provider != "any" {
 				continue
 			}
-			t.Run(folder+"/"+e.File, func(t *testing.T) {
-				body, err := os.ReadFile(filepath.Join(root, folder, e.File))
-				if err != nil {
-					t.Fatal(err)
-				}
-				s.checkEntry(t, p, sender, e, body)
-			})
+			if b.text, err = os.ReadFile(filepath.Join(root, folder, b.File)); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, b)
 		}
+	}
+	return all
+}
+
+// corpus sends every body of the corpus that is the provider's, as its meta
+// file says.
+func (s Suite) corpus(t *testing.T, p webhook.Provider, sender Sender) {
+	t.Helper()
+	root, ok := corpusRoot()
+	if !ok {
+		t.Skipf("NOT CHECKED against real bodies: no corpus at %s; set SLIPWAY_CORPUS", root)
+	}
+	for _, b := range sender.bodies(t, root) {
+		t.Run(b.folder+"/"+b.File, func(t *testing.T) { s.checkEntry(t, p, sender, b) })
 	}
 }
 
-func (s Suite) checkEntry(t *testing.T, p webhook.Provider, sender Sender, e entry, body []byte) {
-	t.Helper()
-	r := webhook.Request{Header: http.Header{}, Body: body}
-	for name, value := range e.Headers {
+// request is the delivery as the corpus has it, with its proof where that was
+// verified, else with ours.
+func (b body) request(p webhook.Provider, sender Sender) webhook.Request {
+	r := webhook.Request{Header: http.Header{}, Body: b.text}
+	for name, value := range b.Headers {
 		r.Header.Set(name, value)
 	}
-	secret := e.Secret
-	switch {
-	case e.Expect.HTTP == "401":
-		secret = Secret // its own headers are the wrong proof
-	case !e.Signature.Verified:
-		secret = Secret
-		sender.sign(p, r.Header, body, secret, time.Now())
+	if !b.Signature.Verified && b.Expect.HTTP != "401" {
+		sender.sign(p, r.Header, b.text, Secret, time.Now())
+	}
+	return r
+}
+
+// maxSeed is the largest body of the corpus, in bytes, from which a fuzz target
+// begins: mutating megabytes finds nothing in the time there is.
+const maxSeed = 256 << 10
+
+// corpusSeeds are the provider's bodies in the corpus, where it is.
+func (s Suite) corpusSeeds(f *testing.F, p webhook.Provider) (all []seed) {
+	f.Helper()
+	root, ok := corpusRoot()
+	if !ok {
+		return nil
+	}
+	sender := s.Senders[p.Name]
+	for _, b := range sender.bodies(f, root) {
+		if len(b.text) <= maxSeed {
+			all = append(all, newSeed(b.request(p, sender)))
+		}
+	}
+	return all
+}
+
+func (s Suite) checkEntry(t *testing.T, p webhook.Provider, sender Sender, b body) {
+	t.Helper()
+	r := b.request(p, sender)
+	secret := b.Secret
+	if b.Expect.HTTP == "401" || !b.Signature.Verified {
+		secret = Secret // with 401, its own headers are the wrong proof
 	}
 	src := s.source(p)
 	src.Secrets = []string{secret}
-	if e.tellsNoHost() && src.Host == "" {
+	if b.tellsNoHost() && src.Host == "" {
 		src.Host = "registry.example.com"
 	}
 	err := prove(t.Context(), p, r, src)
-	if err != nil && e.Provider == "any" {
+	if err != nil && b.Provider == "any" {
 		return // where the body holds the proof, none is in there
 	}
-	forbidden := strings.HasPrefix(e.Expect.HTTP, "403") && slices.Contains(sender.Corpus, "aws-sns")
-	if (err != nil) != (e.Expect.HTTP == "401" || forbidden) || (forbidden && !errors.Is(err, webhook.ErrForbidden)) {
-		t.Fatalf("the proof gives %v, want %s", err, e.Expect.HTTP)
+	forbidden := strings.HasPrefix(b.Expect.HTTP, "403") && slices.Contains(sender.Corpus, "aws-sns")
+	if (err != nil) != (b.Expect.HTTP == "401" || forbidden) || (forbidden && !errors.Is(err, webhook.ErrForbidden)) {
+		t.Fatalf("the proof gives %v, want %s", err, b.Expect.HTTP)
 	}
-	if (err != nil && !strings.Contains(e.Expect.HTTP, "else")) || r.Header.Get("Content-Encoding") != "" {
+	if (err != nil && !strings.Contains(b.Expect.HTTP, "else")) || r.Header.Get("Content-Encoding") != "" {
 		return // refused before it is read
 	}
 	got := s.read(p, r, src)
@@ -120,11 +167,11 @@ func (s Suite) checkEntry(t *testing.T, p webhook.Provider, sender Sender, e ent
 	if got.Error != "" && !p.Blocks {
 		class = "4"
 	}
-	if !strings.Contains(e.Expect.HTTP, class) && !p.Blocks {
-		t.Errorf("the error is %q, which is HTTP %sxx, want %s", got.Error, class, e.Expect.HTTP)
+	if !strings.Contains(b.Expect.HTTP, class) && !p.Blocks {
+		t.Errorf("the error is %q, which is HTTP %sxx, want %s", got.Error, class, b.Expect.HTTP)
 	}
 	var faults []string
-	for _, want := range append([][]expected{e.Expect.Events}, e.Expect.AlsoAcceptable...) {
+	for _, want := range append([][]expected{b.Expect.Events}, b.Expect.AlsoAcceptable...) {
 		fault := differs(got.Events, want)
 		if fault == "" {
 			return

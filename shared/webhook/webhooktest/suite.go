@@ -315,7 +315,7 @@ func mutations(body any) map[string]any {
 	return out
 }
 
-// Fuzz seeds from a provider's fixtures: no body and no header makes the proof
+// Fuzz seeds from a provider's fixtures and from the corpus: no body and no header makes the proof
 // or the reading panic.
 func Fuzz(f *testing.F, s Suite, provider string) {
 	f.Helper()
@@ -324,19 +324,6 @@ func Fuzz(f *testing.F, s Suite, provider string) {
 		f.Add(seed.headers, seed.body)
 	}
 	f.Fuzz(func(t *testing.T, headers string, body []byte) { s.fuzz(t, p, headers, body) })
-}
-
-// FuzzTable is [Fuzz] over all providers of the table.
-func FuzzTable(f *testing.F, s Suite) {
-	f.Helper()
-	for i, p := range s.Table {
-		for _, seed := range s.seeds(f, p) {
-			f.Add(uint8(i), seed.headers, seed.body)
-		}
-	}
-	f.Fuzz(func(t *testing.T, i uint8, headers string, body []byte) {
-		s.fuzz(t, s.Table[int(i)%len(s.Table)], headers, body)
-	})
 }
 
 func (s Suite) provider(name string) webhook.Provider {
@@ -353,14 +340,18 @@ func (s Suite) seeds(f *testing.F, p webhook.Provider) (all []seed) {
 	for _, fixture := range s.fixtures(f, p.Name) {
 		r := fixture.Request()
 		s.Senders[p.Name].sign(p, r.Header, r.Body, Secret, time.Now())
-		var headers []string
-		for name, values := range r.Header {
-			headers = append(headers, name+": "+values[0])
-		}
-		slices.Sort(headers)
-		all = append(all, seed{strings.Join(headers, "\n"), r.Body})
+		all = append(all, newSeed(r))
 	}
-	return all
+	return append(all, s.corpusSeeds(f, p)...)
+}
+
+func newSeed(r webhook.Request) seed {
+	var headers []string
+	for name, values := range r.Header {
+		headers = append(headers, name+": "+values[0])
+	}
+	slices.Sort(headers)
+	return seed{strings.Join(headers, "\n"), r.Body}
 }
 
 func (s Suite) fuzz(t *testing.T, p webhook.Provider, headers string, body []byte) {
