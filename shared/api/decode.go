@@ -30,6 +30,7 @@ type Document struct {
 var kinds = map[string]func() any{
 	"Application":      func() any { return &Application{} },
 	"DeploymentPolicy": func() any { return &DeploymentPolicy{} },
+	"Hold":             func() any { return &Hold{} },
 }
 
 // validator is what a kind adds to the rules of its struct.

@@ -32,8 +32,12 @@ type Mode string
 // The modes.
 const (
 	Automatic Mode = "automatic"
+	Manual    Mode = "manual" // a person approves
 	Never     Mode = "never"
 )
+
+// modes lists them.
+var modes = []Mode{Automatic, Manual, Never}
 
 // Pin says what is written behind the repository.
 type Pin string
@@ -54,7 +58,19 @@ type Rule struct {
 	Pin          Pin      `json:"pin,omitempty"`
 	// AllowDowngrade lets the track choose an older version.
 	AllowDowngrade bool `json:"allowDowngrade,omitempty"`
+	// Approvals say who approves where the mode is manual, and who may override
+	// a freeze.
+	Approvals *Approvals `json:"approvals,omitempty"`
+	// Supersede lets a newer tag close the open proposal; default true.
+	Supersede *bool `json:"supersede,omitempty"`
+	// After wants the image to run elsewhere first.
+	After *After `json:"after,omitempty"`
+	// Freeze are windows in which nothing is deployed.
+	Freeze []Freeze `json:"freeze,omitempty"`
 }
+
+// Supersedes says whether a newer tag closes the open proposal.
+func (r Rule) Supersedes() bool { return r.Supersede == nil || *r.Supersede }
 
 // Validate returns every fault that the struct alone shows. Ranges are the
 // business of who uses them.
@@ -76,22 +92,35 @@ func (p *DeploymentPolicy) Validate() error {
 
 func (r Rule) validate() error {
 	var faults []error
-	for name, list := range map[string][]string{"applications": r.Applications, "images": r.Images} {
-		if len(list) == 0 {
-			faults = append(faults, fmt.Errorf("%s is empty", name))
+	for _, p := range []struct {
+		name string
+		list []string
+	}{{"applications", r.Applications}, {"images", r.Images}} {
+		if len(p.list) == 0 {
+			faults = append(faults, fmt.Errorf("%s is empty", p.name))
 		}
-		if _, err := ParsePatterns(list); err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", name, err))
+		if _, err := ParsePatterns(p.list); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", p.name, err))
 		}
 	}
-	if !slices.Contains([]Mode{Automatic, Never}, r.Mode) {
-		faults = append(faults, fmt.Errorf("mode %q is neither automatic nor never", r.Mode))
+	if !slices.Contains(modes, r.Mode) {
+		faults = append(faults, fmt.Errorf("mode %q is none of %v", r.Mode, modes))
 	}
 	if !slices.Contains([]Pin{PinDigest, PinDigestName, PinTag}, r.Pin) {
 		faults = append(faults, fmt.Errorf("pin %q is neither digest nor tag", r.Pin))
 	}
-	if err := r.Track.Validate(); err != nil {
-		faults = append(faults, fmt.Errorf("track: %w", err))
+	for _, part := range []struct {
+		name string
+		err  error
+	}{{"track", r.Track.Validate()}, {"approvals", r.Approvals.validate()}, {"after", r.After.validate()}} {
+		if part.err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", part.name, part.err))
+		}
+	}
+	for i, f := range r.Freeze {
+		if err := f.validate(); err != nil {
+			faults = append(faults, fmt.Errorf("freeze[%d]: %w", i, err))
+		}
 	}
 	return errors.Join(faults...)
 }
