@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/slipway-cd/slipway/events"
 )
 
 // Approvals say whose votes a proposal needs.
@@ -73,21 +75,35 @@ const (
 	SameRevision = "revision"
 )
 
-// Placeholders fills {cluster}, {namespace} and {name} with those of an
-// application, and errs on any other or on a result that is none.
-func Placeholders(pattern, application string) (string, error) {
-	parts := strings.Split(application, "/")
-	if len(parts) != 3 {
-		return "", fmt.Errorf("application %q is not cluster/namespace/name", application)
+// Of gives the application that must run an image before another one.
+func (a *After) Of(app events.Application) (events.Application, error) {
+	return another(a.Application, app)
+}
+
+// another fills {cluster}, {namespace} and {name} in a pattern with those of an
+// application; the result must be another one.
+func another(pattern string, a events.Application) (events.Application, error) {
+	name := strings.NewReplacer("{cluster}", a.Cluster, "{namespace}", a.Namespace, "{name}", a.Name).Replace(pattern)
+	if strings.ContainsAny(name, "{}") {
+		return events.Application{}, fmt.Errorf("application %q: the placeholders are {cluster}, {namespace} and {name}", pattern)
 	}
-	filled := strings.NewReplacer("{cluster}", parts[0], "{namespace}", parts[1], "{name}", parts[2]).Replace(pattern)
-	if strings.ContainsAny(filled, "{}") {
-		return "", fmt.Errorf("%q has a placeholder that is none of {cluster}, {namespace}, {name}", pattern)
+	other, err := events.ParseApplication(name)
+	if err != nil {
+		return events.Application{}, err
 	}
-	if strings.Count(filled, "/") != 2 {
-		return "", fmt.Errorf("%q is not cluster/namespace/name", pattern)
+	if other == a {
+		return events.Application{}, fmt.Errorf("application %q: %s would wait for itself", pattern, a)
 	}
-	return filled, nil
+	return other, nil
+}
+
+// validAnother checks a pattern for [another].
+func validAnother(pattern string) error {
+	_, err := another(pattern, events.Application{Cluster: "c", Namespace: "ns", Name: "n"})
+	if pattern == "c/ns/n" {
+		return nil // it is the example that would wait for itself
+	}
+	return err
 }
 
 func (a *Approvals) validate() error {
@@ -132,8 +148,8 @@ func (a *After) validate() error {
 		return nil
 	}
 	var faults []error
-	if _, err := Placeholders(a.Application, "c/ns/n"); err != nil {
-		faults = append(faults, fmt.Errorf("application: %w", err))
+	if err := validAnother(a.Application); err != nil {
+		faults = append(faults, err)
 	}
 	if !slices.Contains([]string{"", SameDigest, SameRevision}, a.Same) {
 		faults = append(faults, fmt.Errorf("same %q is neither digest nor revision", a.Same))

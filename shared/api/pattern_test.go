@@ -58,7 +58,7 @@ func TestPoliciesAreReadStrictly(t *testing.T) {
 		"a field twice":      {head + strings.Replace(rule, "mode: automatic", "mode: automatic, mode: never", 1), "f.yaml"},
 		"a wrong type":       {head + strings.Replace(rule, `["**"], images`, `"**", images`, 1), "f.yaml:6: spec.rules[0].applications: must be a list"},
 		"a number":           {head + strings.Replace(rule, "automatic", "1", 1), `f.yaml:6: spec.rules[0].mode: "1" must be a string`},
-		"no mode":            {head + strings.Replace(rule, "mode: automatic, ", "", 1), `mode "" is neither`},
+		"no mode":            {head + strings.Replace(rule, "mode: automatic, ", "", 1), `mode "" is none`},
 		"no track":           {head + strings.Replace(rule, `track: {semver: ">=1"}`, "track: {}", 1), "exactly one of"},
 		"a wrong pattern":    {head + strings.Replace(rule, `["**"], mode`, `["a**"], mode`, 1), "must be a whole segment"},
 		"a wrong expression": {head + strings.Replace(rule, `">=1"`, `{range: ">=1", match: "("}`, 1), `expression "("`},

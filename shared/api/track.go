@@ -229,26 +229,11 @@ func (f Filter) takes(tag string) error {
 
 // Of gives the application to follow for another one.
 func (f *Follow) Of(a events.Application) (events.Application, error) {
-	name := strings.NewReplacer("{cluster}", a.Cluster, "{namespace}", a.Namespace, "{name}", a.Name).Replace(f.Application)
-	if strings.ContainsAny(name, "{}") {
-		return events.Application{}, fmt.Errorf("application %q: the placeholders are {cluster}, {namespace} and {name}", f.Application)
-	}
-	followed, err := events.ParseApplication(name)
-	if err != nil {
-		return events.Application{}, err
-	}
-	if followed == a {
-		return events.Application{}, fmt.Errorf("application %q: %s would follow itself", f.Application, a)
-	}
-	return followed, nil
+	return another(f.Application, a)
 }
 
 func (f *Follow) validate() error {
-	_, err := f.Of(events.Application{Cluster: "c", Namespace: "ns", Name: "n"})
-	if f.Application == "c/ns/n" {
-		err = nil // it is the example that would follow itself
-	}
-	return errors.Join(err, f.Filter.validate())
+	return errors.Join(validAnother(f.Application), f.Filter.validate())
 }
 
 func (f Filter) validate() error { return Expressions(f.Match, f.Ignore) }

@@ -79,7 +79,7 @@ func TestAWrongTrackIsToldWhereAndWhy(t *testing.T) {
 		`follow: web`:                            "not cluster/namespace/name",
 		`follow: "{region}/a/b"`:                 "the placeholders are {cluster}, {namespace} and {name}",
 		`follow: "{cluster/a/b"`:                 "the placeholders are",
-		`follow: "{cluster}/{namespace}/{name}"`: "would follow itself",
+		`follow: "{cluster}/{namespace}/{name}"`: "would wait for itself",
 		`follow: "A/b/c"`:                        "lower case",
 		`numeric: {match: "("}`:                  `numeric: match: expression "("`,
 		`numeric: {match: '(?=a)'}`:              "invalid or unsupported Perl syntax",
