@@ -10,13 +10,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// watchInterval is how often the config file and its secrets are looked at.
+// watchInterval is how often the config's files and secrets are looked at.
 // Files are read rather than watched: Kubernetes replaces the folders of
 // secrets behind symbolic links.
 const watchInterval = time.Second
 
-// Watch has apply take up each change of the config file or of a secret that
-// it names, until ctx ends. A config that can't be used, or that apply
+// Watch has apply take up each change of the config file, of sources.d beside
+// it or of a secret that they name, until ctx ends. A config that can't be used, or that apply
 // refuses, is told once and leaves the old one in force; the metric
 // slipway_config_usable then is 0.
 func (s *Service) Watch(ctx context.Context, apply func(Config) error) error {
@@ -61,8 +61,8 @@ func (s *Service) Watch(ctx context.Context, apply func(Config) error) error {
 	}
 }
 
-// fingerprint tells contents apart: of the config file and of every secret
-// that it names.
+// fingerprint tells contents apart: of the config file, of sources.d and of
+// every secret that they name.
 func fingerprint(c Config) [sha256.Size]byte {
 	h := sha256.New()
 	add := func(file string) {
@@ -77,6 +77,16 @@ func fingerprint(c Config) [sha256.Size]byte {
 		}
 	}
 	add(c.File)
+	if c.File != "" {
+		files, err := sourceFiles(c.File)
+		if err != nil {
+			h.Write([]byte("!"))
+		}
+		for _, file := range files {
+			h.Write([]byte(file))
+			add(file)
+		}
+	}
 	secrets(reflect.ValueOf(c), add)
 	return [sha256.Size]byte(h.Sum(nil))
 }
