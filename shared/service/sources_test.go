@@ -82,6 +82,10 @@ func TestAFaultOfASourceNamesItsFile(t *testing.T) {
 		"no secret":            {"{name: a, provider: github}", "a.yaml: secrets: source"},
 		"a secret's file":      {"{name: a, provider: github, secrets: [{file: /none}]}", "a.yaml: secrets[0]: read secret"},
 		"a name twice":         {"{name: first, provider: github, insecure: true}", `a.yaml: name: "first" is there twice: it is the name of receivers.sources[0], too`},
+		"a provider's old way": {"{name: a, provider: docker-hub, insecure: true}", `a.yaml: provider: "docker-hub" is not known (did you mean dockerhub?`},
+		"half of a provider":   {"{name: a, provider: bitbucket, insecure: true}", "did you mean bitbucket-cloud or bitbucket-datacenter?"},
+		"a slip of the finger": {"{name: a, provider: githib, insecure: true}", "did you mean github or gitlab?"},
+		"no provider at all":   {"{name: a, provider: sourceforge, insecure: true}", "\"sourceforge\" is not known (`slipway providers` lists them)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := service.Load(folder(t, inConfig, map[string]string{"a.yaml": c.text}))
@@ -98,6 +102,13 @@ func TestTheFolderMustBeOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := service.Load(file); !errors.Is(err, service.ErrConfig) || !strings.Contains(err.Error(), "list the sources") {
+		t.Errorf("load: %v", err)
+	}
+}
+
+func TestAProviderThatNobodyTakesIsRefused(t *testing.T) {
+	_, err := service.Load(write(t, good+"receivers: {sources: [{name: a, provider: github-packages, insecure: true}]}"))
+	if err == nil || !strings.Contains(err.Error(), `receivers.sources[0].provider: "github-packages" is not known (did you mean github?`) {
 		t.Errorf("load: %v", err)
 	}
 }

@@ -116,6 +116,8 @@ func (c Config) validateSources(f *faults) {
 		}
 		if s.Provider == "" {
 			f.add(at("provider"), "no provider (`slipway providers` lists them)")
+		} else if fault := unknownProvider(s.Provider); fault != "" {
+			f.add(at("provider"), "%s", fault)
 		}
 		if len(s.Secrets) == 0 && !s.Insecure && s.OIDC == nil && len(s.Topics) == 0 {
 			f.add(at("secrets"), "source %q has no secret: anybody could send to it; say insecure: true if that is meant", s.Name)
