@@ -62,6 +62,7 @@ type Listen struct {
 	Hooks   string `yaml:"hooks"`   // default :8080
 	API     string `yaml:"api"`     // default 127.0.0.1:8081
 	Metrics string `yaml:"metrics"` // default :9090
+	TLS     TLS    `yaml:"tls"`     // of hooks and api; default plain HTTP
 }
 
 // Secret names where a secret lies: exactly one of File and Env.

@@ -29,6 +29,9 @@ func (c Config) Validate() error {
 	if r := c.Bus.Replicas; r != 1 && r != 3 && r != 5 {
 		f.add("bus.replicas", "%d is none of 1, 3, 5", r)
 	}
+	if _, err := c.Listen.TLS.Config(); err != nil {
+		f.list = append(f.list, err)
+	}
 	c.validateRegistries(f)
 	c.validateRepositories(f)
 	c.validateSources(f)

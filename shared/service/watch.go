@@ -16,7 +16,7 @@ import (
 const watchInterval = time.Second
 
 // Watch has apply take up each change of the config file, of sources.d beside
-// it or of a secret that they name, until ctx ends. A config that can't be used, or that apply
+// it or of a secret or key that they name, until ctx ends. A config that can't be used, or that apply
 // refuses, is told once and leaves the old one in force; the metric
 // slipway_config_usable then is 0.
 func (s *Service) Watch(ctx context.Context, apply func(Config) error) error {
@@ -62,7 +62,7 @@ func (s *Service) Watch(ctx context.Context, apply func(Config) error) error {
 }
 
 // fingerprint tells contents apart: of the config file, of sources.d and of
-// every secret that they name.
+// every secret and key that they name.
 func fingerprint(c Config) [sha256.Size]byte {
 	h := sha256.New()
 	add := func(file string) {
@@ -91,7 +91,7 @@ func fingerprint(c Config) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// secrets calls add for the file of each secret below v.
+// secrets calls add for the file of each secret and key below v.
 func secrets(v reflect.Value, add func(file string)) {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -105,6 +105,12 @@ func secrets(v reflect.Value, add func(file string)) {
 	case reflect.Struct:
 		if s, ok := reflect.TypeAssert[Secret](v); ok {
 			add(s.File)
+			return
+		}
+		if t, ok := reflect.TypeAssert[TLS](v); ok {
+			add(t.Cert)
+			add(t.Key)
+			add(t.ClientCA)
 			return
 		}
 		for _, field := range v.Fields() {
