@@ -2,8 +2,6 @@ package slipway_test
 
 import (
 	"bytes"
-	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slipway-cd/slipway/shared/bus/bustest"
 	"github.com/slipway-cd/slipway/shared/service"
 	"github.com/slipway-cd/slipway/shared/webhook"
 )
@@ -281,159 +278,4 @@ func TestZ28TooManyItemsAre413OrPutAside(t *testing.T) {
 	quay := `{"repository":"a/b","docker_url":"quay.io/a/b","updated_tags":["` + strings.Join(tags, `","`) + `"]}`
 	f.wants(t, "10,000 of another", registryHook("quay", quay), 0, http.StatusRequestEntityTooLarge)
 	f.fine(t)
-}
-
-// lossy is a way to the bus that can be made to lose what comes back, or all.
-type lossy struct {
-	to                 string
-	loseBack, loseAway atomic.Bool
-}
-
-func newLossy(t *testing.T) *lossy { t.Helper(); return &lossy{} }
-
-func (l *lossy) open(t *testing.T, url string) string {
-	t.Helper()
-	l.to = strings.TrimPrefix(url, "nats://")
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	go func() {
-		for {
-			in, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", l.to)
-			if err != nil {
-				_ = in.Close()
-				continue
-			}
-			go pump(out, in, &l.loseAway)
-			go pump(in, out, &l.loseBack)
-		}
-	}()
-	return "nats://" + ln.Addr().String()
-}
-
-func pump(to, from net.Conn, lose *atomic.Bool) {
-	defer func() { _ = to.Close() }()
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buf)
-		if err != nil {
-			return
-		}
-		if lose.Load() {
-			continue
-		}
-		if _, err := to.Write(buf[:n]); err != nil {
-			return
-		}
-	}
-}
-
-func TestZ29WhatIsNotStoredIs503AndTheRepeatIsStoredOnce(t *testing.T) {
-	t.Parallel()
-	l := newLossy(t)
-	f := newFront(t, frontOptions{busURL: func(url string) string { return l.open(t, url) }})
-	refused := func(name string, h hook) {
-		t.Helper()
-		began := time.Now()
-		got := f.send(t, h)
-		if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" || time.Since(began) > 3*time.Second {
-			t.Errorf("%s: %d, Retry-After %q, after %s", name, got.status, got.header.Get("Retry-After"), time.Since(began))
-		}
-	}
-	for _, h := range []hook{github(push).signed(), registryHook("distribution", envelope("1", "2", "3"))} {
-		before := len(f.stored(t))
-		events := 1
-		if h.source == "distribution" {
-			events = 3
-		}
-		l.loseAway.Store(true)
-		refused("slow", h)
-		if n := len(f.stored(t)) - before; n != 0 {
-			t.Errorf("%d stored", n)
-		}
-		l.loseAway.Store(false)
-		l.loseBack.Store(true)
-		refused("the ack is lost", h)
-		l.loseBack.Store(false)
-		for range 2 {
-			var got reply
-			bustest.Until(t, "the repeat is taken", func() bool { got = f.send(t, h); return got.status == http.StatusAccepted })
-		}
-		if n := len(f.stored(t)) - before; n != events {
-			t.Errorf("%s: %d events were stored, want %d", h.source, n, events)
-		}
-	}
-	f.server.Stop()
-	h := github(push + " ").signed()
-	refused("away", h)
-	f.server.Start(t)
-	bustest.Until(t, "the bus is back", func() bool { return f.send(t, h).status == http.StatusAccepted })
-}
-
-func TestZ29ARequestUnderWayIsFinishedAtShutdown(t *testing.T) {
-	t.Parallel()
-	f := newFront(t, frontOptions{})
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", f.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	h := github(push).signed()
-	fmt.Fprintf(conn, "POST /hooks/github HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n", len(h.body))
-	_ = h.header.Write(conn)
-	fmt.Fprint(conn, "\r\n")
-	first := make([]byte, len("HTTP/1.1 100 Continue\r\n\r\n"))
-	if _, err := io.ReadFull(conn, first); err != nil {
-		t.Fatal(err) // the body is being read
-	}
-	done := make(chan error, 1)
-	go func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 20*time.Second)
-		defer cancel()
-		done <- f.http.Shutdown(ctx)
-	}()
-	bustest.Until(t, "no new connection is taken", func() bool {
-		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", f.addr)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err != nil
-	})
-	_, _ = conn.Write(h.body)
-	got, err := io.ReadAll(conn)
-	if err != nil || !bytes.HasPrefix(got, []byte("HTTP/1.1 202 ")) || len(f.stored(t)) != 1 {
-		t.Errorf("answered %q, %v, stored %d", got, err, len(f.stored(t)))
-	}
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-}
-
-// The hooks' listener speaks plain HTTP: TLS ends before it. With a
-// certificate its server behaves as row 30 asks for.
-func TestZ30TLSAndHTTPMixedUpAreClosedAndNotLogged(t *testing.T) {
-	t.Parallel()
-	f := newFront(t, frontOptions{})
-	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}
-	if _, err := dialer.DialContext(t.Context(), "tcp", f.addr); err == nil {
-		t.Error("TLS on the plain port is taken")
-	}
-	server := httptest.NewUnstartedServer(http.NotFoundHandler())
-	server.Config = service.NewServer(server.Config.Handler, slog.New(slog.NewJSONHandler(f.log, nil)))
-	server.StartTLS()
-	t.Cleanup(server.Close)
-	g := &front{addr: server.Listener.Addr().String()}
-	if got := g.raw(t, "POST /hooks/github HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"); strings.HasPrefix(got, "HTTP/1.1 2") {
-		t.Errorf("plain HTTP on the TLS port: %q", got)
-	}
-	g.raw(t, "\x16\x03\x01\x00\x05nonsense")
-	if f.log.String() != "" {
-		t.Errorf("logged: %s", f.log)
-	}
 }

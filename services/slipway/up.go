@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,9 +48,6 @@ func parts() []service.Part {
 
 // Up runs all services in this process until ctx ends.
 func Up(ctx context.Context, cfg service.Config) error {
-	if err := checkProviders(cfg); err != nil {
-		return err
-	}
 	if cfg.Bus.Embedded != nil {
 		server, err := startBus(cfg)
 		if err != nil {
@@ -60,21 +56,6 @@ func Up(ctx context.Context, cfg service.Config) error {
 		defer server.Shutdown()
 	}
 	return service.Run(ctx, cfg, parts()...)
-}
-
-// checkProviders finds sources that no receiver would take: only here are all
-// tables known.
-func checkProviders(cfg service.Config) error {
-	var all []error
-	for i, s := range cfg.Receivers.Sources {
-		if !slices.ContainsFunc(providers(), func(p listed) bool { return p.Name == s.Provider }) {
-			all = append(all, fmt.Errorf("receivers.sources[%d].provider: %q is not known (`slipway providers` lists them)", i, s.Provider))
-		}
-	}
-	if err := errors.Join(all...); err != nil {
-		return fmt.Errorf("%w:\n%w", service.ErrConfig, err)
-	}
-	return nil
 }
 
 // startBus starts JetStream with a token of its own in the data folder.

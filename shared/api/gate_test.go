@@ -47,7 +47,7 @@ func TestWhatIsWrongInARulesGatesIsToldWithItsPlace(t *testing.T) {
 		"    mode: automatic\n    freeze: [{cron: \"* * *\", duration: 1h}]":                            "freeze[0]: cron",
 		"    mode: automatic\n    freeze: [{cron: \"* * * * *\"}]":                                      "duration is required",
 		"    mode: automatic\n    freeze: [{cron: \"* * * * *\", duration: 1h, timezone: Mars/Valley}]": "timezone",
-		"    mode: automatic\n    after: {application: staging}":                                        "after: application",
+		"    mode: automatic\n    after: {application: staging}":                                        "after: invalid name: application \"staging\"",
 		"    mode: automatic\n    after: {application: \"staging/{team}/{name}\"}":                      "placeholder",
 		"    mode: automatic\n    after: {application: a/b/c, same: name}":                              "neither digest nor revision",
 	} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,6 +32,8 @@ const (
 	batchCommitHeader = "Nats-Batch-Commit"
 
 	// Answers of the server that nats.go has no name for.
+	codeNoResources    jetstream.ErrorCode = 10023
+	codeStoreFailed    jetstream.ErrorCode = 10077
 	codeIDInProcess    jetstream.ErrorCode = 10158
 	codeBatchLost      jetstream.ErrorCode = 10176
 	codeBatchDuplicate jetstream.ErrorCode = 10201
@@ -43,7 +46,7 @@ const (
 // stored again, and a repeat is no error. On an error nothing was stored or it
 // is unknown; publishing the same events again is safe. While the server is
 // away Publish keeps trying until ctx ends, or for ten seconds where ctx has
-// no deadline.
+// no deadline; one that has no room is told at once.
 func (b *Bus) Publish(ctx context.Context, evs ...events.Event) error {
 	msgs, err := encodeAll(evs)
 	if err != nil || len(msgs) == 0 {
@@ -180,6 +183,9 @@ func single(m *nats.Msg) *nats.Msg {
 
 // onlyPassing makes final every error that a repeat can't heal.
 func onlyPassing(err error) error {
+	if full(err) {
+		return final{fmt.Errorf("the bus has no room: %w", err)}
+	}
 	if err == nil || passing(err) {
 		return err
 	}
@@ -187,6 +193,18 @@ func onlyPassing(err error) error {
 		return err
 	}
 	return final{err}
+}
+
+// full is true of a stream or server at its limit. Room is made in minutes:
+// the caller had better know now.
+func full(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	if !ok {
+		return false
+	}
+	// The same code tells of a store that is being closed, which passes.
+	return api.ErrorCode == codeNoResources ||
+		api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "maximum")
 }
 
 // passing is true of a server that is away, has no leader or too much to do.

@@ -93,7 +93,10 @@ func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) err
 	has := stream.CachedInfo().Config
 	merged := has
 	merged.Subjects, merged.MaxAge, merged.Duplicates = want.Subjects, want.MaxAge, want.Duplicates
-	merged.MaxMsgsPerSubject, merged.Discard = want.MaxMsgsPerSubject, want.Discard
+	merged.MaxMsgsPerSubject = want.MaxMsgsPerSubject
+	if want.MaxMsgsPerSubject > 0 {
+		merged.Discard = want.Discard // else the operator's, who may have set a limit
+	}
 	merged.AllowAtomicPublish = want.AllowAtomicPublish
 	merged.AllowMsgTTL, merged.AllowDirect = want.AllowMsgTTL, want.AllowDirect
 	merged.Replicas = max(has.Replicas, want.Replicas)

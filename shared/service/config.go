@@ -35,7 +35,7 @@ type Config struct {
 
 	// File is where the config was read from, empty for none.
 	File string `yaml:"-"`
-	// loaded tells the contents of file and secrets apart, as they were then.
+	// loaded tells the contents of all files apart, as they were then.
 	loaded [sha256.Size]byte
 }
 
@@ -62,6 +62,7 @@ type Listen struct {
 	Hooks   string `yaml:"hooks"`   // default :8080
 	API     string `yaml:"api"`     // default 127.0.0.1:8081
 	Metrics string `yaml:"metrics"` // default :9090
+	TLS     TLS    `yaml:"tls"`     // of hooks and api; default plain HTTP
 }
 
 // Secret names where a secret lies: exactly one of File and Env.
@@ -113,6 +114,8 @@ type PolicyPath struct {
 
 // Receivers has the sources of webhooks.
 type Receivers struct {
+	// Sources are those of the config file, then those of the files in
+	// sources.d beside it.
 	Sources []Source `yaml:"sources"`
 	// Proxies are the networks whose X-Forwarded-For is believed.
 	Proxies []string `yaml:"proxies"`
@@ -144,6 +147,9 @@ type Source struct {
 	Rate Rate `yaml:"rate"`
 	// Mapping says how provider generic reads a body.
 	Mapping map[string]string `yaml:"mapping"`
+
+	// From is the source's own file in sources.d, empty for the config file.
+	From string `yaml:"-"`
 }
 
 // Rate is a number of webhooks a second, and how many may come at once.

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,8 @@ import (
 // listeners are the process's doors: for webhooks and for metrics and health.
 type listeners struct {
 	log     *slog.Logger
+	cfg     Listen
+	keys    keys
 	hooks   *hookMux
 	mu      sync.Mutex
 	healthy func() error
@@ -31,7 +34,10 @@ type server struct {
 }
 
 func listen(ctx context.Context, cfg Listen, metrics *prometheus.Registry, log *slog.Logger) (*listeners, error) {
-	l := &listeners{log: log, hooks: &hookMux{}, healthy: func() error { return errors.New("starting") }}
+	l := &listeners{log: log, cfg: cfg, hooks: &hookMux{}, healthy: func() error { return errors.New("starting") }}
+	if err := l.keys.load(cfg.TLS); err != nil {
+		return nil, fmt.Errorf("%w:\n%w", ErrConfig, err)
+	}
 	ops := http.NewServeMux()
 	ops.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	ops.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -39,13 +45,16 @@ func listen(ctx context.Context, cfg Listen, metrics *prometheus.Registry, log *
 	for _, d := range []struct {
 		name, addr string
 		handler    http.Handler
-	}{{"hooks", cfg.Hooks, l.hooks}, {"metrics", cfg.Metrics, ops}} {
+		tls        *tls.Config
+	}{{"hooks", cfg.Hooks, l.hooks, l.keys.server()}, {"metrics", cfg.Metrics, ops, nil}} {
 		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.addr)
 		if err != nil {
 			l.close()
 			return nil, fmt.Errorf("%w:\nlisten.%s: %w", ErrConfig, d.name, err)
 		}
-		l.servers = append(l.servers, server{d.name, ln, NewServer(d.handler, log)})
+		s := server{d.name, ln, NewServer(d.handler, log)}
+		s.http.TLSConfig = d.tls
+		l.servers = append(l.servers, s)
 	}
 	return l, nil
 }
@@ -84,9 +93,9 @@ func (l *listeners) ready(healthy func() error) {
 func (l *listeners) serve(ctx context.Context) error {
 	failed := make(chan error, len(l.servers))
 	for _, s := range l.servers {
-		l.log.Info("listening", "door", s.name, "address", s.listener.Addr().String())
+		l.log.Info("listening", "door", s.name, "address", s.listener.Addr().String(), "tls", s.http.TLSConfig != nil)
 		go func() {
-			if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			if err := s.serve(); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("serve %s: %w", s.name, err)
 			}
 		}()
@@ -103,6 +112,23 @@ func (l *listeners) serve(ctx context.Context) error {
 		all = append(all, s.http.Shutdown(end))
 	}
 	return errors.Join(all...)
+}
+
+func (s server) serve() error {
+	if s.http.TLSConfig != nil {
+		return s.http.ServeTLS(s.listener, "", "") // the config has the certificate
+	}
+	return s.http.Serve(s.listener)
+}
+
+// reload takes up what of a changed config the listeners can: the keys.
+func (l *listeners) reload(cfg Config) error {
+	now := cfg.Listen
+	now.TLS = l.cfg.TLS
+	if now != l.cfg || (cfg.Listen.TLS == TLS{}) != (l.cfg.TLS == TLS{}) {
+		return errors.New("listen: other addresses, and TLS where there was none or none where it was, need a restart")
+	}
+	return l.keys.load(cfg.Listen.TLS)
 }
 
 func (l *listeners) close() {

@@ -17,8 +17,8 @@ import (
 // ErrConfig says that the config is not usable; the error tells every fault.
 var ErrConfig = errors.New("config is not usable")
 
-// Load reads the config file, lays the environment over it, fills defaults
-// and checks all. Every fault is reported at once, with the file's line where
+// Load reads the config file, lays the environment over it, adds the sources
+// of sources.d beside it, fills defaults and checks all. Every fault is reported at once, with the file's line where
 // there is one. An empty name means: environment and defaults only.
 func Load(file string) (Config, error) {
 	var c Config
@@ -31,6 +31,11 @@ func Load(file string) (Config, error) {
 		all = append(all, decode(data, &c, file)...)
 	}
 	all = append(all, override(&c, os.Environ())...)
+	if file != "" {
+		sources, faults := readSources(file)
+		c.Receivers.Sources = append(c.Receivers.Sources, sources...)
+		all = append(all, faults...)
+	}
 	c = c.withDefaults()
 	if err := c.Validate(); err != nil {
 		all = append(all, err)
@@ -51,7 +56,7 @@ func decode(data []byte, into any, where string) []error {
 	if err == nil {
 		var more yaml.Node
 		if d.Decode(&more) == nil {
-			return []error{fmt.Errorf("%s: line %d: a second document; the config is one", where, more.Line)}
+			return []error{fmt.Errorf("%s: line %d: a second document: a file has one", where, more.Line)}
 		}
 		return nil
 	}

@@ -103,6 +103,10 @@ func Run(ctx context.Context, cfg Config, parts ...Part) error {
 		})
 	}
 	group.Go(func() error { return l.serve(ctx) })
+	if cfg.File != "" {
+		own := &Service{Name: "listeners", Config: cfg, Log: log.With("service", "listeners"), Metrics: metrics}
+		group.Go(func() error { return own.Watch(ctx, l.reload) })
+	}
 	log.Info("started", "parts", names(parts))
 	err = group.Wait()
 	log.Info("stopped", "parts", names(parts))

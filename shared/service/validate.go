@@ -29,6 +29,9 @@ func (c Config) Validate() error {
 	if r := c.Bus.Replicas; r != 1 && r != 3 && r != 5 {
 		f.add("bus.replicas", "%d is none of 1, 3, 5", r)
 	}
+	if _, err := c.Listen.TLS.Config(); err != nil {
+		f.list = append(f.list, err)
+	}
 	c.validateRegistries(f)
 	c.validateRepositories(f)
 	c.validateSources(f)
@@ -103,25 +106,28 @@ func checkPath(f *faults, at, p string) {
 }
 
 func (c Config) validateSources(f *faults) {
-	seen := map[string]bool{}
+	seen := map[string]int{}
 	for i, s := range c.Receivers.Sources {
-		at := fmt.Sprintf("receivers.sources[%d]", i)
+		at := func(field string) string { return c.Receivers.Place(i, field) }
 		if !sourceName.MatchString(s.Name) {
-			f.add(at+".name", "%q is not a DNS label in lower case", s.Name)
+			f.add(at("name"), "%q is not a DNS label in lower case", s.Name)
 		}
-		if seen[s.Name] {
-			f.add(at+".name", "%q is there twice", s.Name)
+		if j, twice := seen[s.Name]; twice {
+			f.add(at("name"), "%q is there twice: it is the name of %s, too", s.Name, c.Receivers.Place(j, ""))
+		} else {
+			seen[s.Name] = i
 		}
-		seen[s.Name] = true
 		if s.Provider == "" {
-			f.add(at+".provider", "no provider (`slipway providers` lists them)")
+			f.add(at("provider"), "no provider (`slipway providers` lists them)")
+		} else if fault := unknownProvider(s.Provider); fault != "" {
+			f.add(at("provider"), "%s", fault)
 		}
 		if len(s.Secrets) == 0 && !s.Insecure && s.OIDC == nil && len(s.Topics) == 0 {
-			f.add(at+".secrets", "source %q has no secret: anybody could send to it; say insecure: true if that is meant", s.Name)
+			f.add(at("secrets"), "source %q has no secret: anybody could send to it; say insecure: true if that is meant", s.Name)
 		}
 		for j, secret := range s.Secrets {
 			if _, err := secret.Read(); err != nil {
-				f.add(fmt.Sprintf("%s.secrets[%d]", at, j), "%v", err)
+				f.add(at(fmt.Sprintf("secrets[%d]", j)), "%v", err)
 			}
 		}
 	}

@@ -10,13 +10,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// watchInterval is how often the config file and its secrets are looked at.
+// watchInterval is how often the config's files and secrets are looked at.
 // Files are read rather than watched: Kubernetes replaces the folders of
 // secrets behind symbolic links.
 const watchInterval = time.Second
 
-// Watch has apply take up each change of the config file or of a secret that
-// it names, until ctx ends. A config that can't be used, or that apply
+// Watch has apply take up each change of the config file, of sources.d beside
+// it or of a secret or key that they name, until ctx ends. A config that can't be used, or that apply
 // refuses, is told once and leaves the old one in force; the metric
 // slipway_config_usable then is 0.
 func (s *Service) Watch(ctx context.Context, apply func(Config) error) error {
@@ -61,8 +61,8 @@ func (s *Service) Watch(ctx context.Context, apply func(Config) error) error {
 	}
 }
 
-// fingerprint tells contents apart: of the config file and of every secret
-// that it names.
+// fingerprint tells contents apart: of the config file, of sources.d and of
+// every secret and key that they name.
 func fingerprint(c Config) [sha256.Size]byte {
 	h := sha256.New()
 	add := func(file string) {
@@ -77,11 +77,21 @@ func fingerprint(c Config) [sha256.Size]byte {
 		}
 	}
 	add(c.File)
+	if c.File != "" {
+		files, err := sourceFiles(c.File)
+		if err != nil {
+			h.Write([]byte("!"))
+		}
+		for _, file := range files {
+			h.Write([]byte(file))
+			add(file)
+		}
+	}
 	secrets(reflect.ValueOf(c), add)
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// secrets calls add for the file of each secret below v.
+// secrets calls add for the file of each secret and key below v.
 func secrets(v reflect.Value, add func(file string)) {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -95,6 +105,12 @@ func secrets(v reflect.Value, add func(file string)) {
 	case reflect.Struct:
 		if s, ok := reflect.TypeAssert[Secret](v); ok {
 			add(s.File)
+			return
+		}
+		if t, ok := reflect.TypeAssert[TLS](v); ok {
+			add(t.Cert)
+			add(t.Key)
+			add(t.ClientCA)
 			return
 		}
 		for _, field := range v.Fields() {

@@ -79,7 +79,7 @@ func (d *Door) Reload(cfg service.Config) error {
 		}
 		e, err := newEntry(s, d.table[at], cfg)
 		if err != nil {
-			return fmt.Errorf("receivers.sources[%d]: %w", i, err)
+			return fmt.Errorf("%s: %w", cfg.Receivers.Place(i, ""), err)
 		}
 		if 2*e.maxBody <= allShares {
 			e.gate.total = d.memory

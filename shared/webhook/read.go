@@ -9,8 +9,9 @@ import (
 	"slices"
 )
 
-// piece is the first room that a body gets.
-const piece = 64 << 10
+// piece is the first room that a body gets, before a byte of it is there: ten
+// thousand senders that only begin must leave room for those who go on.
+const piece = 4 << 10
 
 // read reads a body. Its room grows with what arrives, and so does what it
 // holds of the source's share: who only claims a long body, or sends it

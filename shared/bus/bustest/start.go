@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/bus/busserver"
@@ -60,6 +63,34 @@ func (e *Embedded) Start(t testing.TB) {
 
 // Stop ends the server.
 func (e *Embedded) Stop() { e.server.Shutdown() }
+
+// Limit bounds the stream of events as an operator may, to that many bytes
+// more than it has: what is beyond is refused. A negative number takes the
+// bound away.
+func (e *Embedded) Limit(t testing.TB, bytes int64) {
+	t.Helper()
+	nc, err := nats.Connect(e.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "SLIPWAY")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := stream.CachedInfo().Config
+	cfg.Discard, cfg.MaxBytes = jetstream.DiscardNew, -1
+	if bytes >= 0 {
+		cfg.MaxBytes = int64(stream.CachedInfo().State.Bytes) + bytes
+	}
+	if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // Connect is one more connection to a server, as another service has it.
 func Connect(t testing.TB, url string) *bus.Bus {

@@ -1,0 +1,39 @@
+package service_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slipway-cd/slipway/shared/service"
+	"github.com/slipway-cd/slipway/shared/service/servicetest"
+)
+
+// TestTheExamplesOfTheReadmeAreRight loads its config, with the source beside
+// it.
+func TestTheExamplesOfTheReadmeAreRight(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, ca := t.TempDir(), servicetest.NewCA(t)
+	cert, key := ca.Issue(t, "hooks", time.Hour)
+	for name, text := range map[string]string{"tls.crt": cert, "tls.key": key, "senders.crt": ca.PEM(), "gitea": "a", "quay": "b"} {
+		servicetest.Write(t, filepath.Join(run, name), text)
+	}
+	var examples []string
+	for i, part := range strings.Split(strings.ReplaceAll(string(text), "/run/secrets", run), "```") {
+		if yaml, ok := strings.CutPrefix(part, "yaml\n"); ok && i%2 == 1 {
+			examples = append(examples, yaml)
+		}
+	}
+	if len(examples) != 2 {
+		t.Fatalf("%d examples", len(examples))
+	}
+	c, err := service.Load(folder(t, examples[0], map[string]string{"quay.yaml": examples[1]}))
+	if err != nil || len(c.Receivers.Sources) != 2 || c.Listen.TLS.ClientCA == "" {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
