@@ -46,6 +46,10 @@ type ApplicationSpec struct {
 	OnDelete string `json:"onDelete,omitempty"`
 }
 
+// SuspendAnnotation on an Application says why it is suspended: nothing is
+// decided for it.
+const SuspendAnnotation = "slipway.dev/suspend"
+
 // What an Application's deletion does to its objects.
 const (
 	OnDeletePrune  = "prune"

@@ -113,7 +113,7 @@ func TestVotesAreCountedAsTheRuleSays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := open(t)
-			p := approval.Open(binding, "chain", "octocat", c.rule, noon)
+			p := approval.Open(binding, "chain", "octocat", c.rule, noon, "")
 			must(t, b.Propose(t.Context(), p))
 			for _, v := range c.votes {
 				if _, err := b.Vote(t.Context(), p.ID, v); err != nil && !errors.Is(err, approval.ErrMayNot) {
@@ -137,7 +137,7 @@ func must(t *testing.T, err error) {
 
 func TestVotesThatDontCountAreRefusedWithTheReason(t *testing.T) {
 	b := open(t)
-	p := approval.Open(binding, "chain", "octocat", &api.Approvals{From: []string{"group:leads"}, Deadline: new(api.Duration(time.Hour))}, noon)
+	p := approval.Open(binding, "chain", "octocat", &api.Approvals{From: []string{"group:leads"}, Deadline: new(api.Duration(time.Hour))}, noon, "")
 	must(t, b.Propose(t.Context(), p))
 	late := vote("maria", "approved", "leads")
 	late.At = noon.Add(2 * time.Hour)
@@ -170,7 +170,7 @@ func TestVotesThatDontCountAreRefusedWithTheReason(t *testing.T) {
 // A vote binds what was proposed: it counts for nothing that takes its place.
 func TestAVoteIsNotTransferred(t *testing.T) {
 	b := open(t)
-	first := approval.Open(binding, "chain", "", nil, noon)
+	first := approval.Open(binding, "chain", "", nil, noon, "")
 	must(t, b.Propose(t.Context(), first))
 	_, err := b.Vote(t.Context(), first.ID[:8], vote("maria", "approved"))
 	must(t, err)
@@ -182,7 +182,7 @@ func TestAVoteIsNotTransferred(t *testing.T) {
 	} {
 		next := binding
 		change(&next)
-		p := approval.Open(next, "chain", "", nil, noon)
+		p := approval.Open(next, "chain", "", nil, noon, "")
 		must(t, b.Propose(t.Context(), p))
 		now, ok := b.Of(binding.Application, binding.Image)
 		if !ok || now.ID == first.ID || len(now.Votes) != 0 || now.Verdict(noon).Status != "" {
@@ -196,7 +196,7 @@ func TestAVoteIsNotTransferred(t *testing.T) {
 
 func TestEveryStepIsToldOnce(t *testing.T) {
 	b := open(t)
-	p := approval.Open(binding, "chain", "octocat", &api.Approvals{Count: 2}, noon)
+	p := approval.Open(binding, "chain", "octocat", &api.Approvals{Count: 2}, noon, "")
 	for range 3 {
 		must(t, b.Propose(t.Context(), p))
 	}
@@ -211,10 +211,10 @@ func TestEveryStepIsToldOnce(t *testing.T) {
 	}
 	newer := binding
 	newer.To = "1.4.3"
-	must(t, b.Propose(t.Context(), approval.Open(newer, "chain 2", "", nil, noon)))
+	must(t, b.Propose(t.Context(), approval.Open(newer, "chain 2", "", nil, noon, "")))
 	newest := binding
 	newest.To = "1.4.4"
-	must(t, b.Propose(t.Context(), approval.Open(newest, "chain 3", "", nil, noon)))
+	must(t, b.Propose(t.Context(), approval.Open(newest, "chain 3", "", nil, noon, "")))
 	want := "created 1.4.2, approved by maria, closed approved, created 1.4.3, closed cancelled, created 1.4.4"
 	if got := b.told(); got != want {
 		t.Errorf("told %q, want %q", got, want)
@@ -227,7 +227,7 @@ func TestEveryStepIsToldOnce(t *testing.T) {
 // A replica that dies between storing a vote and telling of it loses nothing.
 func TestWhatADeadReplicaOwesIsTold(t *testing.T) {
 	b := open(t)
-	p := approval.Open(binding, "chain", "", nil, noon)
+	p := approval.Open(binding, "chain", "", nil, noon, "")
 	must(t, b.Propose(t.Context(), p))
 	dying, err := approval.OpenStore(t.Context(), b.bus, func(context.Context, string, string) error { return errors.New("killed") })
 	must(t, err)
@@ -254,7 +254,7 @@ func TestWhatADeadReplicaOwesIsTold(t *testing.T) {
 
 func TestVotesBesideEachOtherAllCount(t *testing.T) {
 	b := open(t)
-	p := approval.Open(binding, "chain", "", &api.Approvals{Count: 5}, noon)
+	p := approval.Open(binding, "chain", "", &api.Approvals{Count: 5}, noon, "")
 	must(t, b.Propose(t.Context(), p))
 	var all sync.WaitGroup
 	for _, person := range []string{"a", "b", "c", "d", "e"} {
@@ -275,7 +275,7 @@ func TestVotesBesideEachOtherAllCount(t *testing.T) {
 func TestApprovalNeedsItsPeople(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rule := &api.Approvals{Count: rapid.IntRange(0, 4).Draw(t, "count"), AllowAuthor: rapid.Bool().Draw(t, "author")}
-		p := approval.Open(binding, "chain", "octocat", rule, noon)
+		p := approval.Open(binding, "chain", "octocat", rule, noon, "")
 		person := rapid.SampledFrom([]string{"maria", "omar", "li", "octocat"})
 		approvers, rejected := map[string]bool{}, false
 		for range rapid.IntRange(0, 8).Draw(t, "votes") {

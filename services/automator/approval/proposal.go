@@ -71,11 +71,12 @@ type Vote struct {
 	OverridesFreeze bool `json:"overridesFreeze,omitempty"`
 }
 
-// Open makes a proposal; its id follows from what it binds and from the push,
-// so that every replica makes the same.
-func Open(b Binding, chain, pusher string, rule *api.Approvals, now time.Time) Proposal {
+// Open makes a proposal; its id follows from what it binds, from the push, and
+// from the ended proposal that it follows, if any, so that every replica makes
+// the same.
+func Open(b Binding, chain, pusher string, rule *api.Approvals, now time.Time, former string) Proposal {
 	p := Proposal{Binding: b, Chain: chain, Pusher: pusher, Approvals: rule, Opened: now.UTC()}
-	p.ID = events.FollowID(strings.Join([]string{chain, b.Application, b.Image, b.From, b.To, b.Digest, b.RuleHash}, "\n"), events.ApprovalCreatedType, b.Application)
+	p.ID = events.FollowID(strings.Join([]string{chain, b.Application, b.Image, b.From, b.To, b.Digest, b.RuleHash, former}, "\n"), events.ApprovalCreatedType, b.Application)
 	if rule != nil && rule.Deadline != nil && *rule.Deadline > 0 {
 		end := p.Opened.Add(time.Duration(*rule.Deadline))
 		p.Deadline = &end
@@ -158,7 +159,9 @@ func (p Proposal) with(v Vote, now time.Time) (Proposal, error) {
 	if p.Status != "" {
 		return p, fmt.Errorf("%w: %s", ErrClosed, p.Reason)
 	}
-	if e := p.Verdict(now); e.Status != "" {
+	// What is approved may wait for the end of a freeze: until it is deployed,
+	// a person may still say no, or override that.
+	if e := p.Verdict(now); e.Status != "" && e.Status != events.Approved {
 		return p, fmt.Errorf("%w: %s", ErrClosed, e.Reason)
 	}
 	if err := p.may(v.Person, v.Groups); err != nil {

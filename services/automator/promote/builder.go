@@ -134,7 +134,7 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 		return
 	}
 	b.docs[name] = d.where
-	app := &Application{Name: name, Path: path.Clean(d.app.Spec.Source.Path)}
+	app := &Application{Name: name, Path: path.Clean(d.app.Spec.Source.Path), Suspended: suspended(d.app)}
 	b.s.Applications[name] = app
 	source, err := events.ParseGitRepository(d.app.Spec.Source.Repository, b.gits)
 	switch {
@@ -156,4 +156,13 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 			b.add(ctx, cluster, below, depth+1)
 		}
 	}
+}
+
+// suspended is why an application is suspended, by its annotation.
+func suspended(app *api.Application) string {
+	reason, there := app.Metadata.Annotations[api.SuspendAnnotation]
+	if there && reason == "" {
+		return "no reason is given"
+	}
+	return reason
 }

@@ -62,6 +62,9 @@ func (c *Confirmer) note(ctx context.Context, image events.Image, e events.Event
 		return nil
 	}
 	known.Tag, known.Chain, known.At = image.Tag, e.ChainID, e.Time
+	if p, ok := e.Payload.(events.ArtifactPublished); ok {
+		known.Pusher = p.Pusher
+	}
 	return c.Tags.Put(ctx, image.Repository, known)
 }
 

@@ -1,11 +1,12 @@
 package promote
 
 import (
-	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/automator/approval"
 	"github.com/slipway-cd/slipway/services/automator/policy"
 	"github.com/slipway-cd/slipway/shared/api"
 )
@@ -14,8 +15,8 @@ import (
 type Decision struct {
 	Application *Application
 	Image       events.ImageRepository
-	// From is the reference in use, Target the one to write; Target is empty
-	// unless the outcome is deploy.
+	// From is the reference in use, Target the one to move to; Target is empty
+	// where there is none.
 	From, Target events.Image
 	Outcome      events.Outcome
 	Rule, Reason string
@@ -23,45 +24,108 @@ type Decision struct {
 	Chain string
 	// Verdicts say what became of each known tag.
 	Verdicts []policy.Verdict
+	// Again is when the clock alone may change the decision; zero for never.
+	Again time.Time
+	// Propose is what people are to be asked; nil for nothing.
+	Propose *approval.Proposal
+	// Ending ends the open proposal; for a deploy, once it has landed.
+	Ending *Ending
+	// Approvers have approved it, Overrider in spite of a freeze.
+	Approvers []string
+	Overrider string
+
+	bars map[string]bar // by tag
 }
 
-// Decide is a pure function of the state of Git and the known tags. ok is
-// false where no rule speaks for the pair: it is never touched.
-func Decide(s *State, app *Application, image events.ImageRepository, tags []Known) (d Decision, ok bool) {
+// Ending is how a proposal ends.
+type Ending struct {
+	Proposal       approval.Proposal
+	Status, Reason string
+}
+
+// Facts are what a decision depends on besides the head of Git.
+type Facts struct {
+	Tags []Known
+	Now  time.Time
+	// Runs says what an application runs; ok is false where nobody told.
+	Runs func(events.Application) (r Running, ok bool)
+	// Proposal is the pair's, open or ended; nil where there never was one.
+	Proposal *approval.Proposal
+	Aliases  events.Aliases
+}
+
+// Decide is a pure function of the state of Git and the facts. ok is false
+// where no rule speaks for the pair: it is never touched.
+func Decide(s *State, app *Application, image events.ImageRepository, f Facts) (d Decision, ok bool) {
 	d = Decision{Application: app, Image: image, From: current(app, image)}
 	rule, told := find(s.Rules, app.Name, image)
 	if rule == nil {
-		return d.end(events.Blocked, strings.Join(told, "; ")), len(told) > 0
+		return d.end(events.Blocked, strings.Join(told, "; ")).settled(f), len(told) > 0
 	}
 	d.Rule = rule.Name
+	held := s.holds[app.Name.String()]
 	switch {
 	case rule.broken != nil:
-		return d.end(events.Blocked, rule.broken.Error()), true
+		d = d.end(events.Blocked, rule.broken.Error())
 	case app.Blocked != nil:
-		return d.end(events.Blocked, app.Blocked.Error()), true
+		d = d.end(events.Blocked, app.Blocked.Error())
+	case held.broken != nil:
+		d = d.end(events.Blocked, held.broken.Error())
+	case app.Suspended != "":
+		d = d.end(events.Skip, "the application is suspended: "+app.Suspended)
 	case rule.Mode == api.Never:
-		return d.end(events.Skip, "the rule's mode is never"), true
-	case rule.Track.Follow != nil:
-		return d.end(events.Blocked, unfollowed(rule.Track.Follow, app.Name).Error()), true
+		d = d.end(events.Skip, "the rule's mode is never")
+	default:
+		d = d.choose(rule, held, f)
 	}
-	choice, err := policy.Choose(rule.Track, question(rule, d.From, tags))
+	return d.settled(f), true
+}
+
+// choose takes the best tag that nothing bars, and asks for leave to move.
+func (d Decision) choose(rule *Rule, held heldVersions, f Facts) Decision {
+	all := question(rule, d.From, f.Tags)
+	var err error
+	if all.Follow, err = rule.followed(d.Application.Name, d.Image, f); err != nil {
+		return d.end(events.Blocked, err.Error())
+	}
+	d.bars = bars(rule, d.Application.Name, d.Image, held, f)
+	open := all
+	open.Tags = slices.DeleteFunc(slices.Clone(all.Tags), func(t policy.Tag) bool { _, barred := d.bars[t.Name]; return barred })
+	choice, err := policy.Choose(rule.Track, open)
 	if err != nil {
-		return d.end(events.Blocked, err.Error()), true
+		return d.end(events.Blocked, err.Error())
 	}
-	d.Verdicts = choice.Verdicts
-	if choice.Tag == "" {
-		return d.end(events.Skip, choice.Reason), true
+	d.Verdicts = merge(all.Tags, choice.Verdicts, d.bars)
+	for _, b := range d.bars {
+		d = d.again(b.again)
 	}
-	if choice.Tag == d.From.Tag && rule.Pin == api.PinTag {
-		return d.unpinned(choice.Reason), true
+	switch {
+	case choice.Tag == "":
+		return d.barred(rule, all, choice.Reason)
+	case choice.Tag == d.From.Tag && rule.Pin == api.PinTag:
+		return d.unpinned(choice.Reason)
 	}
-	at := slices.IndexFunc(tags, func(k Known) bool { return k.Tag == choice.Tag })
+	d = d.towards(f.Tags, choice.Tag, rule)
+	return d.leave(rule, f, choice.Reason)
+}
+
+// towards aims at a known tag.
+func (d Decision) towards(tags []Known, tag string, rule *Rule) Decision {
+	at := slices.IndexFunc(tags, func(k Known) bool { return k.Tag == tag })
 	d.Chain = tags[at].Chain
-	d.Target = events.Image{Repository: image, Tag: choice.Tag, Digest: tags[at].Digest}
+	d.Target = events.Image{Repository: d.Image, Tag: tag, Digest: tags[at].Digest}
 	if rule.Pin == api.PinTag {
 		d.Target.Digest = ""
 	}
-	return d.end(events.Deploy, choice.Reason), true
+	return d
+}
+
+// again has the decision taken again at the earliest of its times.
+func (d Decision) again(at time.Time) Decision {
+	if !at.IsZero() && (d.Again.IsZero() || at.Before(d.Again)) {
+		d.Again = at
+	}
+	return d
 }
 
 // unpinned skips a move to another digest where only the tag is written.
@@ -98,14 +162,22 @@ func question(rule *Rule, from events.Image, tags []Known) policy.Question {
 	return q
 }
 
-// unfollowed says why a follow track decides nothing: what an application
-// runs is told by events of its health, which the automator doesn't read.
-func unfollowed(f *api.Follow, app events.Application) error {
-	followed, err := f.Of(app)
-	if err != nil {
-		return err
+// followed is the tag of a repository that another application is healthy
+// with; none where no track follows one, or nobody told.
+func (r *Rule) followed(app events.Application, repo events.ImageRepository, f Facts) (policy.Tag, error) {
+	if r.Track.Follow == nil || f.Runs == nil {
+		return policy.Tag{}, nil
 	}
-	return fmt.Errorf("the track follows %s, and the automator can't follow yet: use another track", followed)
+	other, err := r.Track.Follow.Of(app)
+	if err != nil {
+		return policy.Tag{}, err
+	}
+	if running, ok := f.Runs(other); ok && !running.HealthySince.IsZero() {
+		if i, there := running.image(repo, f.Aliases); there {
+			return policy.Tag{Name: i.Tag, Digest: i.Digest}, nil
+		}
+	}
+	return policy.Tag{}, nil
 }
 
 // current is the reference in use: of several that differ, the first that has
@@ -138,6 +210,9 @@ func (d Decision) on(tag string) (m events.DecisionMade, ok bool) {
 	for _, v := range d.Verdicts {
 		if v.Tag == tag {
 			m.Outcome, m.To, m.Reason = events.Skip, tag, tag+" "+v.Reason
+			if b, barred := d.bars[tag]; barred {
+				m.Outcome = b.outcome
+			}
 			return m, true
 		}
 	}

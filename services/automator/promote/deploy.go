@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/automator/approval"
 	"github.com/slipway-cd/slipway/services/automator/manifest"
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/gitrepo"
@@ -29,9 +30,23 @@ type Deployer struct {
 	Log   *slog.Logger
 	// Name and Email are the author of commits.
 	Name, Email string
+	// Health knows what applications run, Approvals what people decided, and
+	// Due has decisions taken again when their time comes.
+	Health    *Health
+	Approvals *approval.Store
+	Due       *Due
 	// NewImages is told of image repositories that came into use.
 	NewImages func(ctx context.Context, repos []events.ImageRepository) error
 	Announcer *Announcer
+	// Now is the clock by which it is decided; nil for the machine's.
+	Now func() time.Time
+}
+
+func (d *Deployer) now() time.Time {
+	if d.Now != nil {
+		return d.Now()
+	}
+	return time.Now()
 }
 
 // maxTries is how often a batch is decided again at once because somebody
@@ -44,14 +59,9 @@ func (d *Deployer) Work(ctx context.Context, w bus.Work) error {
 	if !ok {
 		return bus.Permanent(fmt.Errorf("repository %s is not in the config", w.Key))
 	}
-	if err := d.Tags.Ready(ctx); err != nil {
-		return fmt.Errorf("wait for known tags: %w", err)
-	}
-	arrived := arrivals(w.Items)
-	for repo, tags := range arrived {
-		if err := d.Tags.Learn(ctx, repo, tags); err != nil {
-			return err
-		}
+	asked := readItems(w.Items)
+	if err := d.learn(ctx, asked); err != nil {
+		return err
 	}
 	for range maxTries {
 		s, err := r.Refresh(ctx)
@@ -68,7 +78,7 @@ func (d *Deployer) Work(ctx context.Context, w bus.Work) error {
 				return err
 			}
 		}
-		err = d.promote(ctx, r, s, arrived, touched)
+		err = d.promote(ctx, r, s, asked, touched)
 		if err == nil {
 			r.settled()
 		}
@@ -80,15 +90,30 @@ func (d *Deployer) Work(ctx context.Context, w bus.Work) error {
 	return fmt.Errorf("%s: %w %d times in a row", r.Key, gitrepo.ErrMoved, maxTries)
 }
 
-// arrivals are the tags that arrived, by image repository.
-func arrivals(items []string) map[events.ImageRepository][]string {
-	all := map[events.ImageRepository][]string{}
-	for _, item := range items {
-		if image, err := events.ParseImage(item, nil); err == nil && image.Tag != "" {
-			all[image.Repository] = append(all[image.Repository], image.Tag)
+// learn reads what the items are about from the buckets themselves: the
+// watches are not in step with the queue.
+func (d *Deployer) learn(ctx context.Context, asked asked) error {
+	for _, ready := range []func(context.Context) error{d.Tags.Ready, d.Health.Ready, d.Approvals.Ready} {
+		if err := ready(ctx); err != nil {
+			return fmt.Errorf("wait for what is known: %w", err)
 		}
 	}
-	return all
+	for repo, tags := range asked.arrived {
+		if err := d.Tags.Learn(ctx, repo, tags); err != nil {
+			return err
+		}
+	}
+	for _, p := range asked.pairs {
+		if err := d.Approvals.Learn(ctx, p.app.String(), p.image.String()); err != nil {
+			return err
+		}
+	}
+	for _, app := range asked.sources {
+		if err := d.Health.Learn(ctx, app); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *Deployer) logProblems(ctx context.Context, r *Repository, s *State) {
@@ -103,17 +128,23 @@ func (d *Deployer) logProblems(ctx context.Context, r *Repository, s *State) {
 }
 
 // promote decides, commits what is to be deployed, and tells.
-func (d *Deployer) promote(ctx context.Context, r *Repository, s *State, arrived map[events.ImageRepository][]string, touched []*Application) error {
-	decisions := d.decide(s, arrived, touched)
+func (d *Deployer) promote(ctx context.Context, r *Repository, s *State, asked asked, touched []*Application) error {
+	decisions := d.decide(r, s, asked, touched)
 	batch, err := d.edit(ctx, r, s, decisions)
 	if err != nil {
 		return err
 	}
+	if err := d.remember(ctx, r, decisions); err != nil {
+		return err
+	}
 	told := make(chan error, 1)
 	// What was decided is told while the commit is on its way.
-	go func() { told <- d.tell(ctx, decisions, arrived) }()
+	go func() { told <- d.tell(ctx, decisions, asked.arrived) }()
 	err = d.commit(ctx, r, s, batch)
-	return errors.Join(err, <-told)
+	if err := errors.Join(err, <-told); err != nil {
+		return err
+	}
+	return d.conclude(ctx, decisions)
 }
 
 // commit pushes a batch and tells of it; an empty one is nothing to do.
@@ -136,22 +167,26 @@ func (d *Deployer) commit(ctx context.Context, r *Repository, s *State, batch ba
 }
 
 // decide takes a decision for each application that uses an image that
-// arrived, and for each image of a touched application. A pair is decided on
-// once.
-func (d *Deployer) decide(s *State, arrived map[events.ImageRepository][]string, touched []*Application) []Decision {
+// arrived, for each image of a touched application, and for what waited. A pair
+// is decided on once.
+func (d *Deployer) decide(r *Repository, s *State, asked asked, touched []*Application) []Decision {
 	var all []Decision
-	done := map[string]bool{}
+	done := map[pair]bool{}
+	now := d.now()
 	take := func(app *Application, image events.ImageRepository) {
-		key := app.Name.String() + " " + image.String()
-		if done[key] {
+		if app == nil || done[pair{app.Name, image}] {
 			return
 		}
-		done[key] = true
-		if decision, ok := Decide(s, app, image, d.Tags.Of(image)); ok {
+		done[pair{app.Name, image}] = true
+		f := Facts{Tags: d.Tags.Of(image), Now: now, Runs: d.Health.Of, Aliases: r.loader.aliases}
+		if p, ok := d.Approvals.Of(app.Name.String(), image.String()); ok {
+			f.Proposal = &p
+		}
+		if decision, ok := Decide(s, app, image, f); ok {
 			all = append(all, decision)
 		}
 	}
-	for image := range arrived {
+	for image := range asked.arrived {
 		for _, app := range s.Using(image) {
 			take(app, image)
 		}
@@ -159,6 +194,14 @@ func (d *Deployer) decide(s *State, arrived map[events.ImageRepository][]string,
 	for _, app := range touched {
 		for _, i := range app.Images {
 			take(app, i.Image.Repository)
+		}
+	}
+	for _, p := range asked.pairs {
+		take(s.Applications[p.app], p.image)
+	}
+	for _, source := range asked.sources {
+		for _, p := range s.waiting(source) {
+			take(s.Applications[p.app], p.image)
 		}
 	}
 	slices.SortFunc(all, func(a, b Decision) int {
@@ -224,7 +267,7 @@ func (b *batch) application(ctx context.Context, r *Repository, s *State, decisi
 		if d.Outcome == events.Deploy {
 			b.changes = append(b.changes, Change{
 				Chain: d.Chain, Application: d.Application.Name, Image: d.Image,
-				From: d.From.Reference(), To: d.Target.Reference(),
+				From: d.From.Reference(), To: d.Target.Reference(), Approvers: d.Approvers, Overrider: d.Overrider,
 			})
 		}
 	}
@@ -233,6 +276,7 @@ func (b *batch) application(ctx context.Context, r *Repository, s *State, decisi
 
 func (d Decision) blocked(why error) Decision {
 	d.Outcome, d.Reason, d.Target = events.Blocked, why.Error(), events.Image{}
+	d.Ending = nil // what was approved may be done when the way is free
 	return d
 }
 

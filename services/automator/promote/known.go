@@ -23,6 +23,8 @@ type Known struct {
 	Chain string `json:"chain"`
 	// At is when the event of the push happened.
 	At time.Time `json:"at"`
+	// Pusher pushed it, where that is told.
+	Pusher string `json:"pusher,omitempty"`
 	// Created is when the image was made, as the image says; [undatable] where
 	// it doesn't, zero while nobody needed to ask.
 	Created time.Time `json:"created,omitzero"`

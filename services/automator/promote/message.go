@@ -14,9 +14,16 @@ type Change struct {
 	Application events.Application
 	Image       events.ImageRepository
 	From, To    string // references: tag[@digest]
+	// Approvers have approved it, Overrider in spite of a freeze.
+	Approvers []string
+	Overrider string
 }
 
-const chainTrailer = "Slipway-Chain"
+const (
+	chainTrailer    = "Slipway-Chain"
+	approvedTrailer = "Slipway-Approved-By"
+	overrideTrailer = "Slipway-Freeze-Overridden-By"
+)
 
 // Message writes the commit message of a batch. The body has a line for each
 // change, and so have the trailers, so that [ParseMessage] can read the
@@ -34,6 +41,14 @@ func Message(changes []Change) string {
 	b.WriteString("\n")
 	for _, c := range changes {
 		fmt.Fprintf(&b, "%s: %s %s %s@%s\n", chainTrailer, c.Chain, c.Application, c.Image, digestOf(c.To))
+	}
+	for _, c := range changes {
+		for _, person := range c.Approvers {
+			fmt.Fprintf(&b, "%s: %s (%s)\n", approvedTrailer, person, c.Application)
+		}
+		if c.Overrider != "" {
+			fmt.Fprintf(&b, "%s: %s (%s)\n", overrideTrailer, c.Overrider, c.Application)
+		}
 	}
 	return b.String()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,9 +37,6 @@ type Repos struct {
 	queue *bus.Queue // keys: repositories; items: images with a tag, or head
 	log   *slog.Logger
 }
-
-// head is the item that says: look at the repository itself again.
-const head = "head"
 
 // NewRepos opens a mirror for each of the config's repositories.
 func NewRepos(ctx context.Context, cfg service.Config, queue *bus.Queue, log *slog.Logger) (*Repos, error) {
@@ -98,6 +96,43 @@ func (all *Repos) dates(image events.Image) bool {
 		}
 	}
 	return false
+}
+
+// WakeWaiting has every repository decided on whose rules may look at what an
+// application runs.
+func (all *Repos) WakeWaiting(ctx context.Context, application string) error {
+	for key, r := range all.byKey {
+		s := r.State()
+		if s != nil && !slices.ContainsFunc(s.Rules, func(r *Rule) bool { return r.broken != nil || r.After != nil || r.Track.Follow != nil }) {
+			continue
+		}
+		if err := all.queue.Put(ctx, key, runs+application); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WakePair has one application and image decided on again, in whichever
+// repository it is.
+func (all *Repos) WakePair(ctx context.Context, application, image string) error {
+	app, err := events.ParseApplication(application)
+	if err != nil {
+		return err
+	}
+	repo, err := events.ParseImageRepository(image, nil)
+	if err != nil {
+		return err
+	}
+	for key, r := range all.byKey {
+		if s := r.State(); s != nil && s.Applications[app] == nil {
+			continue
+		}
+		if err := all.queue.Put(ctx, key, pair{app, repo}.item()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // WakeAll has every repository looked at, as after a start. It tries until

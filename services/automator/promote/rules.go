@@ -1,11 +1,15 @@
 package promote
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/automator/freeze"
 	"github.com/slipway-cd/slipway/services/automator/policy"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
@@ -18,7 +22,11 @@ type Rule struct {
 	// Name is "<policy>[<index>]", Where its file and line.
 	Name, Where string
 
+	// Hash is of everything that the rule says: votes are bound to it.
+	Hash string
+
 	applications, images, allowed api.Patterns
+	freezes                       freeze.Windows
 	// broken says that the file or rule can't be read: whoever it may speak
 	// for is blocked, since what it would have said is not known.
 	broken error
@@ -84,10 +92,26 @@ func newRule(r api.Rule, name, where string, allowed api.Patterns) *Rule {
 	if err == nil {
 		err = policy.Check(r.Track)
 	}
+	if err == nil {
+		rule.freezes, err = freeze.NewWindows(r.Freeze)
+	}
+	if err == nil {
+		rule.Hash, err = hashOf(r)
+	}
 	if err != nil {
 		rule.broken = fmt.Errorf("%s: rule %s: %w", where, name, err)
 	}
 	return rule
+}
+
+// hashOf is a hash of what a rule says.
+func hashOf(r api.Rule) (string, error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return "", fmt.Errorf("hash the rule: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }
 
 // find gives the first rule that speaks for the pair; nil means that the

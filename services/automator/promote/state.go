@@ -19,6 +19,8 @@ type Application struct {
 	Images []manifest.Rendered
 	// Blocked says why nothing can be decided for it; nil when it can.
 	Blocked error
+	// Suspended is why a person has suspended it; empty when nobody has.
+	Suspended string
 }
 
 // State is what one commit of a config repo says: applications and rules. It
@@ -30,6 +32,7 @@ type State struct {
 	// Problems are faults that belong to no application.
 	Problems []error
 
+	holds   holds
 	byImage map[events.ImageRepository][]*Application
 	paths   map[string]*rendered
 }
@@ -81,6 +84,10 @@ func (l *loader) load(ctx context.Context, old *State, head *gitrepo.Commit, cha
 	} else {
 		s.Rules = old.Rules
 	}
+	if s.holds, err = loadHolds(head.FS()); err != nil {
+		return nil, nil, err
+	}
+	heldAnew := changedHolds(changed)
 	b := &builder{loader: l, s: s, old: old, changed: changed, fresh: map[string]bool{}, docs: map[events.Application]string{}}
 	for _, root := range l.config.Roots {
 		b.descend(ctx, root.Cluster, root.Path)
@@ -90,7 +97,7 @@ func (l *loader) load(ctx context.Context, old *State, head *gitrepo.Commit, cha
 	}
 	for _, app := range s.Applications {
 		s.index(app)
-		if all || b.fresh[app.Path] || old.Applications[app.Name] == nil {
+		if all || b.fresh[app.Path] || heldAnew[app.Name.String()] || !app.same(old.Applications[app.Name]) {
 			touched = append(touched, app)
 		}
 	}
@@ -99,6 +106,11 @@ func (l *loader) load(ctx context.Context, old *State, head *gitrepo.Commit, cha
 	}
 	slices.SortFunc(touched, byName)
 	return s, touched, nil
+}
+
+// same says whether an application's document says what it did.
+func (a *Application) same(old *Application) bool {
+	return old != nil && old.Path == a.Path && old.Suspended == a.Suspended && (old.Blocked == nil) == (a.Blocked == nil)
 }
 
 func (s *State) index(app *Application) {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/automator/policy"
+	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/registry"
 )
@@ -203,8 +205,12 @@ func (s *Sweeper) chosen(repo events.ImageRepository, tags []Known) []Known {
 			continue
 		}
 		for _, app := range state.Using(repo) {
-			if d, ok := Decide(state, app, repo, tags); ok && d.Outcome == events.Deploy {
-				set[d.Target.Tag] = true
+			rule, _ := find(state.Rules, app.Name, repo)
+			if rule == nil || rule.broken != nil || app.Blocked != nil || rule.Mode == api.Never {
+				continue
+			}
+			if choice, err := policy.Choose(rule.Track, question(rule, current(app, repo), tags)); err == nil {
+				set[choice.Tag] = true
 			}
 		}
 	}

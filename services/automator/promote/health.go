@@ -1,0 +1,246 @@
+package promote
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/bus"
+)
+
+// Running is what an application runs, as its synchronizer last told.
+type Running struct {
+	// Images are whole references.
+	Images []string `json:"images"`
+	// Commit is the one that was applied.
+	Commit string `json:"commit"`
+	// HealthySince is when it became healthy with these images; zero while it
+	// is not.
+	HealthySince time.Time `json:"healthySince,omitzero"`
+	// At is when that was told.
+	At time.Time `json:"at"`
+	// Past is what it ran before and was healthy with, the latest first.
+	Past []Served `json:"past,omitempty"`
+
+	revision uint64
+}
+
+// Served is what an application was healthy with, and for how long.
+type Served struct {
+	Images []string      `json:"images"`
+	For    time.Duration `json:"for"`
+}
+
+// maxPast bounds what is remembered.
+const maxPast = 20
+
+// after is what runs now, with what ran before put behind it where it was
+// healthy to its end.
+func (r Running) after(old Running) Running {
+	r.Past = old.Past
+	if !slices.Equal(old.Images, r.Images) && !old.HealthySince.IsZero() {
+		r.Past = slices.Insert(slices.Clone(old.Past), 0, Served{old.Images, r.At.Sub(old.HealthySince)})
+		r.Past = r.Past[:min(len(r.Past), maxPast)]
+	}
+	return r
+}
+
+// proved says whether the application was healthy with an image for that long
+// before it went on to another.
+func (r Running) proved(image events.Image, lasts time.Duration, aliases events.Aliases) bool {
+	for _, p := range r.Past {
+		i, there := (Running{Images: p.Images}).image(image.Repository, aliases)
+		if there && sameImage(i, image) && p.For >= lasts {
+			return true
+		}
+	}
+	return false
+}
+
+// image gives the reference to one repository.
+func (r Running) image(repo events.ImageRepository, aliases events.Aliases) (events.Image, bool) {
+	for _, s := range r.Images {
+		if i, err := events.ParseImage(s, aliases); err == nil && i.Repository == repo {
+			return i, true
+		}
+	}
+	return events.Image{}, false
+}
+
+// Health knows what applications run, in a bucket that every replica watches.
+type Health struct {
+	bucket *bus.Bucket
+	once   sync.Once
+	ready  chan struct{}
+	mu     sync.RWMutex
+	byName map[string]Running
+	wake   func(ctx context.Context, application string) error
+}
+
+// OpenHealth opens the bucket. [Health.Run] must run beside it. wake has
+// everything decided on again that waits for an application, durably when it
+// returns.
+func OpenHealth(ctx context.Context, b *bus.Bus, wake func(ctx context.Context, application string) error) (*Health, error) {
+	bucket, err := b.Bucket(ctx, "slipway-running", bus.BucketOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("open what applications run: %w", err)
+	}
+	return &Health{bucket: bucket, wake: wake, byName: map[string]Running{}, ready: make(chan struct{})}, nil
+}
+
+// Run follows the bucket until ctx ends.
+func (h *Health) Run(ctx context.Context) error {
+	const pause = time.Second
+	for {
+		err := h.follow(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+			slog.WarnContext(ctx, "the watch of what applications run ended, watching again", "error", err)
+		}
+	}
+}
+
+func (h *Health) follow(ctx context.Context) error {
+	for c, err := range h.bucket.Watch(ctx) {
+		if err != nil {
+			return fmt.Errorf("watch what applications run: %w", err)
+		}
+		if c.Current {
+			h.once.Do(func() { close(h.ready) })
+			continue
+		}
+		var r Running
+		if c.Deleted || json.Unmarshal(c.Value, &r) != nil {
+			continue
+		}
+		r.revision = c.Revision
+		h.set(c.Key, r)
+	}
+	return nil
+}
+
+// Ready waits until everything that was known at the start is read.
+func (h *Health) Ready(ctx context.Context) error {
+	select {
+	case <-h.ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (h *Health) set(application string, r Running) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.byName[application].revision <= r.revision {
+		h.byName[application] = r
+	}
+}
+
+// Of says what an application runs.
+func (h *Health) Of(application events.Application) (Running, bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	r, ok := h.byName[application.String()]
+	return r, ok
+}
+
+// Learn reads what an application runs from the bucket itself.
+func (h *Health) Learn(ctx context.Context, application events.Application) error {
+	_, err := h.read(ctx, application.String())
+	return err
+}
+
+func (h *Health) read(ctx context.Context, application string) (r Running, err error) {
+	e, err := h.bucket.Get(ctx, application)
+	if errors.Is(err, bus.ErrNotFound) {
+		return r, nil
+	}
+	if err != nil {
+		return r, fmt.Errorf("read what %s runs: %w", application, err)
+	}
+	if json.Unmarshal(e.Value, &r) != nil {
+		return Running{revision: e.Revision}, nil // what can't be read is learnt again
+	}
+	r.revision = e.Revision
+	h.set(application, r)
+	return r, nil
+}
+
+// Handle takes the events by which a synchronizer tells how applications are.
+// Only a change is stored, and has others decided on again.
+func (h *Health) Handle(ctx context.Context, e events.Event) error {
+	application, now, ok := tells(e)
+	if !ok {
+		return nil
+	}
+	return unlessChanged(func() error { return h.learn(ctx, application, now) })
+}
+
+// tells reads what an event says of an application. Health begins when it was
+// told; one that was told before with the same images goes on.
+func tells(e events.Event) (application string, r Running, ok bool) {
+	switch p := e.Payload.(type) {
+	case events.PipelineRunFinished:
+		r = Running{Images: p.Images, Commit: p.Commit, At: e.Time}
+		if p.Outcome == events.Success {
+			r.HealthySince = e.Time
+		}
+		// A run that was superseded or failed to apply says nothing of what
+		// runs.
+		return p.Application, r, p.Outcome == events.Success || p.Outcome == events.Failure
+	case events.ServiceEvent:
+		if p.HealthySince == nil {
+			return p.Application, r, false
+		}
+		return p.Application, Running{Images: p.Images, Commit: p.Commit, At: e.Time, HealthySince: p.HealthySince.UTC()}, true
+	}
+	return "", r, false
+}
+
+func (h *Health) learn(ctx context.Context, application string, now Running) error {
+	old, err := h.read(ctx, application)
+	if err != nil {
+		return err
+	}
+	if now.At.Before(old.At) {
+		return nil // told late
+	}
+	same := slices.Equal(old.Images, now.Images)
+	if same && !old.HealthySince.IsZero() && !now.HealthySince.IsZero() && old.HealthySince.Before(now.HealthySince) {
+		now.HealthySince = old.HealthySince // it went on
+	}
+	if !same || !old.HealthySince.Equal(now.HealthySince) || old.Commit != now.Commit {
+		if err := h.store(ctx, application, now.after(old), old.revision); err != nil {
+			return err
+		}
+	}
+	return h.wake(ctx, application)
+}
+
+func (h *Health) store(ctx context.Context, application string, r Running, over uint64) error {
+	data, err := json.Marshal(r)
+	switch {
+	case err != nil:
+	case over == 0:
+		r.revision, err = h.bucket.Create(ctx, application, data)
+	default:
+		r.revision, err = h.bucket.Update(ctx, application, data, over)
+	}
+	if errors.Is(err, bus.ErrExists) || errors.Is(err, bus.ErrConflict) {
+		return fmt.Errorf("store what %s runs: %w", application, ErrChanged)
+	}
+	if err != nil {
+		return fmt.Errorf("store what %s runs: %w", application, err)
+	}
+	h.set(application, r)
+	return nil
+}

@@ -1,0 +1,103 @@
+package promote
+
+import (
+	"strings"
+
+	"github.com/slipway-cd/slipway/events"
+)
+
+// What an item of a repository's work says: an image with its tag that arrived,
+// or one of these. A name has no blanks.
+const (
+	// head: look at the repository itself again.
+	head = "head"
+	// again and runs go before an application and an image, to be decided on
+	// again, and before an application of which news came.
+	again = "again "
+	runs  = "runs "
+)
+
+// pair is one application and image.
+type pair struct {
+	app   events.Application
+	image events.ImageRepository
+}
+
+// item is the work of deciding on a pair again.
+func (p pair) item() string { return again + p.app.String() + " " + p.image.String() }
+
+// asked is what the items of work say.
+type asked struct {
+	// arrived are the tags that arrived.
+	arrived map[events.ImageRepository][]string
+	// pairs are to be decided on again.
+	pairs []pair
+	// sources are applications that others wait for.
+	sources []events.Application
+}
+
+func readItems(items []string) asked {
+	a := asked{arrived: map[events.ImageRepository][]string{}}
+	for _, item := range items {
+		if rest, ok := strings.CutPrefix(item, again); ok {
+			name, image, _ := strings.Cut(rest, " ")
+			app, appErr := events.ParseApplication(name)
+			repo, imageErr := events.ParseImageRepository(image, nil)
+			if appErr == nil && imageErr == nil {
+				a.pairs = append(a.pairs, pair{app, repo})
+			}
+			continue
+		}
+		if name, ok := strings.CutPrefix(item, runs); ok {
+			if app, err := events.ParseApplication(name); err == nil {
+				a.sources = append(a.sources, app)
+			}
+			continue
+		}
+		if image, err := events.ParseImage(item, nil); err == nil && image.Tag != "" {
+			a.arrived[image.Repository] = append(a.arrived[image.Repository], image.Tag)
+		}
+	}
+	return a
+}
+
+// waiting are the pairs whose rules look at what an application runs.
+func (s *State) waiting(source events.Application) []pair {
+	var rules []*Rule
+	for _, r := range s.Rules {
+		if r.broken == nil && (r.After != nil || r.Track.Follow != nil) {
+			rules = append(rules, r)
+		}
+	}
+	if len(rules) == 0 {
+		return nil
+	}
+	var all []pair
+	for _, app := range s.Applications {
+		for _, i := range app.Images {
+			if r, _ := find(s.Rules, app.Name, i.Image.Repository); r != nil && r.looksAt(app.Name, source) {
+				all = append(all, pair{app.Name, i.Image.Repository})
+			}
+		}
+	}
+	return all
+}
+
+// looksAt says whether a rule's decision on an application depends on what
+// another one runs.
+func (r *Rule) looksAt(app, source events.Application) bool {
+	if r.broken != nil {
+		return false
+	}
+	if r.After != nil {
+		if other, err := r.After.Of(app); err == nil && other == source {
+			return true
+		}
+	}
+	if r.Track.Follow != nil {
+		if other, err := r.Track.Follow.Of(app); err == nil && other == source {
+			return true
+		}
+	}
+	return false
+}
