@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/gitrepo"
 )
@@ -26,40 +27,37 @@ func NewAnnouncer(ctx context.Context, b *bus.Bus) (*Announcer, error) {
 	return &Announcer{bus: b, bucket: bucket}, nil
 }
 
-// CatchUp tells of every change between the last commit that was told and
-// head. A repository that is met for the first time begins at its head.
-func (a *Announcer) CatchUp(ctx context.Context, r *Repository, head *gitrepo.Commit) error {
+// CatchUp tells of every change between the last commit that was recorded and
+// head, and gives those commits. A repository that is met for the first time
+// begins at its head. They are told again until [Announcer.Record] is called.
+func (a *Announcer) CatchUp(ctx context.Context, r *Repository, head *gitrepo.Commit) ([]*gitrepo.Commit, error) {
 	if r.announced == head.Hash() {
-		return nil
+		return nil, nil
 	}
 	e, err := a.bucket.Get(ctx, r.Key)
 	if errors.Is(err, bus.ErrNotFound) {
-		return a.record(ctx, r, head)
+		return nil, a.Record(ctx, r, head)
 	}
 	if err != nil {
-		return fmt.Errorf("read announced commit of %s: %w", r.Key, err)
+		return nil, fmt.Errorf("read announced commit of %s: %w", r.Key, err)
 	}
 	commits, err := r.mirror.Between(ctx, string(e.Value), head.Hash())
 	if err != nil && !errors.Is(err, gitrepo.ErrGap) {
-		return err // after a forced push there is nothing in line to tell of
+		return nil, err // after a forced push there is nothing in line to tell of
 	}
 	for _, c := range commits {
-		if err := a.publish(ctx, r, c); err != nil {
-			return err
+		if err := a.Tell(ctx, r, c); err != nil {
+			return nil, err
 		}
 	}
-	return a.record(ctx, r, head)
+	return commits, nil
 }
 
-// Tell tells of a commit that was just pushed.
-func (a *Announcer) Tell(ctx context.Context, r *Repository, c *gitrepo.Commit) error {
-	if err := a.publish(ctx, r, c); err != nil {
-		return err
+// Record keeps that everything up to a commit is told and decided on.
+func (a *Announcer) Record(ctx context.Context, r *Repository, c *gitrepo.Commit) error {
+	if r.announced == c.Hash() {
+		return nil
 	}
-	return a.record(ctx, r, c)
-}
-
-func (a *Announcer) record(ctx context.Context, r *Repository, c *gitrepo.Commit) error {
 	if _, err := a.bucket.Put(ctx, r.Key, []byte(c.Hash())); err != nil {
 		return fmt.Errorf("record announced commit of %s: %w", r.Key, err)
 	}
@@ -67,9 +65,9 @@ func (a *Announcer) record(ctx context.Context, r *Repository, c *gitrepo.Commit
 	return nil
 }
 
-// publish makes one event for each change; ids come of the commit, so that
-// telling twice is telling once.
-func (a *Announcer) publish(ctx context.Context, r *Repository, c *gitrepo.Commit) error {
+// Tell makes one event for each change and for each hold that came or went;
+// ids come of the commit, so that telling twice is telling once.
+func (a *Announcer) Tell(ctx context.Context, r *Repository, c *gitrepo.Commit) error {
 	var all []events.Event
 	for _, change := range ParseMessage(c.Message()) {
 		p := events.ChangeMerged{
@@ -84,5 +82,63 @@ func (a *Announcer) publish(ctx context.Context, r *Repository, c *gitrepo.Commi
 		}
 		all = append(all, e)
 	}
-	return publish(ctx, a.bus, all)
+	holds, err := holdEvents(c)
+	if err != nil {
+		return err
+	}
+	return publish(ctx, a.bus, append(all, holds...))
+}
+
+// holdEvents are the holds that came and went with a commit, whoever made it.
+func holdEvents(c *gitrepo.Commit) ([]events.Event, error) {
+	parent, ok := c.Parent()
+	if !ok {
+		return nil, nil
+	}
+	for _, at := range []*gitrepo.Commit{parent, c} {
+		if _, err := at.TreeHash(api.HoldsPath); err != nil {
+			return nil, err
+		}
+	}
+	was, _ := parent.TreeHash(api.HoldsPath)
+	if is, _ := c.TreeHash(api.HoldsPath); is == was {
+		return nil, nil
+	}
+	before, err := loadHolds(parent.FS())
+	if err != nil {
+		return nil, err
+	}
+	after, err := loadHolds(c.FS())
+	if err != nil {
+		return nil, err
+	}
+	var all []events.Event
+	for _, side := range []struct {
+		kind        events.Type
+		these, less holds
+	}{{events.HoldPlacedType, after, before}, {events.HoldReleasedType, before, after}} {
+		for application, h := range side.these {
+			for _, hold := range h.list {
+				if side.less[application].has(hold) {
+					continue
+				}
+				e, err := holdEvent(side.kind, hold, c)
+				if err != nil {
+					continue // a person's hold of what is no application
+				}
+				all = append(all, e)
+			}
+		}
+	}
+	return all, nil
+}
+
+func holdEvent(kind events.Type, h *api.Hold, c *gitrepo.Commit) (events.Event, error) {
+	p := events.HoldEvent{
+		Kind: kind, Application: h.Spec.Application, Image: h.Spec.Image, Digest: h.Spec.Digest, Tag: h.Spec.Tag,
+		Until: h.Spec.Until, Reason: h.Spec.Reason, By: h.Spec.By, Commit: c.Hash(),
+	}
+	return events.New(events.Meta{
+		ID: events.FollowID(c.Hash(), kind, p.SubjectID()), Source: Source, ChainID: events.ChainFor("hold", c.Hash()), Time: c.When(),
+	}, p)
 }

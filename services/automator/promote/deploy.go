@@ -68,26 +68,40 @@ func (d *Deployer) Work(ctx context.Context, w bus.Work) error {
 		if err != nil {
 			return err
 		}
-		if err := d.Announcer.CatchUp(ctx, r, s.Head); err != nil {
-			return err
-		}
-		touched := r.touched(s)
-		if len(touched) > 0 {
-			d.logProblems(ctx, r, s)
-			if err := d.NewImages(ctx, s.Repositories()); err != nil {
-				return err
-			}
-		}
-		err = d.promote(ctx, r, s, asked, touched)
-		if err == nil {
-			r.settled()
-		}
+		err = d.pass(ctx, r, s, asked)
 		if !errors.Is(err, gitrepo.ErrMoved) {
 			return err
 		}
 		d.Log.InfoContext(ctx, "the branch moved: deciding again", "repository", r.Key)
 	}
 	return fmt.Errorf("%s: %w %d times in a row", r.Key, gitrepo.ErrMoved, maxTries)
+}
+
+// pass deals with a repository as it is at one head.
+func (d *Deployer) pass(ctx context.Context, r *Repository, s *State, asked asked) error {
+	commits, err := d.Announcer.CatchUp(ctx, r, s.Head)
+	if err != nil {
+		return err
+	}
+	reverts, err := d.reverts(ctx, r, s, commits)
+	if err != nil {
+		return err
+	}
+	if s, err = d.serve(ctx, r, s, append(reverts, asked.requests...)); err != nil {
+		return err
+	}
+	touched := r.touched(s)
+	if len(touched) > 0 {
+		d.logProblems(ctx, r, s)
+		if err := d.NewImages(ctx, s.Repositories()); err != nil {
+			return err
+		}
+	}
+	if err := d.promote(ctx, r, s, asked, touched); err != nil {
+		return err
+	}
+	r.settled()
+	return d.Announcer.Record(ctx, r, r.State().Head)
 }
 
 // learn reads what the items are about from the buckets themselves: the

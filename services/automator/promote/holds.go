@@ -136,10 +136,11 @@ func holdName(application events.Application, version string) string {
 	return strings.Trim(name[:min(len(name), 60)], "-")
 }
 
-// without is a list of holds less those that hold exactly that.
-func (h heldVersions) without(spec api.HoldSpec) heldVersions {
-	h.list = slices.DeleteFunc(slices.Clone(h.list), func(hold *api.Hold) bool {
-		return hold.Spec.Image == spec.Image && hold.Spec.Digest == spec.Digest && hold.Spec.Tag == spec.Tag
+// has says whether the same version is held until the same time.
+func (h heldVersions) has(other *api.Hold) bool {
+	return slices.ContainsFunc(h.list, func(hold *api.Hold) bool {
+		a, b := hold.Spec, other.Spec
+		sameEnd := a.Until == nil && b.Until == nil || a.Until != nil && b.Until != nil && a.Until.Equal(*b.Until)
+		return a.Image == b.Image && a.Digest == b.Digest && a.Tag == b.Tag && sameEnd
 	})
-	return h
 }

@@ -34,6 +34,8 @@ type asked struct {
 	pairs []pair
 	// sources are applications that others wait for.
 	sources []events.Application
+	// requests are what people want done.
+	requests []Request
 }
 
 func readItems(items []string) asked {
@@ -52,6 +54,10 @@ func readItems(items []string) asked {
 			if app, err := events.ParseApplication(name); err == nil {
 				a.sources = append(a.sources, app)
 			}
+			continue
+		}
+		if q, ok := readRequest(item); ok {
+			a.requests = append(a.requests, q)
 			continue
 		}
 		if image, err := events.ParseImage(item, nil); err == nil && image.Tag != "" {

@@ -23,6 +23,7 @@ const (
 	chainTrailer    = "Slipway-Chain"
 	approvedTrailer = "Slipway-Approved-By"
 	overrideTrailer = "Slipway-Freeze-Overridden-By"
+	askedTrailer    = "Slipway-Requested-By"
 )
 
 // Message writes the commit message of a batch. The body has a line for each
@@ -49,6 +50,31 @@ func Message(changes []Change) string {
 		if c.Overrider != "" {
 			fmt.Fprintf(&b, "%s: %s (%s)\n", overrideTrailer, c.Overrider, c.Application)
 		}
+	}
+	return b.String()
+}
+
+// askedMessage writes the commit message of what people asked for: what is done,
+// the changes as [Message] has them, who wanted it, and why.
+func askedMessage(said []string, changes []Change, requests []Request) string {
+	var b strings.Builder
+	switch len(said) {
+	case 1:
+		fmt.Fprintf(&b, "slipway: %s\n\n", said[0])
+	default:
+		fmt.Fprintf(&b, "slipway: %d requests\n\n%s\n\n", len(said), strings.Join(said, "\n"))
+	}
+	for _, q := range requests {
+		if q.Reason != "" {
+			fmt.Fprintf(&b, "%s\n\n", q.Reason)
+		}
+	}
+	if len(changes) > 0 {
+		_, body, _ := strings.Cut(Message(changes), "\n\n")
+		b.WriteString(body)
+	}
+	for _, q := range requests {
+		fmt.Fprintf(&b, "%s: %s (%s of %s, %s)\n", askedTrailer, q.By, q.Kind, q.Application, q.ID)
 	}
 	return b.String()
 }

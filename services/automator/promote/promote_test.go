@@ -506,3 +506,5 @@ func TestASweepAsksForTimesBeforeItChoosesTheYoungest(t *testing.T) {
 		t.Fatalf("told %d events: %+v, want main-c alone", len(told), told)
 	}
 }
+
+func sweepOf(image string) bus.Work { return bus.Work{Key: image, Items: []string{"sweep"}} }

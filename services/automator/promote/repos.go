@@ -28,6 +28,7 @@ type Repository struct {
 	mu        sync.Mutex // one load at a time
 	state     *State
 	pending   map[events.Application]bool // touched, and not decided on yet
+	before    *State                      // the last one on which all was decided
 	announced string                      // the last commit whose changes are told
 }
 
@@ -135,6 +136,37 @@ func (all *Repos) WakePair(ctx context.Context, application, image string) error
 	return nil
 }
 
+// Ask puts a request into the work of the repository that has its application;
+// it is durable when Ask returns. It errs with [ErrRequest] where none has.
+func (all *Repos) Ask(ctx context.Context, q Request) error {
+	if err := q.Validate(); err != nil {
+		return err
+	}
+	r, _, ok := all.Application(q.Application)
+	if !ok {
+		return fmt.Errorf("%w: there is no application %s", ErrRequest, q.Application)
+	}
+	item, err := q.item()
+	if err != nil {
+		return err
+	}
+	return all.queue.Put(ctx, r.Key, item)
+}
+
+// Application finds an application as this replica read it last.
+func (all *Repos) Application(name string) (*Repository, *Application, bool) {
+	app, err := events.ParseApplication(name)
+	if err != nil {
+		return nil, nil, false
+	}
+	for _, r := range all.byKey {
+		if s := r.State(); s != nil && s.Applications[app] != nil {
+			return r, s.Applications[app], true
+		}
+	}
+	return nil, nil, false
+}
+
 // WakeAll has every repository looked at, as after a start. It tries until
 // ctx ends: the bus may be away at this moment.
 func (all *Repos) WakeAll(ctx context.Context) error {
@@ -206,7 +238,7 @@ func (r *Repository) touched(s *State) []*Application {
 func (r *Repository) settled() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.pending = nil
+	r.pending, r.before = nil, nil
 }
 
 // advance reads what a commit says.
@@ -226,6 +258,9 @@ func (r *Repository) advance(ctx context.Context, c *gitrepo.Commit) (*State, er
 	s, touched, err := r.loader.load(ctx, old, c, changed)
 	if err != nil {
 		return nil, fmt.Errorf("read %s at %s: %w", r.Key, c.Hash(), err)
+	}
+	if r.before == nil {
+		r.before = r.state
 	}
 	r.state = s
 	if r.pending == nil {

@@ -1,0 +1,52 @@
+package gitrepo_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/slipway-cd/slipway/shared/gitrepo"
+	"github.com/slipway-cd/slipway/shared/gitrepo/gitrepotest"
+)
+
+func TestBackWalksTheHistoryAlsoWhereTheMirrorIsShallow(t *testing.T) {
+	work := gitrepotest.Start(t, nil).Create("config.git", map[string]string{"a": "0"})
+	for i := range 5 {
+		work.Commit(fmt.Sprint("step ", i+1), map[string]string{"a": fmt.Sprint(i + 1)})
+	}
+	m, err := gitrepo.Open(t.Context(), gitrepo.Options{URL: work.URL, Branch: "main", Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := m.Fetch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	walk := func(most int, until string) string {
+		var seen []string
+		err := m.Back(t.Context(), head, most, func(c *gitrepo.Commit) bool {
+			seen = append(seen, strings.TrimSpace(c.Message()))
+			return seen[len(seen)-1] != until
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(seen, ", ")
+	}
+	for _, c := range []struct {
+		most        int
+		until, want string
+	}{
+		{3, "", "step 5, step 4, step 3"},
+		{100, "step 2", "step 5, step 4, step 3, step 2"},
+		{100, "", "step 5, step 4, step 3, step 2, step 1, begin"},
+	} {
+		if got := walk(c.most, c.until); got != c.want {
+			t.Errorf("at most %d until %q: %s", c.most, c.until, got)
+		}
+	}
+	parent, ok := head.Parent()
+	if !ok || strings.TrimSpace(parent.Message()) != "step 4" {
+		t.Errorf("the parent is %v", parent)
+	}
+}
