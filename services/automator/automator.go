@@ -12,7 +12,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/automator/approval"
 	"github.com/slipway-cd/slipway/services/automator/promote"
+	"github.com/slipway-cd/slipway/services/automator/server"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/registry"
@@ -27,7 +29,9 @@ type Config = service.Config
 func Run(ctx context.Context, cfg Config) error { return service.Run(ctx, cfg, Part()) }
 
 // Part is the automator for a process that it may share.
-func Part() service.Part { return service.Part{Name: "automator", Check: check, Run: run} }
+func Part() service.Part {
+	return service.Part{Name: "automator", Check: check, Run: run, API: true}
+}
 
 func check(cfg Config) error {
 	for i, r := range cfg.Repositories {
@@ -40,51 +44,119 @@ func check(cfg Config) error {
 	return nil
 }
 
+// parts are the automator's, put together.
+type parts struct {
+	*service.Service
+	queues    queues
+	tags      *promote.Tags
+	health    *promote.Health
+	approvals *approval.Store
+	due       *promote.Due
+	repos     *promote.Repos
+	sweeper   *promote.Sweeper
+	confirmer *promote.Confirmer
+	deployer  *promote.Deployer
+}
+
 func run(ctx context.Context, s *service.Service) error {
-	queues, err := openQueues(ctx, s)
+	p, err := assemble(ctx, s)
 	if err != nil {
 		return err
+	}
+	people, err := server.NewPeople(s.Config.Automator.People)
+	if err != nil {
+		return err
+	}
+	if err := p.repos.WakeAll(ctx); err != nil {
+		return fmt.Errorf("look at the repositories after the start: %w", err)
+	}
+	s.HandleAPI("/v1/", (&server.Server{People: people, Proposals: p.approvals, Applications: p.repos, Log: s.Log, Now: time.Now}).Handler())
+	return p.run(ctx)
+}
+
+// assemble opens what the parts keep and puts them together.
+func assemble(ctx context.Context, s *service.Service) (*parts, error) {
+	p := &parts{Service: s}
+	var err error
+	if p.queues, err = openQueues(ctx, s); err != nil {
+		return nil, err
 	}
 	client, err := registryClient(s.Config)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	tags, err := promote.OpenTags(ctx, s.Bus)
-	if err != nil {
-		return err
+	if p.tags, err = promote.OpenTags(ctx, s.Bus); err != nil {
+		return nil, err
 	}
 	announcer, err := promote.NewAnnouncer(ctx, s.Bus)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	repos, err := promote.NewRepos(ctx, s.Config, queues.repos, s.Log)
-	if err != nil {
-		return err
+	if p.repos, err = promote.NewRepos(ctx, s.Config, p.queues.repos, s.Log); err != nil {
+		return nil, err
+	}
+	if p.health, err = promote.OpenHealth(ctx, s.Bus, p.repos.WakeWaiting); err != nil {
+		return nil, err
+	}
+	if p.approvals, err = approval.OpenStore(ctx, s.Bus, p.repos.WakePair); err != nil {
+		return nil, err
+	}
+	if p.due, err = promote.OpenDue(ctx, s.Bus, p.queues.repos); err != nil {
+		return nil, err
 	}
 	name, email, err := s.Config.Automator.Commit.Identity()
 	if err != nil {
-		return fmt.Errorf("automator.commit.author: %w", err)
+		return nil, fmt.Errorf("automator.commit.author: %w", err)
 	}
-	sweeper := &promote.Sweeper{Tags: tags, Queue: queues.sweeps, Registry: client, Repos: repos, Bus: s.Bus, Log: s.Log, Interval: s.Config.Sweep.Interval}
-	confirmer := &promote.Confirmer{Tags: tags, Queue: queues.images, Registry: client, Repos: repos, Aliases: s.Config.Aliases(), Log: s.Log}
-	deployer := &promote.Deployer{Repos: repos, Tags: tags, Bus: s.Bus, Log: s.Log, Name: name, Email: email, NewImages: sweeper.New, Announcer: announcer}
-	if err := repos.WakeAll(ctx); err != nil {
-		return fmt.Errorf("look at the repositories after the start: %w", err)
+	p.sweeper = &promote.Sweeper{Tags: p.tags, Queue: p.queues.sweeps, Registry: client, Repos: p.repos, Bus: s.Bus, Log: s.Log, Interval: s.Config.Sweep.Interval}
+	p.confirmer = &promote.Confirmer{Tags: p.tags, Queue: p.queues.images, Registry: client, Repos: p.repos, Aliases: s.Config.Aliases(), Log: s.Log}
+	p.deployer = &promote.Deployer{
+		Repos: p.repos, Tags: p.tags, Health: p.health, Approvals: p.approvals, Due: p.due, Bus: s.Bus, Log: s.Log,
+		Name: name, Email: email, NewImages: p.sweeper.New, Announcer: announcer,
 	}
+	return p, nil
+}
 
+// run runs all parts until ctx ends.
+func (p *parts) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return tags.Run(ctx) })
-	group.Go(func() error { return sweeper.Run(ctx) })
-	group.Go(func() error { return queues.images.Run(ctx, confirmer.Work) })
-	group.Go(func() error { return queues.repos.Run(ctx, deployer.Work) })
-	group.Go(func() error { return queues.sweeps.Run(ctx, sweeper.Work) })
-	group.Go(func() error {
-		return s.Bus.Subscribe(ctx, bus.Subscription{Name: "automator", Types: []events.Type{events.ArtifactPublishedType}, Concurrency: 16}, confirmer.Handle)
-	})
-	group.Go(func() error {
-		return s.Bus.Subscribe(ctx, bus.Subscription{Name: "automator-refs", Types: []events.Type{events.RefUpdatedType}}, repos.Handle)
-	})
+	for _, part := range []func(context.Context) error{p.tags.Run, p.health.Run, p.approvals.Run, p.due.Run, p.sweeper.Run, p.settle} {
+		group.Go(func() error { return part(ctx) })
+	}
+	group.Go(func() error { return p.queues.images.Run(ctx, p.confirmer.Work) })
+	group.Go(func() error { return p.queues.repos.Run(ctx, p.deployer.Work) })
+	group.Go(func() error { return p.queues.sweeps.Run(ctx, p.sweeper.Work) })
+	for _, sub := range []struct {
+		bus.Subscription
+		handle bus.Handler
+	}{
+		{bus.Subscription{Name: "automator", Types: []events.Type{events.ArtifactPublishedType}, Concurrency: 16}, p.confirmer.Handle},
+		{bus.Subscription{Name: "automator-refs", Types: []events.Type{events.RefUpdatedType}}, p.repos.Handle},
+		{bus.Subscription{Name: "automator-health", Types: []events.Type{
+			events.PipelineRunFinishedType, events.ServiceDeployedType, events.ServiceUpgradedType, events.ServiceRolledBackType,
+		}}, p.health.Handle},
+	} {
+		group.Go(func() error { return p.Bus.Subscribe(ctx, sub.Subscription, sub.handle) })
+	}
 	return group.Wait()
+}
+
+// settle finishes what a replica that died had begun to tell of votes. It tries
+// until ctx ends: the bus may be away at this moment.
+func (p *parts) settle(ctx context.Context) error {
+	const pause = time.Second
+	if err := p.approvals.Ready(ctx); err != nil {
+		return nil //nolint:nilerr // ctx has ended
+	}
+	for err := p.approvals.Settle(ctx); err != nil; err = p.approvals.Settle(ctx) {
+		p.Log.WarnContext(ctx, "can't tell of earlier votes, trying again", "error", err.Error())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+	return nil
 }
 
 type queues struct{ images, repos, sweeps *bus.Queue }

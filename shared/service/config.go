@@ -170,7 +170,20 @@ type OIDC struct {
 type Automator struct {
 	Debounce Debounce `yaml:"debounce"`
 	Commit   Commit   `yaml:"commit"`
+	// People may vote, hold and roll back through the automator's API.
+	People []Person `yaml:"people"`
 }
+
+// Person is someone whom the automator knows by a token.
+type Person struct {
+	Name   string   `yaml:"name"`
+	Groups []string `yaml:"groups"`
+	Token  Secret   `yaml:"token"`
+}
+
+// minToken is the least length of a person's token, in bytes: a word could be
+// guessed.
+const minToken = 16
 
 // Debounce is how long changes to one repo wait for company.
 type Debounce struct {

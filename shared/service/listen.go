@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,12 +15,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// listeners are the process's doors: for webhooks and for metrics and health.
+// listeners are the process's doors: for webhooks, for metrics and health, and,
+// where a part has one, for its API.
 type listeners struct {
 	log     *slog.Logger
 	cfg     Listen
 	keys    keys
 	hooks   *hookMux
+	api     *apiMux
 	mu      sync.Mutex
 	healthy func() error
 	servers []server
@@ -33,8 +34,8 @@ type server struct {
 	http     *http.Server
 }
 
-func listen(ctx context.Context, cfg Listen, metrics *prometheus.Registry, log *slog.Logger) (*listeners, error) {
-	l := &listeners{log: log, cfg: cfg, hooks: &hookMux{}, healthy: func() error { return errors.New("starting") }}
+func listen(ctx context.Context, cfg Listen, api bool, metrics *prometheus.Registry, log *slog.Logger) (*listeners, error) {
+	l := &listeners{log: log, cfg: cfg, hooks: &hookMux{}, api: &apiMux{}, healthy: func() error { return errors.New("starting") }}
 	if err := l.keys.load(cfg.TLS); err != nil {
 		return nil, fmt.Errorf("%w:\n%w", ErrConfig, err)
 	}
@@ -46,7 +47,11 @@ func listen(ctx context.Context, cfg Listen, metrics *prometheus.Registry, log *
 		name, addr string
 		handler    http.Handler
 		tls        *tls.Config
-	}{{"hooks", cfg.Hooks, l.hooks, l.keys.server()}, {"metrics", cfg.Metrics, ops, nil}} {
+		wanted     bool
+	}{{"hooks", cfg.Hooks, l.hooks, l.keys.server(), true}, {"api", cfg.API, l.api, l.keys.server(), api}, {"metrics", cfg.Metrics, ops, nil, true}} {
+		if !d.wanted {
+			continue
+		}
 		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.addr)
 		if err != nil {
 			l.close()
@@ -189,10 +194,7 @@ func (m *hookMux) find(r *http.Request) http.Handler {
 func (m *hookMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := m.find(r)
 	if h == nil {
-		w.Header().Set("Retry-After", "1")
-		w.Header().Set("Content-Type", "application/problem+json")
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_ = json.NewEncoder(w).Encode(map[string]any{"title": "starting", "status": http.StatusServiceUnavailable})
+		starting(w)
 		return
 	}
 	h.ServeHTTP(w, r)

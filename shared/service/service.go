@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -38,6 +39,8 @@ type Part struct {
 	Check func(Config) error
 	// Run works until ctx ends and returns when nothing is under way.
 	Run func(ctx context.Context, s *Service) error
+	// API says that it serves listen.api, by [Service.HandleAPI].
+	API bool
 }
 
 // drain is how long listeners and handlers may take to finish.
@@ -77,7 +80,7 @@ func Run(ctx context.Context, cfg Config, parts ...Part) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
-	l, err := listen(ctx, cfg.Listen, metrics, log)
+	l, err := listen(ctx, cfg.Listen, slices.ContainsFunc(parts, func(p Part) bool { return p.API }), metrics, log)
 	if err != nil {
 		return err
 	}

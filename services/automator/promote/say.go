@@ -1,0 +1,58 @@
+package promote
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/automator/approval"
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+// May says why a person has no say over an application's image, or over any of
+// its images where none is named; nil when there is one. Who may approve may
+// hold and roll back.
+func (all *Repos) May(application, image, person string, groups []string) error {
+	r, app, ok := all.Application(application)
+	if !ok {
+		return fmt.Errorf("%w: there is no application %s", ErrRequest, application)
+	}
+	s := r.State()
+	for repo := range repositories(app) {
+		if image != "" && image != repo.String() {
+			continue
+		}
+		rule, _ := find(s.Rules, app.Name, repo)
+		if rule != nil && rule.broken == nil && !rule.Approvals.Allows(person, groups) {
+			return fmt.Errorf("%w: rule %s asks %s", approval.ErrMayNot, rule.Name, strings.Join(rule.Approvals.From, ", "))
+		}
+	}
+	return nil
+}
+
+// Held is a hold as it stands in Git.
+type Held struct {
+	Repository events.GitRepository `json:"repository"`
+	api.HoldSpec
+}
+
+// Holds lists the holds of all repositories, by application.
+func (all *Repos) Holds() []Held {
+	var list []Held
+	for _, r := range all.byKey {
+		s := r.State()
+		if s == nil {
+			continue
+		}
+		for _, h := range s.holds {
+			for _, hold := range h.list {
+				list = append(list, Held{r.Name, hold.Spec})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b Held) int {
+		return strings.Compare(a.Application+" "+a.Image+" "+a.Digest+a.Tag, b.Application+" "+b.Image+" "+b.Digest+b.Tag)
+	})
+	return list
+}
