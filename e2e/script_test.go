@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"world": cmdWorld, "ready": cmdReady, "push": cmdPush, "together": cmdTogether, "want": cmdWant,
-			"commit": cmdCommit, "post": cmdPost, "slipway": cmdSlipway, "registry": cmdRegistry,
+			"commit": cmdCommit, "revert": cmdRevert, "post": cmdPost, "slipway": cmdSlipway, "registry": cmdRegistry,
 		},
 		Condition: nil,
 	})
@@ -158,6 +158,15 @@ func cmdCommit(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("COMMIT", commit)
 }
 
+// cmdRevert takes back the last commit, as a person does.
+func cmdRevert(ts *testscript.TestScript, _ bool, _ []string) {
+	ctx, s := context.Background(), world(ts)
+	check(ts, s.clone.Pull(ctx))
+	_, err := s.clone.Git(ctx, "revert", "--no-edit", "HEAD")
+	check(ts, err)
+	check(ts, s.clone.Push(ctx))
+}
+
 // cmdWant waits until a command's output matches (with !: no longer matches).
 // The output is then in the file out.
 func cmdWant(ts *testscript.TestScript, neg bool, args []string) {
@@ -203,6 +212,12 @@ func (s *scriptWorld) run(ts *testscript.TestScript, name string, args []string)
 		return s.clone.Git(ctx, args...)
 	case "trace":
 		cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "slipway"), append([]string{"trace", "--config", s.w.Config}, args...)...)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	case "maria", "omar":
+		token := map[string]string{"maria": local.MariasToken, "omar": local.OmarsToken}[name]
+		cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "slipway"), args...)
+		cmd.Env = append(os.Environ(), "SLIPWAY_API="+s.w.APIURL, "SLIPWAY_TOKEN="+token)
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	case "log":

@@ -37,6 +37,7 @@ type settings struct {
 	Provider, Kubeconfig, RegistrySecret        string
 	GitSecret, BusToken, Embedded               string
 	Hooks, Metrics, Bus, Quiet, Sweep, Policies string
+	API, Maria, Omar                            string
 }
 
 // The config of a world; one template, so that every program reads the same.
@@ -48,7 +49,7 @@ bus: {embedded: {sync: {{.Embedded}}, listen: "{{.Bus}}"}}
 {{- else}}
 bus: {url: "nats://{{.Bus}}", credentials: {token: {file: {{.BusToken}}}}}
 {{- end}}
-listen: {hooks: "{{.Hooks}}", api: "127.0.0.1:0", metrics: "{{.Metrics}}"}
+listen: {hooks: "{{.Hooks}}", api: "{{.API}}", metrics: "{{.Metrics}}"}
 registries:
 - {host: "{{.Registry}}", endpoint: "http://{{.RegistryEndpoint}}", insecure: true}
 repositories:
@@ -65,6 +66,9 @@ receivers:
   - {name: git, provider: {{.Provider}}, secrets: [{file: {{.GitSecret}}}]}
 automator:
   debounce: {quiet: {{.Quiet}}, longest: 1s}
+  people:
+  - {name: maria, groups: [leads], token: {file: {{.Maria}}}}
+  - {name: omar, groups: [shop], token: {file: {{.Omar}}}}
 synchronizer: {kubeconfig: {{.Kubeconfig}}, trusted: [slipway-system]}
 sweep: {interval: {{.Sweep}}}
 `))

@@ -62,7 +62,9 @@ type World struct {
 	RepoURL    string // without credentials
 	HooksURL   string
 	MetricsURL string
-	Processes  []*Process
+	// APIURL is the automator's API.
+	APIURL    string
+	Processes []*Process
 	separate
 
 	opts     Options
@@ -73,6 +75,13 @@ type World struct {
 
 // Repo is the config repo's name at the Git host.
 const Repo = "config"
+
+// The tokens of the people whom every world's automator knows: maria is of the
+// leads, omar of the shop.
+const (
+	MariasToken = "the-token-of-maria-of-the-leads"
+	OmarsToken  = "the-token-of-omar-of-the-shop"
+)
 
 // Start starts a world; the context bounds the start only. On an error
 // everything is stopped again.
@@ -213,18 +222,19 @@ func (w *World) settings(registrySecret, gitSecret string) (s settings, err erro
 	}{
 		{&s.RegistrySecret, "registry", registrySecret}, {&s.GitSecret, "git-hook", gitSecret},
 		{&s.GitToken, "git", w.gitPass}, {&s.BusToken, "bus", random()},
+		{&s.Maria, "maria", MariasToken}, {&s.Omar, "omar", OmarsToken},
 	} {
 		if *f.into, err = w.secret(f.name, f.value); err != nil {
 			return s, err
 		}
 	}
-	for _, p := range []*string{&s.Metrics, &s.Bus} {
+	for _, p := range []*string{&s.Metrics, &s.Bus, &s.API} {
 		if *p, err = freeAddr(); err != nil {
 			return s, err
 		}
 	}
 	s.Hooks = w.HooksURL[len("http://"):]
-	w.MetricsURL = "http://" + s.Metrics
+	w.APIURL, w.MetricsURL = "http://"+s.API, "http://"+s.Metrics
 	return s, nil
 }
 

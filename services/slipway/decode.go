@@ -157,5 +157,5 @@ func readBody(cmd *cobra.Command, file string) ([]byte, error) {
 
 // refused says whether an error is one that a sender would be refused for.
 func refused(err error) bool {
-	return errors.Is(err, webhook.ErrProof) || errors.Is(err, webhook.ErrForbidden)
+	return errors.Is(err, webhook.ErrProof) || errors.Is(err, webhook.ErrForbidden) || errors.Is(err, errRefused)
 }

@@ -145,6 +145,7 @@ func (b *Bus) walk(ctx context.Context, s *scan, give func(scanned) bool) error 
 	if err != nil {
 		return err
 	}
+	defer b.forget(ctx, s.stream, consumer)
 	if info := consumer.CachedInfo(); !s.follow && info != nil && info.NumPending == 0 {
 		return errScanned
 	}
@@ -182,6 +183,18 @@ func (b *Bus) ordered(ctx context.Context, stream string, c jetstream.OrderedCon
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	return b.js.OrderedConsumer(ctx, stream, c)
+}
+
+// forget deletes a reader's consumer, which the server would keep for minutes: a
+// stream has room for so many. Where that fails the server does it later.
+func (b *Bus) forget(ctx context.Context, stream string, consumer jetstream.Consumer) {
+	info := consumer.CachedInfo()
+	if info == nil || !b.nc.IsConnected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
+	defer cancel()
+	_ = b.js.DeleteConsumer(ctx, stream, info.Name)
 }
 
 func (s *scan) config() jetstream.OrderedConsumerConfig {

@@ -169,6 +169,14 @@ func Summary(e events.Event) string {
 		return fmt.Sprintf("%s of %s to %s", p.Ref, p.Repository, short(p.After))
 	case events.DecisionMade:
 		return fmt.Sprintf("%s %s: %s", p.Application, p.Outcome, p.Reason)
+	case events.ApprovalCreated:
+		return fmt.Sprintf("%s to %s needs %d approvals (%s)", p.Application, shortReference(p.To), p.Needed, short(p.ID))
+	case events.ApprovalUpdated:
+		return fmt.Sprintf("%s to %s %s by %s", p.Application, shortReference(p.To), p.Vote.Decision, p.Vote.Person)
+	case events.ApprovalClosed:
+		return fmt.Sprintf("%s to %s %s: %s", p.Application, shortReference(p.To), p.Status, p.Reason)
+	case events.HoldEvent:
+		return fmt.Sprintf("%s of %s: %s", p.Image, p.Application, p.Reason)
 	case events.ChangeMerged:
 		return fmt.Sprintf("%s to %s in commit %s", p.Application, shortReference(p.To), short(p.Commit))
 	case events.PipelineRunStarted:
