@@ -24,6 +24,8 @@ const (
 	ServiceUpgradedType     Type = "dev.cdevents.service.upgraded.0.3.0"
 	ServiceRolledBackType   Type = "dev.cdevents.service.rolledback.0.3.0"
 	ServiceRemovedType      Type = "dev.cdevents.service.removed.0.3.0"
+	IncidentDetectedType    Type = "dev.cdevents.incident.detected.0.3.0"
+	IncidentResolvedType    Type = "dev.cdevents.incident.resolved.0.3.0"
 	EnvironmentModifiedType Type = "dev.cdevents.environment.modified.0.3.0"
 )
 
@@ -57,6 +59,8 @@ var Kinds = []Kind{
 	{ServiceUpgradedType, "healthy with a new image", []string{"synchronizer"}, []string{"automator"}, decodeService(ServiceUpgradedType)},
 	{ServiceRolledBackType, "healthy with an older image", []string{"synchronizer"}, []string{"automator"}, decodeService(ServiceRolledBackType)},
 	{ServiceRemovedType, "pruned", []string{"synchronizer"}, []string{"automator"}, decodeService(ServiceRemovedType)},
+	{IncidentDetectedType, "something is wrong and needs somebody", []string{"automator"}, nil, decodeIncident(IncidentDetectedType)},
+	{IncidentResolvedType, "it no longer is", []string{"automator"}, nil, decodeIncident(IncidentResolvedType)},
 	{EnvironmentModifiedType, "configuration applied, no new image", []string{"synchronizer"}, nil, decodeEnvironmentModified},
 }
 

@@ -51,9 +51,9 @@ func decodePipelineRunStarted(h halves) (Payload, error) {
 // The outcomes of a run, as CDEvents names them.
 const (
 	Success = "success"
-	Failure = "failure"
-	Cancel  = "cancel"
-	Error   = "error"
+	Failure = "failure" // applied, and not healthy
+	Cancel  = "cancel"  // a newer commit took its place
+	Error   = "error"   // it could not be rendered or applied
 )
 
 // Counts says what a sync did to the cluster, in objects.

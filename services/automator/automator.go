@@ -135,6 +135,7 @@ func (p *parts) run(ctx context.Context) error {
 		{bus.Subscription{Name: "automator-health", Types: []events.Type{
 			events.PipelineRunFinishedType, events.ServiceDeployedType, events.ServiceUpgradedType, events.ServiceRolledBackType,
 		}}, p.health.Handle},
+		{bus.Subscription{Name: "automator-failures", Types: []events.Type{events.PipelineRunFinishedType}}, p.repos.HandleFailure},
 	} {
 		group.Go(func() error { return p.Bus.Subscribe(ctx, sub.Subscription, sub.handle) })
 	}

@@ -2,7 +2,9 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -44,6 +46,9 @@ type ApplicationSpec struct {
 	// OnDelete says what becomes of the objects when the Application is
 	// deleted: [OnDeletePrune], the default, or [OnDeleteOrphan].
 	OnDelete string `json:"onDelete,omitempty"`
+	// OnFailure says what becomes of a version that doesn't become healthy:
+	// [OnFailureNone], the default, or [OnFailureRollback].
+	OnFailure string `json:"onFailure,omitempty"`
 }
 
 // SuspendAnnotation on an Application says why it is suspended: nothing is
@@ -55,6 +60,29 @@ const (
 	OnDeletePrune  = "prune"
 	OnDeleteOrphan = "orphan"
 )
+
+// What follows when a version doesn't become healthy.
+const (
+	OnFailureNone     = "none"
+	OnFailureRollback = "rollback"
+)
+
+// Validate holds what has a few values only. The rest is the CRD's.
+func (a *Application) Validate() error {
+	var faults []error
+	for _, f := range []struct {
+		name, value string
+		may         []string
+	}{
+		{"onDelete", a.Spec.OnDelete, []string{"", OnDeletePrune, OnDeleteOrphan}},
+		{"onFailure", a.Spec.OnFailure, []string{"", OnFailureNone, OnFailureRollback}},
+	} {
+		if !slices.Contains(f.may, f.value) {
+			faults = append(faults, fmt.Errorf("spec.%s %q is neither %s nor %s", f.name, f.value, f.may[1], f.may[2]))
+		}
+	}
+	return errors.Join(faults...)
+}
 
 // Source is where the manifests are.
 type Source struct {

@@ -134,7 +134,7 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 		return
 	}
 	b.docs[name] = d.where
-	app := &Application{Name: name, Path: path.Clean(d.app.Spec.Source.Path), Suspended: suspended(d.app)}
+	app := &Application{Name: name, Path: path.Clean(d.app.Spec.Source.Path), Suspended: suspended(d.app), OnFailure: d.app.Spec.OnFailure}
 	b.s.Applications[name] = app
 	source, err := events.ParseGitRepository(d.app.Spec.Source.Repository, b.gits)
 	switch {

@@ -87,7 +87,11 @@ func (d *Deployer) pass(ctx context.Context, r *Repository, s *State, asked aske
 	if err != nil {
 		return err
 	}
-	if s, err = d.serve(ctx, r, s, append(reverts, asked.requests...)); err != nil {
+	rollbacks, err := d.rollbacks(ctx, r, s, asked.failures)
+	if err != nil {
+		return err
+	}
+	if s, err = d.serve(ctx, r, s, slices.Concat(reverts, rollbacks, asked.requests)); err != nil {
 		return err
 	}
 	touched := r.touched(s)

@@ -36,6 +36,8 @@ type asked struct {
 	sources []events.Application
 	// requests are what people want done.
 	requests []Request
+	// failures are of applications that did not become healthy.
+	failures []failure
 }
 
 func readItems(items []string) asked {
@@ -54,6 +56,10 @@ func readItems(items []string) asked {
 			if app, err := events.ParseApplication(name); err == nil {
 				a.sources = append(a.sources, app)
 			}
+			continue
+		}
+		if f, ok := readFailure(item); ok {
+			a.failures = append(a.failures, f)
 			continue
 		}
 		if q, ok := readRequest(item); ok {

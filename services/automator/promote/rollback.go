@@ -188,7 +188,7 @@ func (d *Deployer) passedOver(r *Repository, s *State, app *Application, from, t
 func (d *Deployer) formers(ctx context.Context, r *Repository, s *State, app *Application, q Request) ([]events.Image, error) {
 	if q.To != "" && isHex(q.To) && len(q.To) >= 7 {
 		if at := d.find(ctx, r, s, q.To); at != nil {
-			return d.asOf(ctx, r, app, at, q)
+			return d.asOf(ctx, r, s, app, at, q)
 		}
 	}
 	images, err := d.moved(ctx, r, s, app, q)
@@ -268,13 +268,17 @@ func (d *Deployer) former(ctx context.Context, r *Repository, s *State, app *App
 		}
 		return true
 	})
-	if err != nil || found.Repository.Path != "" {
+	if err != nil {
 		return found, err
+	}
+	if found.Repository.Path != "" {
+		return found, d.free(r, s, app, found)
 	}
 	if version != "" {
 		for _, k := range d.Tags.Of(image) {
 			if k.Tag == version && k.Digest != "" {
-				return events.Image{Repository: image, Tag: k.Tag, Digest: k.Digest}, nil
+				found = events.Image{Repository: image, Tag: k.Tag, Digest: k.Digest}
+				return found, d.free(r, s, app, found)
 			}
 		}
 		return found, fmt.Errorf("%w: %s:%s is neither in the history of %s nor a known tag", ErrRequest, image, version, app.Name)
@@ -309,7 +313,7 @@ func (d *Deployer) find(ctx context.Context, r *Repository, s *State, id string)
 
 // asOf are the references that an application had at a commit, where they
 // differ from the present ones.
-func (d *Deployer) asOf(ctx context.Context, r *Repository, app *Application, at *gitrepo.Commit, q Request) ([]events.Image, error) {
+func (d *Deployer) asOf(ctx context.Context, r *Repository, s *State, app *Application, at *gitrepo.Commit, q Request) ([]events.Image, error) {
 	then, _, err := r.loader.load(ctx, nil, at, nil)
 	if err != nil {
 		return nil, err
@@ -328,7 +332,20 @@ func (d *Deployer) asOf(ctx context.Context, r *Repository, app *Application, at
 	if len(all) == 0 {
 		return nil, fmt.Errorf("%w: %s used the same images at commit %s", ErrRequest, app.Name, q.To)
 	}
+	for _, image := range all {
+		if err := d.free(r, s, app, image); err != nil {
+			return nil, err
+		}
+	}
 	return all, nil
+}
+
+// free says that an image may be gone back to: that nothing holds it.
+func (d *Deployer) free(r *Repository, s *State, app *Application, image events.Image) error {
+	if hold, held := s.holds[app.Name.String()].of(image, r.loader.aliases, d.now()); held {
+		return fmt.Errorf("%w: %s %s: release it first", ErrRequest, image, why(hold))
+	}
+	return nil
 }
 
 func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }

@@ -19,6 +19,8 @@ type Application struct {
 	Images []manifest.Rendered
 	// Blocked says why nothing can be decided for it; nil when it can.
 	Blocked error
+	// OnFailure is what follows when a version doesn't become healthy.
+	OnFailure string
 	// Suspended is why a person has suspended it; empty when nobody has.
 	Suspended string
 }
@@ -110,7 +112,7 @@ func (l *loader) load(ctx context.Context, old *State, head *gitrepo.Commit, cha
 
 // same says whether an application's document says what it did.
 func (a *Application) same(old *Application) bool {
-	return old != nil && old.Path == a.Path && old.Suspended == a.Suspended && (old.Blocked == nil) == (a.Blocked == nil)
+	return old != nil && old.Path == a.Path && old.Suspended == a.Suspended && old.OnFailure == a.OnFailure && (old.Blocked == nil) == (a.Blocked == nil)
 }
 
 func (s *State) index(app *Application) {

@@ -113,7 +113,7 @@ func (b *Brain) refuse(ctx context.Context, n *run, l *live, reason string, faul
 	if stalled := l.status().Condition(api.ConditionStalled); n.again && stalled != nil && stalled.Message == fault.Error() {
 		return nil // said already
 	}
-	if err := b.publish(ctx, n, b.startedEvents(n), b.finishedEvents(n, events.Failure, fault.Error())); err != nil {
+	if err := b.publish(ctx, n, b.startedEvents(n), b.finishedEvents(n, events.Error, fault.Error())); err != nil {
 		return err
 	}
 	b.supersede(ctx, n)
@@ -221,7 +221,7 @@ func (b *Brain) applyFailed(ctx context.Context, n *run, l *live, fault error) e
 	if ready := l.status().Condition(api.ConditionReady); !n.again || ready == nil || ready.Message != fault.Error() {
 		b.notes.warn(l.object, reasonApplyFailed, fault.Error())
 		b.metrics.done(api.OutcomeFailed, n.started)
-		if err := b.publish(ctx, n, b.finishedEvents(n, events.Failure, fault.Error())); err != nil {
+		if err := b.publish(ctx, n, b.finishedEvents(n, events.Error, fault.Error())); err != nil {
 			return err
 		}
 	}
