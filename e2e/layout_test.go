@@ -145,4 +145,3 @@ func goTool(t *testing.T, args ...string) string {
 	}
 	return string(out)
 }
-

@@ -126,6 +126,7 @@ func (b *syncBed) tell(t testing.TB, commit string) {
 }
 
 func (b *syncBed) listen(t testing.TB) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var done sync.WaitGroup
 	done.Go(func() {
@@ -192,7 +193,7 @@ func (b *syncBed) status(t testing.TB, namespace, name string) (api.ApplicationS
 
 // becomes waits until the Ready condition of an Application is as wanted at a
 // commit, with all parts in its message.
-func (b *syncBed) becomes(t testing.TB, namespace, name, ready, commit string, parts_ ...string) api.ApplicationStatus {
+func (b *syncBed) becomes(t testing.TB, namespace, name, ready, commit string, kinds ...string) api.ApplicationStatus {
 	t.Helper()
 	var last api.ApplicationStatus
 	must(t, parts.Eventually(t.Context(), syncPatience, func() (err error) {
@@ -203,7 +204,7 @@ func (b *syncBed) becomes(t testing.TB, namespace, name, ready, commit string, p
 		if c == nil || c.Status != ready || last.Attempted != commit {
 			return fmt.Errorf("%s/%s: attempted %s (want %s), Ready is %+v", namespace, name, last.Attempted, commit, c)
 		}
-		for _, part := range parts_ {
+		for _, part := range kinds {
 			if !strings.Contains(c.Message, part) {
 				return fmt.Errorf("%s/%s: message %q does not say %q", namespace, name, c.Message, part)
 			}
@@ -236,7 +237,7 @@ func (b *syncBed) hears(t testing.TB, kind events.Type, app string, ok func(even
 	return found
 }
 
-func application(namespace, name, url, path string, more string) string {
+func application(namespace, name, url, path, more string) string {
 	return fmt.Sprintf("apiVersion: slipway.dev/v1alpha1\nkind: Application\nmetadata: {name: %s, namespace: %s}\nspec:\n  source: {repository: %q, branch: main, path: %s}\n%s---\n",
 		name, namespace, url, path, more)
 }

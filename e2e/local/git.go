@@ -33,7 +33,9 @@ func (w *World) Clone(ctx context.Context, name string) (*Clone, error) {
 		return nil, fmt.Errorf("clone the config repo: %w", err)
 	}
 	for _, args := range [][]string{
-		{"init", "-q", "-b", "main"}, {"config", "user.name", "Maria"}, {"config", "user.email", "maria@example.com"},
+		{"init", "-q", "-b", "main"},
+		{"config", "user.name", "Maria"},
+		{"config", "user.email", "maria@example.com"},
 		{"remote", "add", "origin", w.AuthURL()},
 	} {
 		if _, err := c.Git(ctx, args...); err != nil {

@@ -220,9 +220,12 @@ func (w *World) settings(registrySecret, gitSecret string) (s settings, err erro
 		into        *string
 		name, value string
 	}{
-		{&s.RegistrySecret, "registry", registrySecret}, {&s.GitSecret, "git-hook", gitSecret},
-		{&s.GitToken, "git", w.gitPass}, {&s.BusToken, "bus", random()},
-		{&s.Maria, "maria", MariasToken}, {&s.Omar, "omar", OmarsToken},
+		{&s.RegistrySecret, "registry", registrySecret},
+		{&s.GitSecret, "git-hook", gitSecret},
+		{&s.GitToken, "git", w.gitPass},
+		{&s.BusToken, "bus", random()},
+		{&s.Maria, "maria", MariasToken},
+		{&s.Omar, "omar", OmarsToken},
 	} {
 		if *f.into, err = w.secret(f.name, f.value); err != nil {
 			return s, err

@@ -57,6 +57,7 @@ func newBench(t *testing.T, dir string) bench {
 
 // with is the same bench for a subtest.
 func (b bench) with(t *testing.T) bench {
+	t.Helper()
 	b.t = t
 	return b
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -111,7 +112,7 @@ func (g *GitHTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (g *GitHTTP) serve(w http.ResponseWriter, r *http.Request) {
 	backend := *g.backend
 	if g.opts.User != "" {
-		backend.Env = append(backend.Env[:len(backend.Env):len(backend.Env)], "REMOTE_USER="+g.opts.User)
+		backend.Env = append(slices.Clip(backend.Env), "REMOTE_USER="+g.opts.User)
 	}
 	// CGI must be told the length before; a large push comes without one.
 	if r.ContentLength < 0 {

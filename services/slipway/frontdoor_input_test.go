@@ -3,6 +3,7 @@ package slipway_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -211,9 +212,7 @@ func TestZ19WrongTypesAre400NamingTheField(t *testing.T) {
 	for field := range whole {
 		for _, other := range []any{nil, 1, "x", []any{}, map[string]any{}, true} {
 			changed := map[string]any{"n": field}
-			for k, v := range whole {
-				changed[k] = v
-			}
+			maps.Copy(changed, whole)
 			changed[field] = other
 			text, err := json.Marshal(changed)
 			if err != nil {

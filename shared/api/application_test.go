@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/api/crd"
-	"go.yaml.in/yaml/v3"
 )
 
 // TestCRDHasTheTypesFields holds the schema to the Go types, so that neither

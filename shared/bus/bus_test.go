@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 
 func TestSingleServer(t *testing.T) {
 	bustest.Run(t, func(t *testing.T) bustest.Target {
+		t.Helper()
 		server := bustest.Server(t)
 		return bustest.Target{URL: server.URL(), Stop: server.Stop, Start: func() { server.Start(t) }}
 	})

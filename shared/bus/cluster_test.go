@@ -16,6 +16,7 @@ func TestCluster(t *testing.T) {
 		t.Skip("three servers for each test")
 	}
 	bustest.Run(t, func(t *testing.T) bustest.Target {
+		t.Helper()
 		return bustest.Target{URL: bustest.StartCluster(t).URL(), Replicas: 3}
 	})
 }

@@ -64,7 +64,7 @@ func (l *letter) hold(data []byte) {
 	l.Data = data
 }
 
-func (l *letter) read(m jetstream.Msg, meta *jetstream.MsgMetadata) DeadLetter {
+func (l *letter) read(meta *jetstream.MsgMetadata) DeadLetter {
 	d := DeadLetter{
 		ID: meta.Sequence.Stream, Consumer: l.Consumer, Reason: l.Reason, Tries: l.Tries,
 		Stored: l.Stored, At: meta.Timestamp, Subject: l.Subject, Data: l.Data, Key: l.Key, Item: l.Item,
@@ -117,7 +117,7 @@ func (b *Bus) Dead(ctx context.Context) ([]DeadLetter, error) {
 			b.log.Warn("unreadable dead letter", "id", m.meta.Sequence.Stream, "error", err)
 			continue
 		}
-		all = append(all, l.read(m, m.meta))
+		all = append(all, l.read(m.meta))
 	}
 	return all, nil
 }

@@ -83,17 +83,6 @@ func (h heldVersions) of(image events.Image, aliases events.Aliases, now time.Ti
 	return nil, false
 }
 
-// ends is when the next of the holds ends; zero where none does.
-func (h heldVersions) ends(now time.Time) time.Time {
-	var first time.Time
-	for _, hold := range h.list {
-		if u := hold.Spec.Until; u != nil && u.After(now) && (first.IsZero() || u.Before(first)) {
-			first = *u
-		}
-	}
-	return first
-}
-
 // why says why an image is held.
 func why(h *api.Hold) string {
 	said := "is held"

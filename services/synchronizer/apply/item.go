@@ -3,6 +3,7 @@ package apply
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -79,8 +80,7 @@ func (a *Applier) Prepare(objects []render.Object, o Options) ([]*Item, error) {
 		if r, ok := defined[item.Kind]; ok {
 			item.place(r)
 		} else if err := a.resolve(item); err != nil {
-			var unknown *kube.UnknownKindError
-			if !errors.As(err, &unknown) {
+			if _, unknown := errors.AsType[*kube.UnknownKindError](err); !unknown {
 				return nil, err
 			}
 		}
@@ -129,11 +129,7 @@ func merge(into, from map[string]string) map[string]string {
 		return into
 	}
 	merged := make(map[string]string, len(into)+len(from))
-	for k, v := range into {
-		merged[k] = v
-	}
-	for k, v := range from {
-		merged[k] = v
-	}
+	maps.Copy(merged, into)
+	maps.Copy(merged, from)
 	return merged
 }

@@ -100,8 +100,7 @@ func (a *Applier) pruneOne(ctx context.Context, client dynamic.Interface, owner 
 
 func (a *Applier) tryPrune(ctx context.Context, client dynamic.Interface, owner string, e api.InventoryEntry) Pruned {
 	resource, err := a.clients.Mapper.Find(schema.GroupVersionKind{Group: e.Group, Version: e.Version, Kind: e.Kind})
-	var unknown *kube.UnknownKindError
-	if errors.As(err, &unknown) {
+	if _, unknown := errors.AsType[*kube.UnknownKindError](err); unknown {
 		return Pruned{Entry: e, Kept: "its kind is gone from the cluster, and it with it"}
 	}
 	if err != nil {

@@ -46,7 +46,7 @@ type Seen struct {
 func Reduce(obj runtime.Object) (any, error) {
 	switch o := obj.(type) {
 	case *unstructured.Unstructured:
-		return reduceWhole(o)
+		return reduceWhole(o), nil
 	case metav1.Object:
 		seen := reduceMetadata(o)
 		seen.Status = status.CurrentStatus
@@ -67,7 +67,7 @@ func reduceMetadata(o metav1.Object) *Seen {
 	}
 }
 
-func reduceWhole(o *unstructured.Unstructured) (*Seen, error) {
+func reduceWhole(o *unstructured.Unstructured) *Seen {
 	seen := reduceMetadata(o)
 	result, err := status.Compute(o)
 	if err != nil {
@@ -81,7 +81,7 @@ func reduceWhole(o *unstructured.Unstructured) (*Seen, error) {
 	} else if seen.Owner != "" {
 		seen.Selector, _, _ = unstructured.NestedStringMap(o.Object, "spec", "selector", "matchLabels")
 	}
-	return seen, nil
+	return seen
 }
 
 // OurFields hashes the set of fields that we own by server-side apply.

@@ -68,8 +68,10 @@ type wait struct {
 }
 
 func newApplications(b *Brain) *applications {
-	a := &applications{brain: b, byKey: map[string]*app{}, bySource: map[string]map[string]*app{}, waiting: map[string]map[string]bool{},
-		wakeups: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[wakeup]())}
+	a := &applications{
+		brain: b, byKey: map[string]*app{}, bySource: map[string]map[string]*app{}, waiting: map[string]map[string]bool{},
+		wakeups: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[wakeup]()),
+	}
 	a.informer = dynamicinformer.NewFilteredDynamicInformer(b.clients.Dynamic, Resource, "", 0, cache.Indexers{}, nil).Informer()
 	// The setters err only on an informer that runs already.
 	_ = a.informer.SetTransform(func(obj any) (any, error) {

@@ -162,8 +162,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 }
 
 func reasonOf(err error) string {
-	var fault *render.Error
-	if errors.As(err, &fault) {
+	if fault, ok := errors.AsType[*render.Error](err); ok {
 		return string(fault.Reason)
 	}
 	return "RenderFailed"

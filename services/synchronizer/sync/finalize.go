@@ -38,7 +38,7 @@ func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
 			return fmt.Errorf("%d objects are left", left)
 		}
 	}
-	b.log.Info("let the Application go", "application", a.name.String(), "onDelete", n.spec.OnDelete, "pruned", n.counts.Pruned)
+	b.log.Info("let the Application go", "application", a.name.String(), "on_delete", n.spec.OnDelete, "pruned", n.counts.Pruned)
 	rest := slices.DeleteFunc(slices.Clone(l.object.GetFinalizers()), func(f string) bool { return f == finalizer })
 	return b.setFinalizers(ctx, a, l, rest)
 }

@@ -161,7 +161,7 @@ func (b *Brain) finish(ctx context.Context, w *wait, l *live) error {
 	}
 	b.notes.say(l.object, reason, message)
 	b.metrics.done(outcome, n.started)
-	b.log.Info(strings.ToLower(reason), "application", n.app.name.String(), "commit", n.commit, "took", time.Since(n.started))
+	b.log.Info("sync finished", "outcome", strings.ToLower(reason), "application", n.app.name.String(), "commit", n.commit, "took", time.Since(n.started))
 	b.stopWaiting(n.app)
 	return nil
 }

@@ -139,6 +139,7 @@ func (l logger) Tracef(string, ...any)  {}
 func (l logger) Warnf(format string, v ...any) {
 	l.log.Warn("nats server", "says", fmt.Sprintf(format, v...))
 }
+
 func (l logger) Errorf(format string, v ...any) {
 	l.log.Error("nats server", "says", fmt.Sprintf(format, v...))
 }

@@ -139,14 +139,13 @@ type seen struct {
 	count map[string]int
 }
 
-func (s *seen) add(id string) int {
+func (s *seen) add(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.count == nil {
 		s.count = map[string]int{}
 	}
 	s.count[id]++
-	return s.count[id]
 }
 
 func (s *seen) of(id string) int {
