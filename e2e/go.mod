@@ -7,6 +7,7 @@ require (
 	github.com/google/go-containerregistry v0.22.1
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/slipway-cd/slipway/events v0.0.0
+	github.com/slipway-cd/slipway/services/automator v0.0.0
 	github.com/slipway-cd/slipway/services/git-receiver v0.0.0
 	github.com/slipway-cd/slipway/services/registry-receiver v0.0.0
 	github.com/slipway-cd/slipway/services/slipway v0.0.0
