@@ -122,7 +122,7 @@ func short(reference string) string {
 func code(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
-		case unicode.IsSpace(r) || unicode.IsControl(r) || r == '\u2028' || r == '\u2029':
+		case unicode.IsControl(r):
 			return ' '
 		case r == '`':
 			return '\''
@@ -132,7 +132,7 @@ func code(s string) string {
 			return r
 		}
 	}, strings.ToValidUTF8(s, "?"))
-	s = strings.Join(strings.Fields(s), " ")
+	s = strings.Join(strings.Fields(s), " ") // all kinds of white space
 	if s == "" {
 		return ""
 	}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"unicode"
 
 	"pgregory.net/rapid"
 
@@ -127,6 +128,9 @@ func TestNobodyForgesAChange(t *testing.T) {
 		row := strings.Split(body, "\n")[4]
 		if strings.Count(row, "|") != 8 || strings.Count(row, "`")%2 != 0 {
 			t.Fatalf("the row is %q", row)
+		}
+		if i := strings.IndexFunc(row, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }); i >= 0 {
+			t.Fatalf("the row %q has a control character at %d", row, i)
 		}
 	})
 }

@@ -63,8 +63,12 @@ func TestOpeningTwiceIsOpeningOnce(t *testing.T) {
 		if again := mustOpen(t, h, request("one")); again.Number != first.Number || f.writes() != writes {
 			t.Fatalf("opened %+v again with %d writes", again, f.writes()-writes)
 		}
+		f.all[0].reviewers = []string{"maria"}
 		if again := mustOpen(t, h, request("two")); again.Number != first.Number || again.Title != "two" || f.all[0].title != "two" || len(f.all) != 1 {
 			t.Fatalf("opened %+v with another title; %d are there", again, len(f.all))
+		}
+		if got := f.all[0].reviewers; !slices.Equal(got, []string{"maria"}) {
+			t.Fatalf("the reviewers are %q", got)
 		}
 	})
 }
