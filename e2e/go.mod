@@ -7,6 +7,7 @@ require (
 	github.com/google/go-containerregistry v0.22.1
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/slipway-cd/slipway/events v0.0.0
+	github.com/slipway-cd/slipway/services/automator v0.0.0
 	github.com/slipway-cd/slipway/services/git-receiver v0.0.0
 	github.com/slipway-cd/slipway/services/registry-receiver v0.0.0
 	github.com/slipway-cd/slipway/services/slipway v0.0.0
@@ -23,6 +24,7 @@ require (
 require (
 	cel.dev/cel-go v0.33.2 // indirect
 	cel.dev/expr v0.25.1 // indirect
+	github.com/Masterminds/semver/v3 v3.5.0 // indirect
 	github.com/ProtonMail/go-crypto v1.1.6 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/antlr4-go/antlr/v4 v4.13.1 // indirect

@@ -95,6 +95,7 @@ type Repository struct {
 	Branch      string       `yaml:"branch"` // default main
 	Aliases     []string     `yaml:"aliases"`
 	Credentials Credentials  `yaml:"credentials"`
+	Host        GitHost      `yaml:"host"` // where pull requests are made
 	Roots       []Root       `yaml:"roots"`
 	Policies    []PolicyPath `yaml:"policies"`
 }

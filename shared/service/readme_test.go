@@ -29,11 +29,14 @@ func TestTheExamplesOfTheReadmeAreRight(t *testing.T) {
 			examples = append(examples, yaml)
 		}
 	}
-	if len(examples) != 2 {
+	if len(examples) != 3 {
 		t.Fatalf("%d examples", len(examples))
 	}
 	c, err := service.Load(folder(t, examples[0], map[string]string{"quay.yaml": examples[1]}))
 	if err != nil || len(c.Receivers.Sources) != 2 || c.Listen.TLS.ClientCA == "" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err = service.Load(folder(t, examples[2], nil)); err != nil || c.Repositories[0].Host.Kind != "gitlab" {
 		t.Errorf("%+v, %v", c, err)
 	}
 }

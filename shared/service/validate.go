@@ -104,6 +104,11 @@ func (c Config) validateRepositories(f *faults) {
 		if u, err := url.Parse(r.URL); err == nil && u.User != nil {
 			f.add(at+".url", "credentials belong in credentials, not in the address")
 		}
+		if r.Host != (GitHost{}) && err == nil {
+			if _, err := r.PullRequests(); err != nil {
+				f.add(at+".host", "%w", err)
+			}
+		}
 		key := string(name) + "@" + r.Branch
 		if j, twice := seen[key]; twice && err == nil {
 			f.add(at, "the same repository and branch as repositories[%d]", j)

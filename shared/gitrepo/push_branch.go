@@ -1,0 +1,186 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	"github.com/go-git/go-git/v5/storage/memory"
+)
+
+// OwnBranches begins the names of the branches that are ours to move and to
+// delete; others belong to people.
+const OwnBranches = "slipway/"
+
+// PushBranch makes a commit on base and moves another branch of the remote to
+// it, wherever that was before; a missing one is made. The branch must begin
+// with [OwnBranches]. A branch that holds the same files on the same base
+// already stays as it is, so that reviews of it stay valid, and its commit is
+// returned. Errs with [ErrMoved] when someone else moved the branch at that
+// moment, and with [ErrRefused] when the host says no. The mirror's own branch
+// and head stay as they are.
+func (m *Mirror) PushBranch(ctx context.Context, base *Commit, branch string, change Change) (*Commit, error) {
+	if err := m.checkOwn(branch); err != nil {
+		return nil, fmt.Errorf("push branch: %w", err)
+	}
+	m.network.Lock()
+	defer m.network.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, m.opts.Timeout)
+	defer cancel()
+	made, pack, err := m.commit(base, change)
+	if err != nil {
+		return nil, err
+	}
+	old, same, err := m.compare(ctx, branch, made)
+	if err != nil {
+		return nil, err
+	}
+	if !same {
+		if err := m.at(branch).sendPack(ctx, old, made.Hash, pack); err != nil {
+			return nil, err
+		}
+		old = made.Hash
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fetches++
+	return m.commitLocked(old)
+}
+
+// DeleteBranch deletes a branch that begins with [OwnBranches], if its commit
+// is still the given one: its id in hex, which may be cut short as some hosts
+// do. Errs with [ErrMoved] when it is another. A branch that isn't there is no
+// error.
+func (m *Mirror) DeleteBranch(ctx context.Context, branch, commit string) error {
+	if err := m.checkOwn(branch); err != nil {
+		return fmt.Errorf("delete branch: %w", err)
+	}
+	const shortest = 7
+	if len(commit) < shortest {
+		return fmt.Errorf("delete branch %s: %q is no commit id", branch, commit)
+	}
+	m.network.Lock()
+	defer m.network.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, m.opts.Timeout)
+	defer cancel()
+	s, old, _, err := m.look(ctx, branch)
+	if err != nil {
+		return err
+	}
+	if err := s.Close(); err != nil {
+		return m.hostError("leave", err)
+	}
+	switch {
+	case old.IsZero():
+		return nil
+	case !strings.HasPrefix(old.String(), strings.ToLower(commit)):
+		return m.hostError("delete "+branch+" from", fmt.Errorf("%w: it is at %s, not at %s", ErrMoved, old, commit))
+	}
+	return m.at(branch).sendPack(ctx, old, plumbing.ZeroHash, nil)
+}
+
+func (m *Mirror) checkOwn(branch string) error {
+	if !strings.HasPrefix(branch, OwnBranches) || branch == m.opts.Branch {
+		return fmt.Errorf("%q is not ours: it must begin with %s", branch, OwnBranches)
+	}
+	if err := plumbing.NewBranchReferenceName(branch).Validate(); err != nil {
+		return fmt.Errorf("%q is not a name for a branch: %w", branch, err)
+	}
+	return nil
+}
+
+// at speaks to the same host of another branch. It has no store.
+func (m *Mirror) at(branch string) *Mirror {
+	o := m.opts
+	o.Branch = branch
+	return &Mirror{opts: o, endpoint: m.endpoint, client: m.client, auth: m.auth}
+}
+
+// look asks the host where the branch is, which is zero when it isn't there.
+func (m *Mirror) look(ctx context.Context, branch string) (transport.UploadPackSession, plumbing.Hash, *packp.AdvRefs, error) {
+	s, err := m.client.NewUploadPackSession(m.endpoint, m.auth)
+	if err != nil {
+		return nil, plumbing.ZeroHash, nil, m.hostError("connect to", err)
+	}
+	adv, err := s.AdvertisedReferencesContext(ctx)
+	if err != nil {
+		_ = s.Close()
+		return nil, plumbing.ZeroHash, nil, m.hostError("ask for refs of", err)
+	}
+	return s, adv.References[plumbing.NewBranchReferenceName(branch).String()], adv, nil
+}
+
+// compare says where the branch is, and whether it holds the same files on
+// the same parent as made; then its commit is in the mirror.
+func (m *Mirror) compare(ctx context.Context, branch string, made *object.Commit) (old plumbing.Hash, same bool, err error) {
+	s, old, adv, err := m.look(ctx, branch)
+	if err != nil {
+		return old, false, err
+	}
+	defer s.Close()
+	if old.IsZero() {
+		return old, false, nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, err := object.GetCommit(m.store, old)
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		c, err = m.peek(ctx, s, adv, old)
+	}
+	if err != nil || c == nil {
+		return old, false, err
+	}
+	same = c.TreeHash == made.TreeHash && len(c.ParentHashes) == 1 && c.ParentHashes[0] == made.ParentHashes[0]
+	return old, same, nil
+}
+
+// peek brings one commit that another replica pushed, and keeps the commit
+// alone: what else comes with it stays out of the mirror, which is one branch.
+// Nil means that the commit is history of the mirror's own branch. The mutex
+// is held.
+func (m *Mirror) peek(ctx context.Context, s transport.UploadPackSession, adv *packp.AdvRefs, want plumbing.Hash) (*object.Commit, error) {
+	req := packp.NewUploadPackRequestFromCapabilities(adv.Capabilities)
+	req.Wants = []plumbing.Hash{want}
+	if !m.head.IsZero() {
+		req.Haves = []plumbing.Hash{m.head}
+	}
+	req.Depth = packp.DepthCommits(1)
+	if err := req.Capabilities.Set(capability.Shallow); err != nil {
+		return nil, fmt.Errorf("prepare fetch: %w", err)
+	}
+	res, err := s.UploadPack(ctx, req)
+	if errors.Is(err, transport.ErrEmptyUploadPackRequest) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, m.hostError("fetch from", err)
+	}
+	defer res.Close()
+	scratch := memory.NewStorage()
+	err = packfile.UpdateObjectStorage(scratch, demux(req.Capabilities, res, nil))
+	if err != nil && !errors.Is(err, packfile.ErrEmptyPackfile) {
+		return nil, m.hostError("receive objects from", err)
+	}
+	o, err := scratch.EncodedObject(plumbing.CommitObject, want)
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read commit %s: %w", want, err)
+	}
+	if _, err := m.store.SetEncodedObject(o); err != nil {
+		return nil, fmt.Errorf("write object: %w", err)
+	}
+	c, err := object.GetCommit(m.store, want)
+	if err != nil {
+		return nil, fmt.Errorf("read commit %s: %w", want, err)
+	}
+	return c, nil
+}
