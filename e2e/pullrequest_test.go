@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -213,11 +214,11 @@ func (p *proposals) isUpdatedAndMerged(way mergeWay) {
 	if got := p.find(r.Head, func(pullrequest.PR) bool { return true }); got.State != pullrequest.Merged || got.Head != r.Head {
 		p.Fatalf("without its branch the pull request is %+v", got)
 	}
-	if told := promote.ParseMessage(got.Title + "\n\n" + got.Body); !slices.Equal(told, []promote.Change{want}) {
+	if told := promote.ParseMessage(got.Title + "\n\n" + got.Body); !reflect.DeepEqual(told, []promote.Change{want}) {
 		p.Errorf("the pull request tells of %v, want %v", told, want)
 	}
 	told := p.tells(before, after)
-	if way.told && len(told) == 0 || slices.ContainsFunc(told, func(c promote.Change) bool { return c != want }) {
+	if way.told && len(told) == 0 || slices.ContainsFunc(told, func(c promote.Change) bool { return !reflect.DeepEqual(c, want) }) {
 		p.Errorf("main tells of %v, want %v", told, want)
 	}
 }

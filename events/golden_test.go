@@ -62,6 +62,11 @@ func samples() []Payload {
 		ApprovalClosed{approval, Rejected, "rejected by maria: breaks the cart"},
 		HoldEvent{HoldPlacedType, "production/shop/web", "ghcr.io/acme/web", sampleDigest, "1.4.2", &sampleTime, "5xx after 1.4.2", "maria@example.com", sampleCommit},
 		HoldEvent{HoldReleasedType, "production/shop/web", "ghcr.io/acme/web", sampleDigest, "1.4.2", &sampleTime, "mended", "maria@example.com", sampleCommit},
+		ChangeCreated{
+			Repository: "git.example.com/acme/config", Branch: "main", Head: "slipway/production-shop-web", Number: 7,
+			URL: "https://git.example.com/acme/config/pulls/7", Application: "production/shop/web",
+			Image: "ghcr.io/acme/web", From: "1.4.1", To: "1.4.2@" + sampleDigest,
+		},
 		ChangeMerged{
 			Repository: "git.example.com/acme/config", Branch: "main", Commit: sampleCommit, Application: "production/shop/web",
 			Image: "ghcr.io/acme/web", From: "1.4.1", To: "1.4.2@" + sampleDigest,

@@ -17,6 +17,7 @@ const (
 	ApprovalClosedType      Type = "dev.cdeventsx.slipway-approval.closed.0.1.0"
 	HoldPlacedType          Type = "dev.cdeventsx.slipway-hold.placed.0.1.0"
 	HoldReleasedType        Type = "dev.cdeventsx.slipway-hold.released.0.1.0"
+	ChangeCreatedType       Type = "dev.cdevents.change.created.0.4.0"
 	ChangeMergedType        Type = "dev.cdevents.change.merged.0.3.0"
 	PipelineRunStartedType  Type = "dev.cdevents.pipelinerun.started.0.3.0"
 	PipelineRunFinishedType Type = "dev.cdevents.pipelinerun.finished.0.3.0"
@@ -52,6 +53,7 @@ var Kinds = []Kind{
 	{ApprovalClosedType, "a proposal ended", []string{"automator"}, nil, decodeApprovalClosed},
 	{HoldPlacedType, "a version was put on hold", []string{"automator"}, nil, decodeHold(HoldPlacedType)},
 	{HoldReleasedType, "a hold ended", []string{"automator"}, nil, decodeHold(HoldReleasedType)},
+	{ChangeCreatedType, "pull request opened", []string{"automator"}, nil, decodeChangeCreated},
 	{ChangeMergedType, "commit landed in the config repo", []string{"automator"}, []string{"synchronizer"}, decodeChangeMerged},
 	{PipelineRunStartedType, "sync started", []string{"synchronizer"}, nil, decodePipelineRunStarted},
 	{PipelineRunFinishedType, "sync finished", []string{"synchronizer"}, []string{"automator"}, decodePipelineRunFinished},

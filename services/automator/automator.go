@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,6 +15,7 @@ import (
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/automator/approval"
 	"github.com/slipway-cd/slipway/services/automator/promote"
+	"github.com/slipway-cd/slipway/services/automator/pullrequest"
 	"github.com/slipway-cd/slipway/services/automator/server"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/bus"
@@ -104,6 +106,10 @@ func assemble(ctx context.Context, s *service.Service) (*parts, error) {
 	if p.due, err = promote.OpenDue(ctx, s.Bus, p.queues.repos); err != nil {
 		return nil, err
 	}
+	pulls, err := promote.OpenPulls(ctx, s.Bus, hosts(s.Config))
+	if err != nil {
+		return nil, err
+	}
 	name, email, err := s.Config.Automator.Commit.Identity()
 	if err != nil {
 		return nil, fmt.Errorf("automator.commit.author: %w", err)
@@ -111,10 +117,22 @@ func assemble(ctx context.Context, s *service.Service) (*parts, error) {
 	p.sweeper = &promote.Sweeper{Tags: p.tags, Queue: p.queues.sweeps, Registry: client, Repos: p.repos, Bus: s.Bus, Log: s.Log, Interval: s.Config.Sweep.Interval}
 	p.confirmer = &promote.Confirmer{Tags: p.tags, Queue: p.queues.images, Registry: client, Repos: p.repos, Aliases: s.Config.Aliases(), Log: s.Log}
 	p.deployer = &promote.Deployer{
-		Repos: p.repos, Tags: p.tags, Health: p.health, Approvals: p.approvals, Due: p.due, Bus: s.Bus, Log: s.Log,
+		Repos: p.repos, Tags: p.tags, Health: p.health, Approvals: p.approvals, Due: p.due, Pulls: pulls, Bus: s.Bus, Log: s.Log,
 		Name: name, Email: email, NewImages: p.sweeper.New, Announcer: announcer,
 	}
 	return p, nil
+}
+
+// hosts gives the hosts of the config's pull requests, each made when it is
+// first asked for.
+func hosts(cfg Config) func(key string) (pullrequest.Host, error) {
+	made := map[string]func() (pullrequest.Host, error){}
+	for _, r := range cfg.Repositories {
+		if name, err := r.Name(cfg.GitAliases()); err == nil {
+			made[promote.Key(name, r.Branch)] = sync.OnceValues(func() (pullrequest.Host, error) { return pullrequest.New(r, pullrequest.Options{}) })
+		}
+	}
+	return func(key string) (pullrequest.Host, error) { return made[key]() }
 }
 
 // run runs all parts until ctx ends.

@@ -38,7 +38,7 @@ func TestARulesGatesAreRead(t *testing.T) {
 
 func TestWhatIsWrongInARulesGatesIsToldWithItsPlace(t *testing.T) {
 	for rule, says := range map[string]string{
-		"    mode: perhaps\n":                                                                           `mode "perhaps" is none of [automatic manual never]`,
+		"    mode: perhaps\n":                                                                           `mode "perhaps" is none of [automatic manual pullRequest never]`,
 		"    mode: manual\n    approvals: {count: -1}\n":                                                "spec.rules[0]: approvals: count is negative",
 		"    mode: manual\n    approvals: {count: 2, from: [m]}":                                        "nothing could be approved",
 		"    mode: manual\n    approvals: {from: [\"group:\"]}":                                         "from[0] is empty",

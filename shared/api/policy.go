@@ -33,11 +33,13 @@ type Mode string
 const (
 	Automatic Mode = "automatic"
 	Manual    Mode = "manual" // a person approves
-	Never     Mode = "never"
+	// PullRequest opens a pull request for each application: a person merges.
+	PullRequest Mode = "pullRequest"
+	Never       Mode = "never"
 )
 
 // modes lists them.
-var modes = []Mode{Automatic, Manual, Never}
+var modes = []Mode{Automatic, Manual, PullRequest, Never}
 
 // Pin says what is written behind the repository.
 type Pin string

@@ -33,6 +33,8 @@ type Decision struct {
 	// Approvers have approved it, Overrider in spite of a freeze.
 	Approvers []string
 	Overrider string
+	// Pull says that a pull request shall move it: a person merges.
+	Pull bool
 
 	bars map[string]bar // by tag
 }

@@ -35,6 +35,8 @@ type Deployer struct {
 	Health    *Health
 	Approvals *approval.Store
 	Due       *Due
+	// Pulls makes pull requests; nil where none can be made.
+	Pulls *Pulls
 	// NewImages is told of image repositories that came into use.
 	NewImages func(ctx context.Context, repos []events.ImageRepository) error
 	Announcer *Announcer
@@ -160,6 +162,9 @@ func (d *Deployer) promote(ctx context.Context, r *Repository, s *State, asked a
 	go func() { told <- d.tell(ctx, decisions, asked.arrived) }()
 	err = d.commit(ctx, r, s, batch)
 	if err := errors.Join(err, <-told); err != nil {
+		return err
+	}
+	if err := d.pull(ctx, r, s, decisions); err != nil {
 		return err
 	}
 	return d.conclude(ctx, decisions)

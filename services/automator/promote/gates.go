@@ -121,6 +121,10 @@ func (d Decision) barred(rule *Rule, all policy.Question, reason string) Decisio
 // leave is what is needed before the target is deployed: people, and a time
 // that isn't frozen.
 func (d Decision) leave(rule *Rule, f Facts, reason string) Decision {
+	if rule.Mode == api.PullRequest {
+		d.Pull = true // whoever merges it says when
+		return d.end(events.Propose, reason+"; by a pull request")
+	}
 	end, window, frozen := rule.freezes.End(f.Now)
 	var votes approval.Verdict
 	if rule.Mode == api.Manual || frozen && rule.Approvals != nil {

@@ -39,6 +39,9 @@ type Repos struct {
 	log   *slog.Logger
 }
 
+// Key is how the work of a repository's branch is called.
+func Key(name events.GitRepository, branch string) string { return string(name) + "@" + branch }
+
 // NewRepos opens a mirror for each of the config's repositories.
 func NewRepos(ctx context.Context, cfg service.Config, queue *bus.Queue, log *slog.Logger) (*Repos, error) {
 	all := &Repos{byKey: map[string]*Repository{}, queue: queue, log: log}
@@ -52,7 +55,7 @@ func NewRepos(ctx context.Context, cfg service.Config, queue *bus.Queue, log *sl
 			return nil, fmt.Errorf("repositories[%d].credentials: %w", i, err)
 		}
 		r := &Repository{
-			Key: string(name) + "@" + c.Branch, Name: name, Branch: c.Branch,
+			Key: Key(name, c.Branch), Name: name, Branch: c.Branch,
 			loader: &loader{config: c, name: name, aliases: cfg.Aliases(), gits: cfg.GitAliases()},
 		}
 		r.mirror, err = gitrepo.Open(ctx, gitrepo.Options{

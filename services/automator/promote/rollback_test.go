@@ -3,6 +3,7 @@ package promote_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,16 +44,26 @@ func (b *bench) ask(q promote.Request) error {
 	return b.work("request " + string(text))
 }
 
-// holds are the holds that were told of, as "placed <tag or digest>".
+// holds are the holds that were told of, as "placed <tag or digest>"; those of
+// one commit in no order of their own, and so sorted.
 func (b *bench) holds() string {
-	var all []string
+	var commits []string
+	of := map[string][]string{}
 	for _, e := range b.told(events.HoldPlacedType, events.HoldReleasedType) {
 		h := e.Payload.(events.HoldEvent)
 		version := h.Tag
 		if version == "" {
 			version = h.Digest[:9]
 		}
-		all = append(all, strings.TrimPrefix(e.Type().Short(), "hold.")+" "+version)
+		if of[h.Commit] == nil {
+			commits = append(commits, h.Commit)
+		}
+		of[h.Commit] = append(of[h.Commit], strings.TrimPrefix(e.Type().Short(), "hold.")+" "+version)
+	}
+	var all []string
+	for _, c := range commits {
+		slices.Sort(of[c])
+		all = append(all, of[c]...)
 	}
 	return strings.Join(all, ", ")
 }
@@ -210,7 +221,7 @@ func TestAPersonsRevertHoldsWhatItAbandons(t *testing.T) {
 			must(t, b.sweep.Work(t.Context(), sweepOf("ghcr.io/acme/web")))
 			must(t, b.work("head"))
 			// What the policy would take instead is passed over as well.
-			holds := map[string]string{"1.1.0": "placed sha256:11", "0.8.0": "placed sha256:11, placed sha256:00"}[kept]
+			holds := map[string]string{"1.1.0": "placed sha256:11", "0.8.0": "placed sha256:00, placed sha256:11"}[kept]
 			if b.uses() != kept || b.holds() != holds {
 				t.Errorf("uses %s, want %s; holds: %q; %q", b.uses(), kept, b.holds(), b.decisions())
 			}

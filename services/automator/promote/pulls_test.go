@@ -1,0 +1,171 @@
+package promote_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/automator/promote"
+	"github.com/slipway-cd/slipway/services/automator/pullrequest"
+)
+
+// pulls is a host's memory of pull requests; the real one is e2e's.
+type pulls struct {
+	mu    sync.Mutex
+	list  []*pullrequest.PR
+	calls int
+	err   error
+}
+
+func (p *pulls) MaxBody() int { return 60_000 }
+
+func (p *pulls) Find(_ context.Context, base, head string) (pullrequest.PR, bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls++
+	for i := len(p.list) - 1; i >= 0; i-- {
+		if p.list[i].Base == base && p.list[i].Head == head {
+			return *p.list[i], true, p.err
+		}
+	}
+	return pullrequest.PR{}, false, p.err
+}
+
+func (p *pulls) Open(ctx context.Context, r pullrequest.Request) (pullrequest.PR, error) {
+	pr, found, err := p.Find(ctx, r.Base, r.Head)
+	if err != nil {
+		return pr, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if found && pr.State == pullrequest.Open {
+		pr := p.list[pr.Number-1]
+		pr.Title, pr.Body = r.Title, r.Body
+		return *pr, nil
+	}
+	made := &pullrequest.PR{Number: int64(len(p.list) + 1), URL: "https://git.example.com/7", State: pullrequest.Open, Base: r.Base, Head: r.Head, Title: r.Title, Body: r.Body}
+	p.list = append(p.list, made)
+	return *made, nil
+}
+
+func (p *pulls) Update(context.Context, pullrequest.PR, pullrequest.Request) error { return p.err }
+
+func (p *pulls) Close(_ context.Context, pr pullrequest.PR, _ string) error {
+	p.list[pr.Number-1].State = pullrequest.Closed
+	return p.err
+}
+
+// states are the titles and states of all pull requests.
+func (p *pulls) states() string {
+	var all []string
+	for _, pr := range p.list {
+		all = append(all, strings.TrimPrefix(pr.Title, "slipway: move production/shop/web to ")+" "+string(pr.State))
+	}
+	return strings.Join(all, ", ")
+}
+
+func pulling(t *testing.T) (*bench, *pulls) {
+	t.Helper()
+	b := start(t, ruled("mode: pullRequest"))
+	host := &pulls{}
+	var err error
+	b.deploy.Pulls, err = promote.OpenPulls(t.Context(), b.bus, func(string) (pullrequest.Host, error) { return host, nil })
+	must(t, err)
+	return b, host
+}
+
+const branch = "origin/slipway/production-shop-web"
+
+func (b *bench) branches() string {
+	b.git.Git("fetch", "-q", "--prune", "origin")
+	return b.git.Git("branch", "-r")
+}
+
+func TestAPullRequestIsOpenedUpdatedInPlaceAndMerged(t *testing.T) {
+	b, host := pulling(t)
+	b.pushed("1.1.0", digestA)
+	for range 3 {
+		must(t, b.work("ghcr.io/acme/web:1.1.0"))
+	}
+	if got := host.states(); got != "1.1.0 open" || b.uses() != "1.0.0" {
+		t.Fatalf("pull requests: %s; uses %s: %q", got, b.uses(), b.decisions())
+	}
+	b.pushed("1.2.0", digestB)
+	must(t, b.work("ghcr.io/acme/web:1.2.0"))
+	b.branches()
+	if got := host.states(); got != "1.2.0 open" || !strings.Contains(b.git.Git("show", branch+":apps/web/pod.yaml"), "web:1.2.0@"+digestB) {
+		t.Fatalf("pull requests: %s", got)
+	}
+	// A person merges it.
+	b.git.Pull()
+	b.git.Git("merge", "-q", "--no-ff", "--no-edit", branch)
+	b.git.Git("push", "-q", "origin", "HEAD:main")
+	host.list[0].State = pullrequest.Merged
+	must(t, b.work("head"))
+	if b.uses() != "1.2.0" || strings.Contains(b.branches(), "slipway/") {
+		t.Errorf("uses %s, branches %s", b.uses(), b.branches())
+	}
+	merged := b.told(events.ChangeMergedType)
+	if len(merged) != 1 || merged[0].ChainID != "chain-1.2.0" {
+		t.Errorf("told %+v", merged)
+	}
+	if created := b.told(events.ChangeCreatedType); len(created) != 2 {
+		t.Errorf("%d openings were told, want 2", len(created))
+	}
+}
+
+func TestAPullRequestThatIsNotWantedAnyMoreIsClosed(t *testing.T) {
+	b, host := pulling(t)
+	b.pushed("1.1.0", digestA)
+	must(t, b.work("ghcr.io/acme/web:1.1.0"))
+	b.git.Pull()
+	b.git.Commit("none of that", map[string]string{holdFile: hold(`tag: "1.1.0"`)})
+	must(t, b.work("head"))
+	if got := host.states(); got != "1.1.0 closed" || strings.Contains(b.branches(), "slipway/") {
+		t.Errorf("pull requests: %s, branches %s", got, b.branches())
+	}
+}
+
+func TestAPullRequestThatAPersonClosedIsNotOpenedAgain(t *testing.T) {
+	b, host := pulling(t)
+	b.pushed("1.1.0", digestA)
+	must(t, b.work("ghcr.io/acme/web:1.1.0"))
+	host.list[0].State = pullrequest.Closed
+	b.git.Pull()
+	b.git.Commit("beside it", map[string]string{"apps/web/other.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"})
+	must(t, b.work("head", "ghcr.io/acme/web:1.1.0"))
+	if got := host.states(); got != "1.1.0 closed" {
+		t.Errorf("pull requests: %s", got)
+	}
+	b.pushed("1.2.0", digestB)
+	must(t, b.work("ghcr.io/acme/web:1.2.0"))
+	if got := host.states(); got != "1.1.0 closed, 1.2.0 open" {
+		t.Errorf("pull requests: %s", got)
+	}
+}
+
+func TestAHostThatRefusesHoldsUpNobody(t *testing.T) {
+	b, host := pulling(t)
+	host.err = &pullrequest.StatusError{Kind: "gitea", Method: http.MethodGet, Path: "/pulls", Status: http.StatusForbidden, Words: "no"}
+	b.at(time.Now())
+	b.pushed("1.1.0", digestA)
+	must(t, b.work("ghcr.io/acme/web:1.1.0"))
+	if got := b.last(); !strings.HasPrefix(got, "blocked: gitea: GET /pulls: 403") {
+		t.Fatalf("decided %q", got)
+	}
+	host.err = nil
+	must(t, b.work(web)) // when its time has come
+	if got := host.states(); got != "1.1.0 open" {
+		t.Errorf("pull requests: %s", got)
+	}
+	host.err = errors.New("no such host")
+	b.pushed("1.2.0", digestB)
+	if err := b.work("ghcr.io/acme/web:1.2.0"); err == nil {
+		t.Error("a host that can't be reached is not tried again")
+	}
+}
