@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"world": cmdWorld, "ready": cmdReady, "push": cmdPush, "together": cmdTogether, "want": cmdWant,
-			"commit": cmdCommit, "revert": cmdRevert, "post": cmdPost, "slipway": cmdSlipway, "registry": cmdRegistry,
+			"commit": cmdCommit, "revert": cmdRevert, "merge": cmdMerge, "post": cmdPost, "slipway": cmdSlipway, "registry": cmdRegistry,
 		},
 		Condition: nil,
 	})
@@ -165,6 +165,16 @@ func cmdRevert(ts *testscript.TestScript, _ bool, _ []string) {
 	_, err := s.clone.Git(ctx, "revert", "--no-edit", "HEAD")
 	check(ts, err)
 	check(ts, s.clone.Push(ctx))
+}
+
+// cmdMerge merges a pull request on the Gitea, as a person does: merge NUMBER.
+func cmdMerge(ts *testscript.TestScript, _ bool, args []string) {
+	gitea := world(ts).w.Gitea
+	path := fmt.Sprintf("/repos/%s/%s/pulls/%s/merge", gitea.User, local.Repo, args[0])
+	// Gitea must have tried the merge before it does it.
+	check(ts, parts.Eventually(context.Background(), patience, func() error {
+		return gitea.API(context.Background(), http.MethodPost, path, map[string]any{"Do": "merge"}, nil)
+	}))
 }
 
 // cmdWant waits until a command's output matches (with !: no longer matches).

@@ -58,6 +58,9 @@ repositories:
 {{- if .GitToken}}
   credentials: {user: {{.GitUser}}, token: {file: {{.GitToken}}}}
 {{- end}}
+{{- if eq .Provider "gitea"}}
+  host: {kind: gitea}
+{{- end}}
   roots: [{cluster: local, path: clusters/local}]
   policies: [{path: {{.Policies}}, applications: ["**"]}]
 receivers:

@@ -177,6 +177,8 @@ func Summary(e events.Event) string {
 		return fmt.Sprintf("%s to %s %s: %s", p.Application, shortReference(p.To), p.Status, p.Reason)
 	case events.HoldEvent:
 		return fmt.Sprintf("%s of %s: %s", p.Image, p.Application, p.Reason)
+	case events.ChangeCreated:
+		return fmt.Sprintf("%s to %s by %s", p.Application, shortReference(p.To), p.URL)
 	case events.ChangeMerged:
 		return fmt.Sprintf("%s to %s in commit %s", p.Application, shortReference(p.To), short(p.Commit))
 	case events.PipelineRunStarted:
