@@ -61,6 +61,16 @@ func many(t *testing.T, g *gatherer, n int) []error {
 	return errs
 }
 
+// learn has the gatherer find out how slow the disk is.
+func learn(t *testing.T, g *gatherer, d *disk) {
+	t.Helper()
+	d.stored = map[string]int{}
+	if err := g.Publish(t.Context(), events.Event{ID: "first"}); err != nil {
+		t.Fatal(err)
+	}
+	d.stored, d.writes = map[string]int{}, 0
+}
+
 func TestSingleEventsAreStoredTogetherWhereThatIsQuicker(t *testing.T) {
 	for name, c := range map[string]struct {
 		disk     *disk
@@ -69,8 +79,9 @@ func TestSingleEventsAreStoredTogetherWhereThatIsQuicker(t *testing.T) {
 		"a slow disk":              {&disk{single: 2 * time.Millisecond, batch: 20 * time.Millisecond}, true},
 		"a slow disk that refuses": {&disk{single: 2 * time.Millisecond, batch: 20 * time.Millisecond, refuse: true}, false},
 	} {
-		c.disk.stored = map[string]int{}
-		for _, err := range many(t, gather(c.disk), 200) {
+		g := gather(c.disk)
+		learn(t, g, c.disk)
+		for _, err := range many(t, g, 200) {
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -99,8 +110,9 @@ func TestSingleEventsAreStoredOneByOneWhereThatIsQuicker(t *testing.T) {
 }
 
 func TestAFaultyEventFailsItsOwnRequestAlone(t *testing.T) {
-	d := disk{single: 2 * time.Millisecond, batch: 20 * time.Millisecond, stored: map[string]int{}}
+	d := disk{single: 2 * time.Millisecond, batch: 20 * time.Millisecond}
 	g := gather(&d)
+	learn(t, g, &d)
 	var all sync.WaitGroup
 	all.Go(func() {
 		if err := g.Publish(t.Context(), events.Event{ID: "bad"}); err == nil {
@@ -116,8 +128,9 @@ func TestAFaultyEventFailsItsOwnRequestAlone(t *testing.T) {
 }
 
 func TestARequestThatEndedWhileItWaitedIsAnError(t *testing.T) {
-	d := disk{single: time.Millisecond, stored: map[string]int{}}
+	d := disk{single: time.Millisecond}
 	g := gather(&d)
+	learn(t, g, &d)
 	d.write.Lock() // nothing is written
 	var all sync.WaitGroup
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
