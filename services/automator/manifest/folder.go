@@ -5,10 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
-	"slices"
-	"strings"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/render"
@@ -34,6 +33,9 @@ type Result struct {
 	Problems []error
 }
 
+// maxFile bounds the files that are read, in bytes.
+const maxFile = 64 << 20
+
 // Set edits every reference below the path to one of the images'
 // repositories. Where an overlay inherits the image from a base that is not
 // edited, its kustomization gets an entry in images; and every kustomization
@@ -43,208 +45,133 @@ func (f Folder) Set(ctx context.Context, images []events.Image) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
-	r := Result{Files: map[string][]byte{}}
+	s := &setter{Folder: f, images: images, policies: newPolicies(), foreign: map[string]string{}, r: Result{Files: map[string][]byte{}}}
+	// What Flux's markers mark may be named in another file: files with
+	// markers come last.
+	var withMarkers []string
 	for _, name := range files {
-		data, err := fs.ReadFile(f.FS, name)
-		if err != nil {
-			return Result{}, fmt.Errorf("read %s: %w", name, err)
+		if err := ctx.Err(); err != nil {
+			return Result{}, err
 		}
-		if !mentions(data, images) {
-			continue
-		}
-		out, changed, err := Edit(name, data, images, f.Aliases)
-		switch {
-		case err != nil:
-			r.Problems = append(r.Problems, err)
-		case len(changed) > 0:
-			r.Files[name] = out
-			r.Changed = append(r.Changed, changed...)
+		if s.file(name, false) {
+			withMarkers = append(withMarkers, name)
 		}
 	}
-	roots, err := f.kustomizations(files)
-	if err != nil {
-		return Result{}, err
+	for _, name := range withMarkers {
+		s.file(name, true)
 	}
-	for _, root := range roots {
-		if err := f.inherit(ctx, root, images, &r); err != nil {
-			r.Problems = append(r.Problems, err)
+	for _, root := range f.kustomizations(files) {
+		if err := ctx.Err(); err != nil {
+			return Result{}, err
+		}
+		if err := s.overlay(ctx, root); err != nil {
+			s.r.Problems = append(s.r.Problems, err)
 		}
 	}
-	return r, nil
+	return s.r, nil
 }
 
-// mentions spares the parsing of files that can't hold a reference.
-func mentions(data []byte, images []events.Image) bool {
-	for _, i := range images {
-		if bytes.Contains(data, []byte(path.Base(i.Repository.Path))) {
-			return true
-		}
+// setter is one Set under way.
+type setter struct {
+	Folder
+	images   []events.Image
+	policies *policies
+	foreign  map[string]string // the submodule that a folder lies in, or none
+	r        Result
+}
+
+func (s *setter) problem(err error) { s.r.Problems = append(s.r.Problems, err) }
+
+// file edits a file. With markers it only learns from it, and says so, unless
+// it is told that all are known.
+func (s *setter) file(name string, known bool) (later bool) {
+	data, err := readFile(s.FS, name)
+	if err != nil {
+		s.problem(err)
+		return false
 	}
+	if isPointer(data) {
+		s.problem(fmt.Errorf("%s:1: %w: it is a Git LFS pointer, and what it stands for isn't here: fetch it with git lfs pull, or leave it out with .slipwayignore", name, ErrUnsafe))
+		return false
+	}
+	e := editor{name: name, images: s.images, aliases: s.Aliases, policies: s.policies}
+	if !known && (bytes.Contains(data, markerKey) || bytes.Contains(data, []byte("image.toolkit.fluxcd.io"))) {
+		e.gather(data)
+		return true
+	}
+	if !mayHold(data, s.images) {
+		return false
+	}
+	s.edit(e, data)
 	return false
 }
 
-// kustomizations are the folders that can be built and that no other
-// kustomization below the path takes in, sorted.
-func (f Folder) kustomizations(files []string) ([]string, error) {
-	taken, roots := map[string]bool{}, []string(nil)
-	for _, name := range files {
-		if !IsKustomization(name) {
-			continue
-		}
-		data, err := fs.ReadFile(f.FS, name)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-		t, err := read(name, data)
-		if err != nil || len(t.docs) != 1 {
-			continue // the build tells
-		}
-		for _, list := range []string{"resources", "bases", "components"} {
-			_, entries := get(t.docs[0], list)
-			if entries = follow(entries); entries == nil {
+// edit edits a file's images: all at once, or, where one of them can't be
+// edited, one by one, so that it keeps no other back.
+func (s *setter) edit(e editor, data []byte) {
+	out, changed, err := e.edit(data)
+	if err != nil {
+		out = data
+		for _, i := range s.images {
+			e.images = []events.Image{i}
+			now, refs, err := e.edit(out)
+			if err != nil {
+				s.problem(err)
 				continue
 			}
-			for _, e := range entries.Content {
-				taken[path.Join(path.Dir(name), e.Value)] = true
-			}
-		}
-		if value(t.docs[0], "kind") != "Component" {
-			roots = append(roots, path.Dir(name))
+			out, changed = now, append(changed, refs...)
 		}
 	}
-	roots = slices.DeleteFunc(roots, func(dir string) bool { return taken[dir] })
-	slices.Sort(roots)
-	return slices.Compact(roots), nil
+	if len(changed) == 0 {
+		return
+	}
+	if module := s.submodule(path.Dir(e.name)); module != "" {
+		s.problem(fmt.Errorf("%s:%d: %w: it lies in %s, which is a repository of its own, such as a submodule: edit it there", e.name, changed[0].Line, ErrUnsafe, module))
+		return
+	}
+	s.r.Files[e.name] = out
+	s.r.Changed = append(s.r.Changed, changed...)
 }
 
-// inherit builds a kustomization with the edits so far, and adds entries for
-// the images that still are what they were.
-func (f Folder) inherit(ctx context.Context, root string, images []events.Image, r *Result) error {
-	stale, err := f.stale(ctx, root, images, r.Files)
-	if err != nil || len(stale) == 0 {
-		return err
+// submodule is the folder below the path that a folder lies in and that is
+// another repository's; empty when there is none.
+func (s *setter) submodule(dir string) string {
+	if dir == path.Clean(s.Path) || dir == "." || dir == "/" {
+		return ""
 	}
-	file, data, err := f.kustomization(root, r.Files)
+	if known, ok := s.foreign[dir]; ok {
+		return known
+	}
+	module := ""
+	if _, err := fs.Lstat(s.FS, path.Join(dir, ".git")); err == nil {
+		module = dir
+	} else {
+		module = s.submodule(path.Dir(dir))
+	}
+	s.foreign[dir] = module
+	return module
+}
+
+// readFile reads a file that is not too large to be looked at.
+func readFile(fsys fs.FS, name string) ([]byte, error) {
+	f, err := fsys.Open(name)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	for _, s := range stale {
-		target, _ := targetOf(s.Image.Repository, images)
-		if data, err = AddEntry(file, data, s.Name, target); err != nil {
-			return err
-		}
-		r.Changed = append(r.Changed, Reference{File: file, Image: s.Image})
+	defer func() { _ = f.Close() }() // nothing was written
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	case len(data) > maxFile:
+		return nil, fmt.Errorf("%s:1: %w: it is larger than %d bytes: leave it out with .slipwayignore", name, ErrUnsafe, maxFile)
 	}
-	added := map[string][]byte{file: data}
-	for name, content := range r.Files {
-		if name != file {
-			added[name] = content
-		}
-	}
-	still, err := f.stale(ctx, root, images, added)
-	if err != nil {
-		return err
-	}
-	if len(still) > 0 {
-		return fmt.Errorf("%s: %w: %s stays %s even with an entry in images", file, ErrUnsafe, still[0].Name, still[0].Image.Reference())
-	}
-	r.Files[file] = data
-	return nil
+	return data, nil
 }
 
-func (f Folder) kustomization(root string, edited map[string][]byte) (string, []byte, error) {
-	for _, name := range kustomizationNames {
-		file := path.Join(root, name)
-		if data, ok := edited[file]; ok {
-			return file, data, nil
-		}
-		data, err := fs.ReadFile(f.FS, file)
-		if err == nil || !errors.Is(err, fs.ErrNotExist) {
-			return file, data, err
-		}
-	}
-	return "", nil, fmt.Errorf("%s: no kustomization", root)
-}
-
-// stale are the images in the build of root that should be another.
-func (f Folder) stale(ctx context.Context, root string, images []events.Image, edited map[string][]byte) ([]Rendered, error) {
-	built, err := render.Render(ctx, render.Request{FS: Overlay(f.FS, edited), Path: root})
-	if err != nil {
-		return nil, err
-	}
-	var stale []Rendered
-	for _, i := range Images(built.Objects, f.Aliases) {
-		target, wanted := targetOf(i.Image.Repository, images)
-		same := i.Image.Tag == target.Tag && i.Image.Digest == target.Digest
-		if wanted && !same && !slices.ContainsFunc(stale, func(s Rendered) bool { return s.Name == i.Name }) {
-			stale = append(stale, i)
-		}
-	}
-	return stale, nil
-}
-
-// Rendered is an image in rendered objects.
-type Rendered struct {
-	// Name is the repository as it is written there.
-	Name  string
-	Image events.Image
-}
-
-// Images lists the images of rendered objects, each reference once, in
-// order.
-func Images(objects []render.Object, aliases events.Aliases) []Rendered {
-	var all []Rendered
-	seen := map[string]bool{}
-	take := func(v any) {
-		s, ok := v.(string)
-		if !ok || seen[s] {
-			return
-		}
-		image, err := events.ParseImage(s, aliases)
-		if err != nil {
-			return
-		}
-		seen[s] = true
-		name, _, _ := strings.Cut(s, "@")
-		if image.Tag != "" {
-			name = strings.TrimSuffix(name, ":"+image.Tag)
-		}
-		all = append(all, Rendered{name, image})
-	}
-	for _, o := range objects {
-		if !slices.Contains(notWorkloads, o.Kind) {
-			walkImages(o.Map, take)
-		}
-	}
-	return all
-}
-
-func walkImages(v any, take func(any)) {
-	switch v := v.(type) {
-	case map[string]any:
-		for _, key := range sortedKeys(v) {
-			if key == "image" {
-				take(v[key])
-				if volume, ok := v[key].(map[string]any); ok {
-					take(volume["reference"])
-				}
-			}
-			walkImages(v[key], take)
-		}
-	case []any:
-		for _, item := range v {
-			walkImages(item, take)
-		}
-	}
-}
-
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
+// isPointer says whether a file is what Git LFS keeps in place of a large one.
+func isPointer(data []byte) bool {
+	return len(data) < 1024 && bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/"))
 }
 
 // Promote is [Folder.Set] for an application: it renders before and after the

@@ -3,6 +3,8 @@ package manifest
 import (
 	"bytes"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -10,37 +12,18 @@ import (
 	"github.com/slipway-cd/slipway/events"
 )
 
-// editEntry sets newTag and digest of an entry of a kustomization's images.
-func (t *text) editEntry(entry *yaml.Node, target events.Image) ([]splice, error) {
-	tag, err := t.setField(entry, "newTag", target.Tag)
-	if err != nil {
-		return nil, err
-	}
-	digest, err := t.setField(entry, "digest", target.Digest)
-	if err != nil {
-		return nil, err
-	}
-	// Both insertions stand at the same place: tag first.
-	return append(tag, digest...), nil
-}
-
-// setField replaces, inserts or (with an empty value) removes a field.
-func (t *text) setField(entry *yaml.Node, name, to string) ([]splice, error) {
-	key, old := get(entry, name)
+// setField sets newTag or digest of an entry of a kustomization's images: it
+// replaces, adds or (with an empty value) takes out the field.
+func (t *text) setField(g *group, w write) ([]splice, error) {
 	switch {
-	case old == nil && to == "":
+	case w.value == nil && w.to == "":
 		return nil, nil
-	case old == nil:
-		return t.insertField(entry, name, to)
-	case to == "":
-		return t.removeField(entry, key, old)
+	case w.value == nil:
+		return t.insertField(g.owner, w.name, w.to)
+	case w.to == "":
+		return t.removeField(g.owner, w.field)
 	}
-	old = follow(old)
-	at, err := t.content(old)
-	if err != nil {
-		return nil, err
-	}
-	return []splice{{at, written(old, to)}}, nil
+	return t.setScalar(w.key, w.value, w.to)
 }
 
 // insertField puts a field behind the one that names tag or image.
@@ -54,38 +37,40 @@ func (t *text) insertField(entry *yaml.Node, name, to string) ([]splice, error) 
 	if after == nil || after.Kind != yaml.ScalarNode {
 		return nil, t.unsafe(entry, "the entry has no plain name")
 	}
-	at, err := t.content(after)
+	at, err := t.whole(after)
 	if err != nil {
 		return nil, err
 	}
-	field := name + ": " + written(nil, to)
+	if key.Style&yaml.DoubleQuotedStyle != 0 {
+		name = `"` + name + `"`
+	}
+	field := name + ": " + written(key, nil, to)
 	if entry.Style&yaml.FlowStyle != 0 {
-		end := at.end
-		if after.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
-			end++
-		}
-		return []splice{{span{end, end}, ", " + field}}, nil
+		return []splice{{span{at.end, at.end}, ", " + field}}, nil
 	}
 	end := t.lineEnd(at.end)
 	return []splice{{span{end, end}, t.eol() + strings.Repeat(" ", key.Column-1) + field}}, nil
 }
 
-// removeField takes out a field with its line.
-func (t *text) removeField(entry, key, old *yaml.Node) ([]splice, error) {
-	at, err := t.content(follow(old))
-	if err != nil {
-		return nil, err
+// ownLine is a field that has its line for itself, without a comment.
+var ownLine = regexp.MustCompile(`^ *(?:newTag|digest): +[^ #]+[ \t]*$`)
+
+// removeField takes out a field with its line; one that shares its line is
+// made empty, which kustomize takes for not there.
+func (t *text) removeField(entry *yaml.Node, f field) ([]splice, error) {
+	start, ok := t.offset(f.key.Line, 1)
+	if !ok {
+		return nil, t.unsafe(f.key, "its place in the file is not known")
 	}
-	if entry.Style&yaml.FlowStyle != 0 || old.Kind == yaml.AliasNode {
-		return nil, t.unsafe(old, "the old "+key.Value+" can't be taken out of an entry on one line or behind an alias")
+	end := t.lineEnd(start)
+	if entry.Style&yaml.FlowStyle != 0 || f.value.Anchor != "" || f.value.Style&block != 0 || !ownLine.Match(t.data[start:end]) {
+		return t.setScalar(f.key, f.value, "")
 	}
-	start, ok := t.offset(key.Line, 1)
-	if !ok || len(bytes.TrimLeft(t.data[start:at.start], " ")) == 0 || bytes.HasPrefix(bytes.TrimLeft(t.data[start:at.start], " "), []byte("-")) {
-		return nil, t.unsafe(old, "the old "+key.Value+" is the first field of its entry")
-	}
-	end := t.lineEnd(at.end)
-	if end < len(t.data) {
-		return []splice{{span{start, end + len(t.eol())}, ""}}, nil
+	switch next := bytes.IndexByte(t.data[end:], '\n'); {
+	case next >= 0:
+		return []splice{{span{start, end + next + 1}, ""}}, nil
+	case start == 0:
+		return nil, t.unsafe(f.key, "it is the only line")
 	}
 	return []splice{{span{start - len(t.eol()), end}, ""}}, nil
 }
@@ -94,64 +79,91 @@ func (t *text) removeField(entry, key, old *yaml.Node) ([]splice, error) {
 // inherits from elsewhere. name is the image as the inherited manifests
 // write it, without tag and digest.
 func AddEntry(file string, data []byte, name string, target events.Image) ([]byte, error) {
-	t, err := read(file, data)
+	t, err := parse(file, chunk{data, 1})
 	if err != nil {
 		return nil, err
 	}
-	if len(t.docs) != 1 || t.docs[0].Kind != yaml.MappingNode {
+	if len(t.docs) != 1 || t.docs[0].Kind != yaml.MappingNode || len(t.docs[0].Content) == 0 {
 		return nil, fmt.Errorf("%s: %w: it is not one mapping", file, ErrUnsafe)
 	}
-	fields := []string{"name: " + written(nil, name)}
+	key := t.docs[0].Content[0]
+	fields := []string{inKey(key, "name") + ": " + written(key, nil, name)}
 	if target.Tag != "" {
-		fields = append(fields, "newTag: "+written(nil, target.Tag))
+		fields = append(fields, inKey(key, "newTag")+": "+written(key, nil, target.Tag))
 	}
 	if target.Digest != "" {
-		fields = append(fields, "digest: "+written(nil, target.Digest))
+		fields = append(fields, inKey(key, "digest")+": "+written(key, nil, target.Digest))
 	}
-	edit, err := t.entryPlace(fields)
+	edits, err := t.entryPlaces(fields)
 	if err != nil {
 		return nil, err
 	}
-	out := t.apply([]splice{edit})
-	if _, err := read(file, out); err != nil {
-		return nil, fmt.Errorf("%s: %w: after adding an entry to images it can't be read: %w", file, ErrUnsafe, err)
+	for _, edit := range edits {
+		out, err := t.apply([]splice{edit})
+		if err == nil && t.added(out, name, target) {
+			return out, nil
+		}
 	}
-	return out, nil
+	return nil, t.unsafe(t.docs[0], "an entry can't be added to images without changing more")
 }
 
-// entryPlace says where and how an entry is added.
-func (t *text) entryPlace(fields []string) (splice, error) {
+// inKey is a key as the file writes its keys.
+func inKey(like *yaml.Node, name string) string {
+	if like.Style&yaml.DoubleQuotedStyle != 0 {
+		return `"` + name + `"`
+	}
+	return name
+}
+
+// added says whether the new bytes have one more entry, and nothing else.
+func (t *text) added(out []byte, name string, target events.Image) bool {
+	now, err := parse(t.name, chunk{out, 1})
+	if err != nil || len(now.docs) != 1 {
+		return false
+	}
+	equal := comparer{}.same
+	if !slices.EqualFunc(rest(t.docs[0], "images"), rest(now.docs[0], "images"), equal) {
+		return false
+	}
+	before, after := items(at(t.docs[0], "images")), items(at(now.docs[0], "images"))
+	i := slices.IndexFunc(after, func(e *yaml.Node) bool {
+		return value(e, "name") == name && value(e, "newTag") == target.Tag && value(e, "digest") == target.Digest
+	})
+	return i >= 0 && slices.EqualFunc(before, slices.Delete(after, i, i+1), equal)
+}
+
+// entryPlaces says where and how an entry can be added, the best place first.
+func (t *text) entryPlaces(fields []string) ([]splice, error) {
 	doc := t.docs[0]
-	_, images := get(doc, "images")
-	switch {
-	case doc.Style&yaml.FlowStyle != 0:
-		return splice{}, t.unsafe(doc, "it is written on one line, as JSON is")
-	case images == nil || images.ShortTag() == "!!null":
-		if images != nil {
-			return splice{}, t.unsafe(images, "images is there, but empty")
-		}
+	key, images := get(doc, "images")
+	switch images = follow(images); {
+	case images == nil && doc.Style&yaml.FlowStyle != 0:
+		return t.intoFlow(doc, inKey(doc.Content[0], "images")+": [{"+strings.Join(fields, ", ")+"}]")
+	case images == nil:
 		return t.appendImages(fields), nil
+	case isEmpty(images):
+		return t.underKey(key, images, fields)
 	case images.Kind != yaml.SequenceNode:
-		return splice{}, t.unsafe(images, "images is not a list")
+		return nil, t.unsafe(images, "images is not a list")
 	case images.Style&yaml.FlowStyle != 0:
-		return t.intoFlow(images, fields)
+		return t.intoFlow(images, "{"+strings.Join(fields, ", ")+"}")
 	}
 	first, last := images.Content[0], images.Content[len(images.Content)-1]
-	at, err := t.content(lastScalar(last))
+	at, err := t.whole(lastScalar(last))
 	if err != nil {
-		return splice{}, err
+		return nil, err
 	}
 	start, ok := t.offset(first.Line, 1)
 	if !ok {
-		return splice{}, t.unsafe(first, "its place in the file is not known")
+		return nil, t.unsafe(first, "its place in the file is not known")
 	}
 	line := t.data[start:t.lineEnd(start)]
 	indent := string(line[:len(line)-len(bytes.TrimLeft(line, " "))])
 	if !bytes.HasPrefix(line[len(indent):], []byte("- ")) {
-		return splice{}, t.unsafe(first, "its first entry doesn't begin with a hyphen")
+		return nil, t.unsafe(first, "its first entry doesn't begin with a hyphen")
 	}
 	end := t.lineEnd(at.end)
-	return splice{span{end, end}, t.eol() + t.block(indent, fields)}, nil
+	return []splice{{span{end, end}, t.eol() + t.block(indent, fields)}}, nil
 }
 
 // block writes an entry, without the last end of line.
@@ -160,26 +172,47 @@ func (t *text) block(indent string, fields []string) string {
 }
 
 // appendImages puts a whole images list at the end of the file, which goes
-// on to end as it did.
-func (t *text) appendImages(fields []string) splice {
+// on to end as it did; or, where that is no part of the document, before its
+// first key.
+func (t *text) appendImages(fields []string) []splice {
+	first := t.docs[0].Content[0]
+	indent := strings.Repeat(" ", first.Column-1)
+	add := indent + "images:" + t.eol() + t.block(indent, fields)
 	end := len(t.data)
-	add := "images:" + t.eol() + t.block("", fields)
+	last := splice{span{end, end}, t.eol() + add}
 	if bytes.HasSuffix(t.data, []byte("\n")) {
-		return splice{span{end, end}, add + t.eol()}
+		last.with = add + t.eol()
 	}
-	return splice{span{end, end}, t.eol() + add}
+	start, ok := t.offset(first.Line, 1)
+	if !ok {
+		return []splice{last}
+	}
+	return []splice{last, {span{start, start}, add + t.eol()}}
 }
 
-func (t *text) intoFlow(images *yaml.Node, fields []string) (splice, error) {
-	entry := "{" + strings.Join(fields, ", ") + "}"
-	start, ok := t.offset(images.Line, images.Column)
-	if !ok || t.data[start] != '[' {
-		return splice{}, t.unsafe(images, "its place in the file is not known")
+// underKey fills a list that is there, but empty.
+func (t *text) underKey(key, images *yaml.Node, fields []string) ([]splice, error) {
+	at, err := t.whole(key)
+	if err != nil {
+		return nil, err
 	}
-	if len(images.Content) > 0 {
-		entry += ", "
+	if images.Value != "" || images.Anchor != "" || at.end == len(t.data) || t.data[at.end] != ':' {
+		return nil, t.unsafe(key, "images is there, but no list")
 	}
-	return splice{span{start + 1, start + 1}, entry}, nil
+	end := t.lineEnd(at.end)
+	return []splice{{span{end, end}, t.eol() + t.block(strings.Repeat(" ", key.Column-1), fields)}}, nil
+}
+
+// intoFlow puts something first into a list or mapping in brackets.
+func (t *text) intoFlow(n *yaml.Node, add string) ([]splice, error) {
+	start, ok := t.begin(n)
+	if !ok || start >= len(t.data) || (t.data[start] != '[' && t.data[start] != '{') {
+		return nil, t.unsafe(n, "its place in the file is not known")
+	}
+	if len(n.Content) > 0 {
+		add += ", "
+	}
+	return []splice{{span{start + 1, start + 1}, add}}, nil
 }
 
 func lastScalar(n *yaml.Node) *yaml.Node {

@@ -1,7 +1,10 @@
 package manifest
 
 import (
+	"bytes"
 	"fmt"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/render"
@@ -13,79 +16,76 @@ func Prove(before, after []render.Object, images []events.Image, aliases events.
 	if len(before) != len(after) {
 		return fmt.Errorf("%w: the edit would change the number of objects from %d to %d", ErrUnsafe, len(before), len(after))
 	}
-	for i := range before {
-		if before[i].ID != after[i].ID {
-			return fmt.Errorf("%w: the edit would replace %s by %s", ErrUnsafe, before[i].ID, after[i].ID)
+	e := editor{images: images, aliases: aliases, policies: newPolicies()}
+	for _, o := range before {
+		e.gather(o.Raw)
+	}
+	for i, was := range before {
+		now := after[i]
+		if was.ID != now.ID {
+			return fmt.Errorf("%w: the edit would replace %s by %s", ErrUnsafe, was.ID, now.ID)
 		}
-		d := differ{images, aliases}
-		if where := d.first(before[i].Map, after[i].Map, ""); where != "" {
-			return fmt.Errorf("%w: the edit would change %s at %s", ErrUnsafe, before[i].ID, where)
+		if !bytes.Equal(was.Raw, now.Raw) {
+			if err := e.object(was, now); err != nil {
+				return fmt.Errorf("%s: %w", was.ID, err)
+			}
 		}
 	}
-	for _, r := range Images(after, aliases) {
-		target, wanted := targetOf(r.Image.Repository, images)
-		if wanted && (r.Image.Tag != target.Tag || r.Image.Digest != target.Digest) {
-			return fmt.Errorf("%w: %s would stay at %s", ErrUnsafe, r.Name, r.Image.Reference())
+	for _, o := range after {
+		if !mayHold(o.Raw, images) {
+			continue
+		}
+		for _, r := range e.rendered(o) {
+			if target, wanted := e.target(r); wanted && !r.is(target) {
+				return fmt.Errorf("%w: %s in %s would stay at %s", ErrUnsafe, r.name, o.ID, r.Image.Reference())
+			}
 		}
 	}
 	return nil
 }
 
-type differ struct {
-	images  []events.Image
-	aliases events.Aliases
+// object holds that two renders of an object differ in the images alone.
+func (e editor) object(was, now render.Object) error {
+	e.name = where(was.File)
+	var found [2]*finder
+	for i, o := range []render.Object{was, now} {
+		t, err := parse(e.name, chunk{o.Raw, max(o.Line, 1)})
+		if err == nil {
+			err = t.expand()
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnsafe, err)
+		}
+		found[i] = e.find(t)
+	}
+	return e.compare(found[0], found[1])
 }
 
-// first is the path of the first difference that is none of the images;
-// empty when there is none.
-func (d differ) first(a, b any, path string) string {
-	switch a := a.(type) {
-	case map[string]any:
-		m, ok := b.(map[string]any)
-		if !ok || len(a) != len(m) {
-			return path + "."
+// maxNodes bounds what aliases may blow a document up to.
+const maxNodes = 1 << 20
+
+// expand puts a copy in place of every alias, so that what shares an anchor
+// with a reference is seen to change.
+func (t *text) expand() error {
+	left := maxNodes
+	for i := range t.docs {
+		if t.docs[i] = expanded(t.docs[i], &left, 0); left < 0 {
+			return fmt.Errorf("%s: its aliases stand for too much", t.name)
 		}
-		for _, k := range sortedKeys(a) {
-			other, there := m[k]
-			if !there {
-				return path + "." + k
-			}
-			if where := d.first(a[k], other, path+"."+k); where != "" {
-				return where
-			}
-		}
-		return ""
-	case []any:
-		l, ok := b.([]any)
-		if !ok || len(a) != len(l) {
-			return path + "[]"
-		}
-		for i := range a {
-			if where := d.first(a[i], l[i], fmt.Sprintf("%s[%d]", path, i)); where != "" {
-				return where
-			}
-		}
-		return ""
-	default:
-		if a == b || d.wanted(a, b) {
-			return ""
-		}
-		return path
 	}
+	return nil
 }
 
-// wanted says whether a string became the image that it should.
-func (d differ) wanted(a, b any) bool {
-	was, ok := a.(string)
-	now, ok2 := b.(string)
-	if !ok || !ok2 {
-		return false
+func expanded(n *yaml.Node, left *int, depth int) *yaml.Node {
+	n = follow(n)
+	if *left--; *left < 0 || depth > 20_000 {
+		*left = -1
+		return n
 	}
-	from, err := events.ParseImage(was, d.aliases)
-	if err != nil {
-		return false
+	now := *n
+	now.Content = make([]*yaml.Node, len(n.Content))
+	for i, c := range n.Content {
+		now.Content[i] = expanded(c, left, depth+1)
 	}
-	to, err := events.ParseImage(now, d.aliases)
-	target, known := targetOf(from.Repository, d.images)
-	return err == nil && known && to == target
+	return &now
 }

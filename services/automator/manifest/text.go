@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -15,37 +18,42 @@ import (
 // says why.
 var ErrUnsafe = errors.New("can't be edited safely")
 
-// text is a file with what is needed to find a node's bytes in it.
+// text is a document, or a text within one, with what is needed to find a
+// node's bytes in it.
 type text struct {
 	name string
-	data []byte
-	// lines are the offsets at which lines begin.
+	// first is the line of the file on which the text begins.
+	first int
+	data  []byte
+	// lines are the offsets at which lines begin, as yaml counts them.
 	lines []int
+	ascii bool
 	docs  []*yaml.Node
+	// host is where a text within a document stands.
+	host *host
+	// Of a line with other letters the place found last, so that a long one
+	// is walked once.
+	cursor struct{ line, column, offset int }
 }
 
 var bom = []byte("\xef\xbb\xbf")
 
-// read parses a file. Bytes that are not UTF-8, as in old comments, are
-// parsed as question marks, one for one, so that positions stay true.
-func read(name string, data []byte) (*text, error) {
-	t := &text{name: name, data: data, lines: []int{0}}
-	for i, c := range data {
-		switch {
-		case c == '\n':
-			t.lines = append(t.lines, i+1)
-		case c == '\r' && (i+1 == len(data) || data[i+1] != '\n'):
-			return nil, fmt.Errorf("%s: %w: a carriage return without a line feed", name, ErrUnsafe)
-		}
+// parse reads a chunk of a file. Bytes that are not UTF-8, as in old
+// comments, are read as question marks, one for one, so that positions stay
+// true.
+func parse(name string, c chunk) (*text, error) {
+	t := &text{name: name, first: c.line, data: c.data}
+	if err := t.index(); err != nil {
+		return nil, err
 	}
-	d := yaml.NewDecoder(bytes.NewReader(valid(data)))
+	d := yaml.NewDecoder(bytes.NewReader(readable(c.data)))
 	for {
 		var doc yaml.Node
 		if err := d.Decode(&doc); err != nil {
 			if strings.HasSuffix(err.Error(), "EOF") {
 				return t, nil
 			}
-			return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+			return nil, t.fault(err)
 		}
 		if len(doc.Content) == 1 {
 			t.docs = append(t.docs, doc.Content[0])
@@ -53,8 +61,50 @@ func read(name string, data []byte) (*text, error) {
 	}
 }
 
-// valid puts a question mark for every byte that is not UTF-8.
-func valid(data []byte) []byte {
+// index finds the lines. Besides line feeds, yaml takes three of Unicode's
+// characters for ends of lines.
+func (t *text) index() error {
+	t.lines, t.ascii = []int{0}, true
+	for i, c := range t.data {
+		switch {
+		case c == '\n':
+			t.lines = append(t.lines, i+1)
+		case c == '\r' && (i+1 == len(t.data) || t.data[i+1] != '\n'):
+			return fmt.Errorf("%s:%d: %w: a carriage return without a line feed", t.name, t.first+len(t.lines)-1, ErrUnsafe)
+		case c >= utf8.RuneSelf:
+			t.ascii = false
+			for _, end := range []string{"\u0085", "\u2028", "\u2029"} {
+				if bytes.HasPrefix(t.data[i:], []byte(end)) {
+					t.lines = append(t.lines, i+len(end))
+				}
+			}
+		}
+	}
+	return nil
+}
+
+var yamlLine = regexp.MustCompile(`^(?:unmarshal errors:\n\s*)?line (\d+): `)
+
+// fault turns yaml's error into one with the line of the file.
+func (t *text) fault(err error) error {
+	why, line := strings.TrimPrefix(err.Error(), "yaml: "), t.first
+	if m := yamlLine.FindStringSubmatch(why); m != nil {
+		if n, bad := strconv.Atoi(m[1]); bad == nil {
+			why, line = why[len(m[0]):], t.first+n-1
+		}
+	}
+	return fmt.Errorf("%s:%d: it can't be read as YAML: %s", t.name, line, why)
+}
+
+// surrogate is half of a letter, as JSON may write it and yaml can't read it.
+var surrogate = regexp.MustCompile(`\\u[dD][89a-fA-F][0-9a-fA-F]{2}`)
+
+// readable puts a question mark for every byte that is not UTF-8, and for
+// every half of a letter in JSON.
+func readable(data []byte) []byte {
+	if surrogate.Match(data) {
+		data = surrogate.ReplaceAll(data, []byte(`\u003f`))
+	}
 	if utf8.Valid(data) {
 		return data
 	}
@@ -69,76 +119,115 @@ func valid(data []byte) []byte {
 	return out
 }
 
-// span is a piece of a file, in bytes.
+// span is a piece of a text, in bytes.
 type span struct{ start, end int }
 
-// offset turns yaml's line and column, which counts runes, into bytes.
+// offset turns yaml's line and column, which counts letters, into bytes.
 func (t *text) offset(line, column int) (int, bool) {
-	if line < 1 || line > len(t.lines) {
+	if line < 1 || line > len(t.lines) || column < 1 {
 		return 0, false
 	}
-	at := t.lines[line-1]
+	at, from := t.lines[line-1], 1
 	if line == 1 && bytes.HasPrefix(t.data, bom) {
 		at += len(bom)
 	}
-	for range column - 1 {
+	if t.ascii {
+		at += column - 1
+		return at, at <= len(t.data)
+	}
+	if c := t.cursor; c.line == line && c.column <= column {
+		at, from = c.offset, c.column
+	}
+	for range column - from {
 		if at >= len(t.data) {
 			return 0, false
 		}
 		_, size := utf8.DecodeRune(t.data[at:])
 		at += size
 	}
+	t.cursor.line, t.cursor.column, t.cursor.offset = line, column, at
 	return at, true
 }
+
+// lineOf is the index of the line that an offset lies in.
+func (t *text) lineOf(at int) int {
+	return sort.Search(len(t.lines), func(i int) bool { return t.lines[i] > at }) - 1
+}
+
+// line is the line of the file on which a node stands.
+func (t *text) line(n *yaml.Node) int { return t.first + n.Line - 1 }
+
+const (
+	quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle
+	block  = yaml.LiteralStyle | yaml.FoldedStyle
+)
 
 // content gives the bytes of a scalar's value, without quotes. The scalar
 // must be written on one line, letter for letter.
 func (t *text) content(n *yaml.Node) (span, error) {
-	at, ok := t.offset(n.Line, n.Column)
+	at, ok := t.begin(n)
 	if !ok {
 		return span{}, t.unsafe(n, "its place in the file is not known")
 	}
-	at = t.skipProperties(at)
 	value := n.Value
 	switch {
-	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+	case n.Style&block != 0:
 		value = strings.TrimRight(value, "\n")
-		end := bytes.IndexByte(t.data[at:], '\n')
-		if end < 0 {
+		next := t.lineOf(at) + 1
+		if next >= len(t.lines) {
 			return span{}, t.unsafe(n, "its block has no line")
 		}
-		at += end + 1
-		for at < len(t.data) && strings.IndexByte(" \r\n", t.data[at]) >= 0 {
+		at = t.lines[next]
+		for at < len(t.data) && t.data[at] == ' ' {
 			at++
 		}
-	case n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0:
+	case n.Style&quoted != 0:
 		at++
 	}
 	end := at + len(value)
-	if end > len(t.data) || string(t.data[at:end]) != value || strings.Contains(value, "\n") {
+	if end > len(t.data) || string(t.data[at:end]) != value || strings.Contains(value, "\n") ||
+		(n.Style&quoted != 0 && (end == len(t.data) || t.data[end] != t.data[at-1])) {
 		return span{}, t.unsafe(n, "it is written with escapes or over several lines")
 	}
 	return span{at, end}, nil
 }
 
-// skipProperties steps over an anchor and a tag before a value.
-func (t *text) skipProperties(at int) int {
+// begin is where a scalar's text begins, behind its anchor and tag.
+func (t *text) begin(n *yaml.Node) (int, bool) {
+	at, ok := t.offset(n.Line, n.Column)
+	if !ok {
+		return 0, false
+	}
 	for at < len(t.data) && (t.data[at] == '&' || t.data[at] == '!') {
 		for at < len(t.data) && strings.IndexByte(" \t\r\n", t.data[at]) < 0 {
 			at++
 		}
-		for at < len(t.data) && strings.IndexByte(" \t\r\n", t.data[at]) >= 0 {
+		for at < len(t.data) && strings.IndexByte(" \t\r\n#", t.data[at]) >= 0 {
+			if t.data[at] == '#' {
+				at = t.lineEnd(at)
+				continue
+			}
 			at++
 		}
 	}
-	return at
+	return at, true
+}
+
+// whole is content with the quotes.
+func (t *text) whole(n *yaml.Node) (span, error) {
+	at, err := t.content(n)
+	if err == nil && n.Style&quoted != 0 {
+		at.start--
+		at.end++
+	}
+	return at, err
 }
 
 func (t *text) unsafe(n *yaml.Node, why string) error {
-	return fmt.Errorf("%s:%d: %w: %s", t.name, n.Line, ErrUnsafe, why)
+	return fmt.Errorf("%s:%d: %w: %s", t.name, t.line(n), ErrUnsafe, why)
 }
 
-// eol is the file's way to end a line.
+// eol is the text's way to end a line.
 func (t *text) eol() string {
 	if i := bytes.IndexByte(t.data, '\n'); i > 0 && t.data[i-1] == '\r' {
 		return "\r\n"
@@ -165,66 +254,19 @@ type splice struct {
 	with string
 }
 
-// apply makes the replacements, which must not overlap.
-func (t *text) apply(edits []splice) []byte {
-	sort.SliceStable(edits, func(i, j int) bool { return edits[i].start < edits[j].start })
+// apply makes the replacements. Those that stand at the same place are made
+// in their order; those that overlap can't be.
+func (t *text) apply(edits []splice) ([]byte, error) {
+	slices.SortStableFunc(edits, func(a, b splice) int { return a.start - b.start })
 	var out []byte
 	at := 0
 	for _, e := range edits {
 		if e.start < at {
-			continue // the same anchor, met twice
+			return nil, fmt.Errorf("%s:%d: %w: two edits overlap", t.name, t.first+t.lineOf(e.start), ErrUnsafe)
 		}
 		out = append(out, t.data[at:e.start]...)
 		out = append(out, e.with...)
 		at = e.end
 	}
-	return append(out, t.data[at:]...)
-}
-
-// plainSafe says whether a value without quotes is read as that string.
-func plainSafe(value string) bool {
-	var n yaml.Node
-	if err := yaml.Unmarshal([]byte("k: "+value+"\n"), &n); err != nil || len(n.Content) != 1 || len(n.Content[0].Content) != 2 {
-		return false
-	}
-	v := n.Content[0].Content[1]
-	return v.Kind == yaml.ScalarNode && v.Tag == "!!str" && v.Value == value
-}
-
-// written is the value as it can stand where n stands.
-func written(n *yaml.Node, value string) string {
-	quoted := n != nil && n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
-	if quoted || plainSafe(value) || (n != nil && n.ShortTag() == "!!str" && n.Style&yaml.TaggedStyle != 0) {
-		return value
-	}
-	return `"` + value + `"`
-}
-
-// get is the value of a key of a mapping, and the key.
-func get(m *yaml.Node, name string) (key, value *yaml.Node) {
-	if m == nil || m.Kind != yaml.MappingNode {
-		return nil, nil
-	}
-	for i := 0; i+1 < len(m.Content); i += 2 {
-		if m.Content[i].Value == name {
-			return m.Content[i], m.Content[i+1]
-		}
-	}
-	return nil, nil
-}
-
-// follow gives the node that an alias stands for.
-func follow(n *yaml.Node) *yaml.Node {
-	for n != nil && n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	return n
-}
-
-func value(m *yaml.Node, name string) string {
-	_, v := get(m, name)
-	if v = follow(v); v == nil || v.Kind != yaml.ScalarNode {
-		return ""
-	}
-	return v.Value
+	return append(out, t.data[at:]...), nil
 }
