@@ -2,9 +2,11 @@ package automator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,19 +47,9 @@ func (e Edit) Write() error {
 // make them. References are REPO[:TAG][@DIGEST]. Nothing is written; problems
 // are references that can't be edited safely, each with file and line.
 func Set(ctx context.Context, dir string, references []string) (edits []Edit, problems []error, err error) {
-	var images []events.Image
-	for _, s := range references {
-		image, err := events.ParseImage(s, nil)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%w: %w", ErrInput, err)
-		}
-		if image.Tag == "" && image.Digest == "" {
-			return nil, nil, fmt.Errorf("%w: %s has neither a tag nor a digest to set", ErrInput, s)
-		}
-		if slices.ContainsFunc(images, func(i events.Image) bool { return i.Repository == image.Repository }) {
-			return nil, nil, fmt.Errorf("%w: %s is given twice", ErrInput, image.Repository)
-		}
-		images = append(images, image)
+	images, err := targets(references)
+	if err != nil {
+		return nil, nil, err
 	}
 	// The whole disk is the repository, since an overlay's bases may lie
 	// above the folder; only what is below it is written.
@@ -71,23 +63,69 @@ func Set(ctx context.Context, dir string, references []string) (edits []Edit, pr
 	if info, err := os.Stat(absolute); err != nil || !info.IsDir() {
 		return nil, nil, fmt.Errorf("%w: %s is not a folder", ErrInput, dir)
 	}
-	root := strings.TrimPrefix(filepath.ToSlash(absolute), "/")
+	root := path.Clean(strings.TrimPrefix(filepath.ToSlash(absolute), "/"))
 	r, err := manifest.Folder{FS: os.DirFS("/"), Path: root}.Set(ctx, images)
 	if err != nil {
 		return nil, nil, err
 	}
 	for name, now := range r.Files {
-		e := Edit{Path: strings.TrimPrefix(name, root+"/"), Now: now, file: "/" + name}
-		info, err := os.Stat(e.file)
-		if err == nil {
-			e.mode = info.Mode().Perm()
-			e.Before, err = os.ReadFile(e.file)
-		}
+		e, err := newEdit(root, name, now)
 		if err != nil {
-			return nil, nil, fmt.Errorf("read %s: %w", e.file, err)
+			problems = append(problems, err)
+			continue
 		}
 		edits = append(edits, e)
 	}
 	slices.SortFunc(edits, func(a, b Edit) int { return strings.Compare(a.Path, b.Path) })
-	return edits, r.Problems, nil
+	problems = append(r.Problems, problems...)
+	for i, p := range problems {
+		problems[i] = below{p, root + "/"}
+	}
+	return edits, problems, nil
+}
+
+// below is an error that names files as Edit.Path does.
+type below struct {
+	error
+	root string
+}
+
+func (b below) Error() string { return strings.ReplaceAll(b.error.Error(), b.root, "") }
+func (b below) Unwrap() error { return b.error }
+
+// targets reads what references are to be set to.
+func targets(references []string) (images []events.Image, err error) {
+	for _, s := range references {
+		image, err := events.ParseImage(s, nil)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrInput, err)
+		}
+		if image.Reference() == "" {
+			return nil, fmt.Errorf("%w: %s has neither a tag nor a digest to set", ErrInput, s)
+		}
+		if slices.ContainsFunc(images, func(i events.Image) bool { return i.Repository == image.Repository }) {
+			return nil, fmt.Errorf("%w: %s is given twice", ErrInput, image.Repository)
+		}
+		images = append(images, image)
+	}
+	return images, nil
+}
+
+func newEdit(root, name string, now []byte) (Edit, error) {
+	e := Edit{Path: name, Now: now, file: "/" + name}
+	if root != "." {
+		e.Path = strings.TrimPrefix(name, root+"/")
+	}
+	info, err := os.Lstat(e.file)
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is no regular file any more")
+	}
+	if err == nil {
+		e.mode = info.Mode().Perm()
+		e.Before, err = os.ReadFile(e.file)
+	}
+	if err != nil {
+		return e, fmt.Errorf("read %s: %w", e.file, err)
+	}
+	return e, nil
 }

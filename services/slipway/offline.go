@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -128,9 +129,10 @@ func newSet() *cobra.Command {
 					continue
 				}
 				if err := e.Write(); err != nil {
-					return err
+					problems = append(problems, err)
+					continue
 				}
-				fmt.Fprintln(cmd.OutOrStdout(), e.Path)
+				fmt.Fprintln(cmd.OutOrStdout(), printableName(e.Path))
 			}
 			return errors.Join(problems...)
 		},
@@ -138,6 +140,15 @@ func newSet() *cobra.Command {
 	c.Flags().StringVar(&dir, "path", ".", "the folder")
 	c.Flags().BoolVar(&dry, "dry-run", false, "print a unified diff, and change nothing")
 	return c
+}
+
+// printableName is a file's name, in Go's quotes where a terminal or a script
+// that reads lines could take it for something else.
+func printableName(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 func newRender() *cobra.Command {
