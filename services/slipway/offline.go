@@ -125,7 +125,7 @@ func newSet() *cobra.Command {
 			}
 			for _, e := range edits {
 				if dry {
-					fmt.Fprint(cmd.OutOrStdout(), udiff.Unified("a/"+e.Path, "b/"+e.Path, string(e.Before), string(e.Now)))
+					fmt.Fprint(cmd.OutOrStdout(), udiff.Unified(printableName("a/"+e.Path), printableName("b/"+e.Path), string(e.Before), string(e.Now)))
 					continue
 				}
 				if err := e.Write(); err != nil {

@@ -148,6 +148,9 @@ func (e editor) splices(f *finder) (edits []splice, changed []Reference, err err
 // is says whether the reference shows the image already, as far as it can.
 func (r Reference) is(target events.Image) bool {
 	tag, digest := r.Image.Tag == target.Tag, r.Image.Digest == target.Digest
+	if g := r.group; g != nil && tag && !isEmpty(g.tag.value) && !readAsString(g.tag.value) {
+		tag = false // 1.10 without quotes is 1.1 to those who read it
+	}
 	if g := r.group; g != nil && r.refused == "" && g.kind != entry {
 		switch {
 		case g.tag.value == nil:

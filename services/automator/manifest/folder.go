@@ -90,8 +90,8 @@ func (s *setter) file(name string, known bool) (later bool) {
 		s.problem(err)
 		return false
 	}
-	if isPointer(data) {
-		s.problem(fmt.Errorf("%s:1: %w: it is a Git LFS pointer, and what it stands for isn't here: fetch it with git lfs pull, or leave it out with .slipwayignore", name, ErrUnsafe))
+	if why := hidden(data); why != "" {
+		s.problem(fmt.Errorf("%s:1: %w: %s, or leave it out with .slipwayignore", name, ErrUnsafe, why))
 		return false
 	}
 	e := editor{name: name, images: s.images, aliases: s.Aliases, policies: s.policies}
@@ -126,7 +126,7 @@ func (s *setter) edit(e editor, data []byte) {
 		return
 	}
 	if module := s.submodule(path.Dir(e.name)); module != "" {
-		s.problem(fmt.Errorf("%s:%d: %w: it lies in %s, which is a repository of its own, such as a submodule: edit it there", e.name, changed[0].Line, ErrUnsafe, module))
+		s.problem(fmt.Errorf("%s:%d: %w: it lies in %s, which is a submodule: edit it in its own repository", e.name, changed[0].Line, ErrUnsafe, module))
 		return
 	}
 	s.r.Files[e.name] = out
@@ -143,7 +143,7 @@ func (s *setter) submodule(dir string) string {
 		return known
 	}
 	module := ""
-	if _, err := fs.Lstat(s.FS, path.Join(dir, ".git")); err == nil {
+	if info, err := fs.Lstat(s.FS, path.Join(dir, ".git")); err == nil && info.Mode().IsRegular() {
 		module = dir
 	} else {
 		module = s.submodule(path.Dir(dir))
@@ -169,9 +169,16 @@ func readFile(fsys fs.FS, name string) ([]byte, error) {
 	return data, nil
 }
 
-// isPointer says whether a file is what Git LFS keeps in place of a large one.
-func isPointer(data []byte) bool {
-	return len(data) < 1024 && bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/"))
+// hidden says why what a file holds can't be seen: it is what Git LFS keeps in
+// place of a large file, or is written in two bytes a letter.
+func hidden(data []byte) string {
+	switch {
+	case len(data) < 1024 && bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/")):
+		return "it is a Git LFS pointer, and what it stands for isn't here: fetch it with git lfs pull"
+	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
+		return "it is UTF-16: write it as UTF-8"
+	}
+	return ""
 }
 
 // Promote is [Folder.Set] for an application: it renders before and after the

@@ -31,6 +31,7 @@ func TestOneBadFileKeepsNoOtherBack(t *testing.T) {
 		"apps/template.yaml":        "{{ if .x }}\nimage: ghcr.io/acme/web:v1\n{{ end }}\n",
 		"apps/other-template.yaml":  "{{ if .x }}\nimage: ghcr.io/acme/web-api:v1\nname: web\n{{ end }}\n",
 		"apps/lfs.json":             "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
+		"apps/utf16.yaml":           "\xff\xfea\x00:\x00",
 		"apps/mixed.yaml":           "image: ghcr.io/acme/web:${TAG}\nother: {image: quay.io/acme/api:v1}\n",
 		"apps/cr.yaml":              "a: b\rimage: ghcr.io/acme/web:v1\n",
 		"apps/broken.yaml":          "a: [ghcr.io/acme/nothing\n",
@@ -49,13 +50,13 @@ func TestOneBadFileKeepsNoOtherBack(t *testing.T) {
 		t.Errorf("mixed.yaml is %q, want %q", r.Files["apps/mixed.yaml"], want)
 	}
 	told := errors.Join(r.Problems...).Error()
-	for _, want := range []string{"apps/template.yaml:2:", "apps/lfs.json:1:", "apps/mixed.yaml:1:", "apps/cr.yaml:1:", "apps/module/deep/pod.yaml:8:"} {
+	for _, want := range []string{"apps/template.yaml:2:", "apps/lfs.json:1:", "apps/utf16.yaml:1:", "apps/mixed.yaml:1:", "apps/cr.yaml:1:", "apps/module/deep/pod.yaml:8:"} {
 		if !strings.Contains(told, want) {
 			t.Errorf("nothing is told of %s in:\n%s", want, told)
 		}
 	}
-	if len(r.Problems) != 5 {
-		t.Errorf("%d problems, want 5:\n%s", len(r.Problems), told)
+	if len(r.Problems) != 6 {
+		t.Errorf("%d problems, want 6:\n%s", len(r.Problems), told)
 	}
 }
 

@@ -77,6 +77,7 @@ func (f *finder) repositoryGroup(m *yaml.Node, parent string, p place) {
 		if image, err := events.ParseImage(scalarText(g.repo.value), f.aliases); err == nil && image.Reference() != "" {
 			return // a reference as a whole; the tag is another's
 		}
+		g.likely = g.likely || g.repo.value != nil
 		if g.repo.value == nil && imageLike(parent) {
 			g.repo = fieldOf(m, "name")
 		}

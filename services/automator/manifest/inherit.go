@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -77,10 +78,7 @@ func (s *setter) overlay(ctx context.Context, root string) error {
 		}
 		changed = append(changed, Reference{File: file, Image: i.Image})
 	}
-	files := map[string][]byte{}
-	for name, content := range s.r.Files {
-		files[name] = content
-	}
+	files := maps.Clone(s.r.Files)
 	files[file] = data
 	still, err := s.stale(ctx, root, files)
 	if err != nil {

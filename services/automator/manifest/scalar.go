@@ -86,6 +86,12 @@ func written(key, n *yaml.Node, value string) string {
 // are.
 var booleans = []string{"y", "Y", "yes", "Yes", "YES", "n", "N", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF"}
 
+// readAsString says whether all readers take a scalar for the string that is
+// written.
+func readAsString(n *yaml.Node) bool {
+	return n == nil || n.Kind != yaml.ScalarNode || n.Style&(quoted|block|yaml.TaggedStyle) != 0 || plainSafe(n.Value)
+}
+
 // plainSafe says whether a value without quotes is read as that string.
 func plainSafe(value string) bool {
 	if slices.Contains(booleans, value) {

@@ -102,7 +102,7 @@ var surrogate = regexp.MustCompile(`\\u[dD][89a-fA-F][0-9a-fA-F]{2}`)
 // readable puts a question mark for every byte that is not UTF-8, and for
 // every half of a letter in JSON.
 func readable(data []byte) []byte {
-	if surrogate.Match(data) {
+	if (bytes.Contains(data, []byte(`\ud`)) || bytes.Contains(data, []byte(`\uD`))) && surrogate.Match(data) {
 		data = surrogate.ReplaceAll(data, []byte(`\u003f`))
 	}
 	if utf8.Valid(data) {
