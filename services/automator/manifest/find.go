@@ -93,6 +93,7 @@ func newFinder(t *text, aliases events.Aliases, p *policies) *finder {
 
 func (f *finder) documents() {
 	for _, doc := range f.t.docs {
+		before := len(f.found)
 		switch {
 		case doc.Kind != yaml.MappingNode || slices.Contains(chartNames, path.Base(f.t.name)):
 		case IsKustomization(f.t.name):
@@ -104,6 +105,11 @@ func (f *finder) documents() {
 		}
 		if f.t.host == nil {
 			f.markers(doc)
+		}
+		if sops := at(doc, "sops"); value(sops, "mac") != "" && value(sops, "mac_only_encrypted") != "true" {
+			for i := range f.found[before:] {
+				f.found[before+i].refused = "SOPS has sealed the file, and would not decrypt it any more: edit it with sops"
+			}
 		}
 	}
 	f.dropBases()

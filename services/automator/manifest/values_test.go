@@ -167,6 +167,7 @@ func TestWhatIsNotKnownIsRefusedWithItsLine(t *testing.T) {
 		"continued":               {":1:", "image: \"ghcr.io/acme/\\\n  web:v1\"\n"},
 		"a shared tag":            {":2:", "a: {repository: ghcr.io/acme/api,\n  tag: &t v1}\nb: {repository: ghcr.io/acme/web, tag: *t}\n"},
 		"another repository":      {":1:", "a: &a {repository: ghcr.io/acme/web, tag: v1}\nb: {<<: *a, repository: ghcr.io/acme/api}\n"},
+		"sealed by SOPS":          {":1:", "image: ghcr.io/acme/web:v1\nsops:\n  mac: ENC[AES256_GCM,data:x]\n"},
 		"a sha":                   {":1:", "image: {repository: ghcr.io/acme/web, tag: v1, sha: abc}\n"},
 		"a tag twice":             {":1:", "image: {repository: \"ghcr.io/acme/web:v1\", tag: v1}\n"},
 		"a split digest":          {":1:", "image: {repository: ghcr.io/acme/web@sha256, tag: 9f2c}\n"},
