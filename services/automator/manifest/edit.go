@@ -181,6 +181,8 @@ type write struct {
 	field
 	name string // of the key, where it may have to be added
 	to   string
+	// alone says that the tag's field goes.
+	alone bool
 }
 
 // edit gives the edits of a reference, in the text that it is in.
@@ -250,7 +252,7 @@ func (r Reference) writes(target events.Image) ([]write, error) {
 		return []write{{field: field{value: r.scalar}, to: to}}, nil
 	}
 	g := r.group
-	tag, digest := write{g.tag, "newTag", target.Tag}, write{g.digest, "digest", target.Digest}
+	tag, digest := write{g.tag, "newTag", target.Tag, false}, write{g.digest, "digest", target.Digest, target.Tag == ""}
 	joined := g.digest.value == nil || (g.kind == helmGroup && scalarText(g.digest.value) == "" && len(scalarText(g.tag.value)) > len(r.Image.Tag))
 	switch {
 	case g.kind == entry:

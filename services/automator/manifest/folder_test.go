@@ -141,6 +141,15 @@ func TestWhereEntriesAreAdded(t *testing.T) {
 	}
 }
 
+// kustomize takes an empty digest for none.
+func TestADigestThatIsMadeEmptyIsNone(t *testing.T) {
+	f := manifest.Folder{FS: shop(map[string]string{"prod/kustomization.yaml": "resources: [../base]\nimages: [{digest: " + digest + ", name: ghcr.io/acme/web, newTag: a}]\n"}), Path: "prod"}
+	files, err := f.Promote(t.Context(), []events.Image{image(t, "ghcr.io/acme/web:2.0.0")})
+	if want := "resources: [../base]\nimages: [{digest: '', name: ghcr.io/acme/web, newTag: 2.0.0}]\n"; err != nil || string(files["prod/kustomization.yaml"]) != want {
+		t.Fatalf("got %q, %v, want %q", files, err, want)
+	}
+}
+
 // What an entry can't reach is told, and the entry isn't written.
 func TestAnInheritedReleaseCanNotBeSet(t *testing.T) {
 	fsys := shop(map[string]string{"base/deployment.yaml": "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: web}\nspec: {values: {image: {repository: ghcr.io/acme/web, tag: v1}}}\n"})

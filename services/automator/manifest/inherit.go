@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -209,13 +210,10 @@ func Images(objects []render.Object, aliases events.Aliases) []Rendered {
 	return all
 }
 
-// imageFields are parts of every text that can hold a reference.
-var imageFields = regexp.MustCompile(`mage|epository`)
-
 // rendered finds the references of a rendered object.
 func (e editor) rendered(o render.Object) []Reference {
-	if !imageFields.Match(o.Raw) {
-		return nil
+	if !bytes.Contains(o.Raw, []byte("mage")) && !bytes.Contains(o.Raw, []byte("epository")) {
+		return nil // it has no field for an image
 	}
 	t, err := parse(where(o.File), chunk{o.Raw, max(o.Line, 1)})
 	if err != nil {

@@ -19,17 +19,22 @@ func (t *text) setField(g *group, w write) ([]splice, error) {
 	case w.value == nil && w.to == "":
 		return nil, nil
 	case w.value == nil:
-		return t.insertField(g.owner, w.name, w.to)
+		return t.insertField(g.owner, w)
 	case w.to == "":
 		return t.removeField(g.owner, w.field)
 	}
 	return t.setScalar(w.key, w.value, w.to)
 }
 
-// insertField puts a field behind the one that names tag or image.
-func (t *text) insertField(entry *yaml.Node, name, to string) ([]splice, error) {
+// insertField puts a field behind the one that names the tag, where that
+// stays, or the image.
+func (t *text) insertField(entry *yaml.Node, w write) ([]splice, error) {
+	name, behind := w.name, []string{"newTag", "newName", "name"}
+	if w.alone {
+		behind = behind[1:]
+	}
 	var key, after *yaml.Node
-	for _, candidate := range []string{"newTag", "newName", "name"} {
+	for _, candidate := range behind {
 		if key, after = get(entry, candidate); after != nil {
 			break
 		}
@@ -44,7 +49,7 @@ func (t *text) insertField(entry *yaml.Node, name, to string) ([]splice, error) 
 	if key.Style&yaml.DoubleQuotedStyle != 0 {
 		name = `"` + name + `"`
 	}
-	field := name + ": " + written(key, nil, to)
+	field := name + ": " + written(key, nil, w.to)
 	if entry.Style&yaml.FlowStyle != 0 {
 		return []splice{{span{at.end, at.end}, ", " + field}}, nil
 	}
@@ -55,9 +60,13 @@ func (t *text) insertField(entry *yaml.Node, name, to string) ([]splice, error) 
 // ownLine is a field that has its line for itself, without a comment.
 var ownLine = regexp.MustCompile(`^ *(?:newTag|digest): +[^ #]+[ \t]*$`)
 
-// removeField takes out a field with its line; one that shares its line is
-// made empty, which kustomize takes for not there.
+// removeField takes out a field with its line, or with the comma before it;
+// where it has neither for itself it is made empty, which kustomize takes for
+// not there.
 func (t *text) removeField(entry *yaml.Node, f field) ([]splice, error) {
+	if at, ok := t.behindComma(entry, f); ok {
+		return []splice{{at, ""}}, nil
+	}
 	start, ok := t.offset(f.key.Line, 1)
 	if !ok {
 		return nil, t.unsafe(f.key, "its place in the file is not known")
@@ -73,6 +82,22 @@ func (t *text) removeField(entry *yaml.Node, f field) ([]splice, error) {
 		return nil, t.unsafe(f.key, "it is the only line")
 	}
 	return []splice{{span{start - len(t.eol()), end}, ""}}, nil
+}
+
+// behindComma is a field of an entry in braces, with the comma before it.
+func (t *text) behindComma(entry *yaml.Node, f field) (span, bool) {
+	i := slices.Index(entry.Content, f.key)
+	if i < 2 || entry.Style&yaml.FlowStyle == 0 || entry.Content[i+1] != f.value || f.value.Anchor != "" {
+		return span{}, false
+	}
+	before, err := t.whole(entry.Content[i-1])
+	key, err2 := t.whole(f.key)
+	value, err3 := t.whole(f.value)
+	if err != nil || err2 != nil || err3 != nil || before.end > key.start {
+		return span{}, false
+	}
+	between := strings.Trim(string(t.data[before.end:key.start]), " ")
+	return span{before.end, value.end}, between == ","
 }
 
 // AddEntry adds an entry to a kustomization's images, for an image that it
