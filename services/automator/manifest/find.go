@@ -162,7 +162,7 @@ func (f *finder) mapping(m *yaml.Node, parent string, p place) {
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		key, v := m.Content[i].Value, follow(m.Content[i+1])
 		switch {
-		case key == "image" && p == values:
+		case key == "image" && (p == values || (p == custom && !strings.HasSuffix(strings.ToLower(parent), "containers"))):
 			f.bare(v)
 		case key == "image":
 			f.whole(v)
@@ -191,11 +191,11 @@ func (f *finder) whole(n *yaml.Node) *Reference {
 	return f.add(Reference{Line: f.t.line(n), Image: image, name: repositoryOf(written), scalar: n})
 }
 
-// bare is whole for values, where a chart may add a tag to an image that has
-// none.
+// bare is whole for values and fields of other kinds: what is done with an
+// image without a tag is known of containers alone.
 func (f *finder) bare(n *yaml.Node) {
 	if r := f.whole(n); r != nil && r.Image.Tag == "" && r.Image.Digest == "" {
-		r.refused = "it has no tag, and what the chart adds isn't known: write the tag in use there once"
+		r.refused = "it has no tag, and what is added to it isn't known: write the tag in use there once"
 	}
 }
 

@@ -86,7 +86,7 @@ func (s *setter) overlay(ctx context.Context, root string) error {
 		return err
 	}
 	if len(still) > 0 {
-		return fmt.Errorf("%s:1: %w: %s stays %s even with an entry in images: it is set outside of %s", file, ErrUnsafe, still[0].Name, still[0].Image.Reference(), s.Path)
+		return fmt.Errorf("%s:1: %w: %s stays %s even with an entry in images: it is set outside of %s, or in a field that an entry doesn't reach", file, ErrUnsafe, still[0].Name, still[0].Image.Reference(), s.Path)
 	}
 	s.r.Files[file] = data
 	s.r.Changed = append(s.r.Changed, changed...)

@@ -13,9 +13,10 @@ import (
 var notWorkloads = []string{"ConfigMap", "Secret", "CustomResourceDefinition"}
 
 // notReferences are groups of kinds whose image fields say which images a
-// rule is about, not which one runs.
+// rule is about, or a build is to make, not which one runs.
 var notReferences = []string{
-	"constraints.gatekeeper.sh", "image.toolkit.fluxcd.io", "kyverno.io", "policies.kyverno.io", "policy.sigstore.dev", "slipway.dev",
+	"constraints.gatekeeper.sh", "image.toolkit.fluxcd.io", "kargo.akuity.io", "kyverno.io", "policies.kyverno.io",
+	"policy.sigstore.dev", "shipwright.io", "skaffold", "slipway.dev",
 }
 
 // ours are Kubernetes' own groups with workloads; in them an image field is

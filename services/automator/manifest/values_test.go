@@ -108,6 +108,7 @@ func TestTextWithinObjects(t *testing.T) {
 		"a typed list":            "apiVersion: v1\nkind: PodList\nitems:\n- spec:\n    ephemeralContainers:\n    - image: ghcr.io/acme/web:OLD\n",
 		"a cron job":              "apiVersion: batch/v1\nkind: CronJob\nspec:\n  jobTemplate:\n    spec:\n      template:\n        spec:\n          initContainers:\n          - image: ghcr.io/acme/web:OLD\n          volumes:\n          - image: {reference: \"ghcr.io/acme/web:OLD\"}\n",
 		"Flux's image repository": "apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageRepository\nmetadata: {name: web}\nspec:\n  image: ghcr.io/acme/web\n",
+		"a rollout of Argo":       "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nspec: {template: {spec: {containers: [{image: \"ghcr.io/acme/web\"}]}}}\n",
 		"a hold":                  "apiVersion: slipway.dev/v1alpha1\nkind: Hold\nmetadata: {name: web}\nspec:\n  image: ghcr.io/acme/web\n  tag: v1\n",
 		"a policy about images":   "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nspec: {rules: [{verifyImages: [{image: \"ghcr.io/acme/web:*\"}]}]}\n",
 	} {
@@ -115,6 +116,9 @@ func TestTextWithinObjects(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				c := strings.ReplaceAll(c, "\n", eol)
 				was, now := strings.ReplaceAll(c, "OLD", "v1"), strings.ReplaceAll(c, "OLD", "v2")
+				if strings.Contains(c, "kind: Rollout") {
+					now = strings.ReplaceAll(now, "acme/web", "acme/web:v2")
+				}
 				now = strings.ReplaceAll(now, `b: "v2"`, `b: "v1"`)
 				edit(t, "a.yaml", "ghcr.io/acme/web:v2", was, now)
 			})
@@ -155,6 +159,7 @@ func TestWhatIsNotKnownIsRefusedWithItsLine(t *testing.T) {
 		"an empty tag":            {":3:", "image:\n  repository: ghcr.io/acme/web\n  tag: \"\"\n"},
 		"a null tag":              {":3:", "image:\n  repository: ghcr.io/acme/web\n  tag:\n"},
 		"no tag in the image":     {":1:", "image: ghcr.io/acme/web\n"},
+		"no tag in another kind":  {":3:", "apiVersion: example.com/v1\nkind: Build\nspec: {image: ghcr.io/acme/web}\n"},
 		"a variable":              {":3:", "a: b\n\nimage: ghcr.io/acme/web:${TAG}\n"},
 		"a variable for registry": {":1:", "image: ${REGISTRY}/acme/web:1\n"},
 		"a variable in a group":   {":3:", "image:\n  repository: ghcr.io/acme/web\n  tag: ${TAG}\n"},
