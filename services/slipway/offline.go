@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf16"
 
-	udiff "github.com/aymanbagabas/go-udiff"
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-cd/slipway/services/automator"
@@ -125,14 +123,14 @@ func newSet() *cobra.Command {
 			}
 			for _, e := range edits {
 				if dry {
-					fmt.Fprint(cmd.OutOrStdout(), udiff.Unified(printableName("a/"+e.Path), printableName("b/"+e.Path), string(e.Before), string(e.Now)))
+					fmt.Fprint(cmd.OutOrStdout(), e.Diff(e.Path))
 					continue
 				}
 				if err := e.Write(); err != nil {
 					problems = append(problems, err)
 					continue
 				}
-				fmt.Fprintln(cmd.OutOrStdout(), printableName(e.Path))
+				fmt.Fprintln(cmd.OutOrStdout(), automator.PrintableName(e.Path))
 			}
 			return errors.Join(problems...)
 		},
@@ -140,15 +138,6 @@ func newSet() *cobra.Command {
 	c.Flags().StringVar(&dir, "path", ".", "the folder")
 	c.Flags().BoolVar(&dry, "dry-run", false, "print a unified diff, and change nothing")
 	return c
-}
-
-// printableName is a file's name, in Go's quotes where a terminal or a script
-// that reads lines could take it for something else.
-func printableName(name string) string {
-	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
-		return strconv.Quote(name)
-	}
-	return name
 }
 
 func newRender() *cobra.Command {
