@@ -257,6 +257,8 @@ func (r Reference) writes(target events.Image) ([]write, error) {
 	switch {
 	case g.kind == entry:
 		return []write{tag, digest}, nil
+	case g.byDigest && g.digest.value != nil && target.Digest == "":
+		return nil, r.in.unsafe(g.digest.value, "useDigest says that its digest counts, and no digest is given")
 	case g.tag.value == nil && target.Digest == "":
 		return nil, r.in.unsafe(g.digest.value, "it has a digest and no tag, and no digest is given")
 	case g.tag.value == nil:

@@ -14,6 +14,8 @@ type group struct {
 	owner       *yaml.Node // the entry, which fields can be added to
 	repo        *yaml.Node
 	tag, digest field
+	// byDigest says that the chart always writes the digest.
+	byDigest bool
 }
 
 type groupKind int
@@ -65,10 +67,15 @@ func imageLike(name string) bool { return strings.Contains(strings.ToLower(name)
 // called repository; beside a tag also image, and in an image also name.
 func (f *finder) repositoryGroup(m *yaml.Node, parent string, p place) {
 	g := parts{
-		registry: fieldOf(m, "registry"), repo: fieldOf(m, "repository"),
+		registry: fieldOf(m, "registry"), repo: fieldOf(m, "repository"), byDigest: fieldOf(m, "useDigest"),
 		tag: fieldOf(m, "tag", "imageTag"), digest: fieldOf(m, "digest"), sha: fieldOf(m, "sha"),
 	}
 	g.likely = imageLike(parent) || g.registry.value != nil || fieldOf(m, "pullPolicy", "imagePullPolicy").value != nil
+	if scalarText(g.registry.value) == "" {
+		if usual := fieldOf(m, "defaultRegistry"); usual.value != nil {
+			g.registry = usual
+		}
+	}
 	if scalarText(g.repo.value) == "" {
 		if g.tag.value == nil {
 			return
@@ -87,7 +94,7 @@ func (f *finder) repositoryGroup(m *yaml.Node, parent string, p place) {
 
 // parts are the fields that may make a group.
 type parts struct {
-	registry, repo, tag, digest, sha field
+	registry, repo, tag, digest, sha, byDigest field
 	// likely says that what is around them speaks of an image.
 	likely bool
 }
@@ -125,7 +132,7 @@ func (f *finder) take(g parts, p place) {
 func (f *finder) groupReference(g parts, repo events.ImageRepository, name string) Reference {
 	r := Reference{
 		Line: f.t.line(g.repo.value), Image: events.Image{Repository: repo}, name: name,
-		group: &group{kind: helmGroup, repo: g.repo.value, tag: g.tag, digest: g.digest},
+		group: &group{kind: helmGroup, repo: g.repo.value, tag: g.tag, digest: g.digest, byDigest: scalarText(g.byDigest.value) == "true"},
 	}
 	if g.tag.value != nil {
 		r.Line = f.t.line(g.tag.value)

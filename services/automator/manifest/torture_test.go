@@ -262,6 +262,23 @@ func FuzzFind(f *testing.F) {
 	})
 }
 
+func FuzzAddEntry(f *testing.F) {
+	f.Add("resources: [../base]\nimages:\n  - name: x\n    newTag: 'y'\n")
+	f.Add("{\"images\": []}")
+	f.Add("images: # c\n...\n")
+	target := image(f, "ghcr.io/acme/web:2@"+digest)
+	f.Fuzz(func(t *testing.T, data string) {
+		out, err := manifest.AddEntry("kustomization.yaml", []byte(data), "ghcr.io/acme/web", target)
+		if err != nil {
+			return
+		}
+		references, err := manifest.Find("kustomization.yaml", out, nil)
+		if err != nil || !slices.ContainsFunc(references, func(r manifest.Reference) bool { return r.Image == target }) {
+			t.Fatalf("the entry isn't there: %v, %v", references, err)
+		}
+	})
+}
+
 func FuzzEditValues(f *testing.F) {
 	f.Add("image:\n  registry: ghcr.io\n  repository: acme/web\n  tag: \"1\"\n  digest: \"\"\n")
 	f.Add("a: &a {repository: ghcr.io/acme/web, tag: v0}\nb:\n  <<: *a\n  tag: 1.0 # {\"$imagepolicy\": \"a:b:tag\"}\n")
