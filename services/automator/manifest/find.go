@@ -80,6 +80,7 @@ type finder struct {
 	aliases  events.Aliases
 	policies *policies
 	seen     map[*yaml.Node]bool
+	keys     keys
 	groups   map[[3]*yaml.Node]bool
 	global   string // the registry that the values name for all images
 	found    []Reference
@@ -88,7 +89,7 @@ type finder struct {
 }
 
 func newFinder(t *text, aliases events.Aliases, p *policies) *finder {
-	return &finder{t: t, aliases: aliases, policies: p, seen: map[*yaml.Node]bool{}, groups: map[[3]*yaml.Node]bool{}}
+	return &finder{t: t, aliases: aliases, policies: p, seen: map[*yaml.Node]bool{}, keys: keys{}, groups: map[[3]*yaml.Node]bool{}}
 }
 
 func (f *finder) documents() {

@@ -29,34 +29,19 @@ const (
 // field is a key of a mapping and its value; both nil where it isn't there.
 type field struct{ key, value *yaml.Node }
 
-func fieldOf(m *yaml.Node, names ...string) field {
-	for _, name := range names {
-		if key, v := merged(m, name); v != nil {
-			return field{key, follow(v)}
-		}
-	}
-	return field{}
-}
-
 // findGroups finds the groups whose fields stand in a mapping: repository and
 // tag, and the same behind a prefix, as in sidecarRepository and sidecarTag.
 func (f *finder) findGroups(m *yaml.Node, parent string, p place) {
 	f.repositoryGroup(m, parent, p)
-	var own map[string]field
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		prefix, ok := strings.CutSuffix(m.Content[i].Value, "Repository")
 		if !ok || prefix == "" {
 			continue
 		}
-		if own == nil {
-			own = map[string]field{}
-			for j := 0; j+1 < len(m.Content); j += 2 {
-				own[m.Content[j].Value] = field{m.Content[j], follow(m.Content[j+1])}
-			}
-		}
 		f.take(parts{
-			repo: own[prefix+"Repository"], registry: own[prefix+"Registry"],
-			tag: own[prefix+"Tag"], digest: own[prefix+"Digest"], likely: imageLike(prefix) || imageLike(parent),
+			repo: field{m.Content[i], follow(m.Content[i+1])}, registry: f.keys.field(m, prefix+"Registry"),
+			tag: f.keys.field(m, prefix+"Tag"), digest: f.keys.field(m, prefix+"Digest"),
+			likely: imageLike(prefix) || imageLike(parent),
 		}, p)
 	}
 }
@@ -67,12 +52,12 @@ func imageLike(name string) bool { return strings.Contains(strings.ToLower(name)
 // called repository; beside a tag also image, and in an image also name.
 func (f *finder) repositoryGroup(m *yaml.Node, parent string, p place) {
 	g := parts{
-		registry: fieldOf(m, "registry"), repo: fieldOf(m, "repository"), byDigest: fieldOf(m, "useDigest"),
-		tag: fieldOf(m, "tag", "imageTag"), digest: fieldOf(m, "digest"), sha: fieldOf(m, "sha"),
+		registry: f.keys.field(m, "registry"), repo: f.keys.field(m, "repository"), byDigest: f.keys.field(m, "useDigest"),
+		tag: f.keys.field(m, "tag", "imageTag"), digest: f.keys.field(m, "digest"), sha: f.keys.field(m, "sha"),
 	}
-	g.likely = imageLike(parent) || g.registry.value != nil || fieldOf(m, "pullPolicy", "imagePullPolicy").value != nil
+	g.likely = imageLike(parent) || g.registry.value != nil || f.keys.field(m, "pullPolicy", "imagePullPolicy").value != nil
 	if scalarText(g.registry.value) == "" {
-		if usual := fieldOf(m, "defaultRegistry"); usual.value != nil {
+		if usual := f.keys.field(m, "defaultRegistry"); usual.value != nil {
 			g.registry = usual
 		}
 	}
@@ -80,13 +65,13 @@ func (f *finder) repositoryGroup(m *yaml.Node, parent string, p place) {
 		if g.tag.value == nil {
 			return
 		}
-		g.repo = fieldOf(m, "image")
+		g.repo = f.keys.field(m, "image")
 		if image, err := events.ParseImage(scalarText(g.repo.value), f.aliases); err == nil && image.Reference() != "" {
 			return // a reference as a whole; the tag is another's
 		}
 		g.likely = g.likely || g.repo.value != nil
 		if g.repo.value == nil && imageLike(parent) {
-			g.repo = fieldOf(m, "name")
+			g.repo = f.keys.field(m, "name")
 		}
 	}
 	f.take(g, p)

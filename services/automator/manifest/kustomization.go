@@ -67,12 +67,15 @@ func (t *text) removeField(entry *yaml.Node, f field) ([]splice, error) {
 	if at, ok := t.behindComma(entry, f); ok {
 		return []splice{{at, ""}}, nil
 	}
+	if entry.Style&yaml.FlowStyle != 0 || f.value.Anchor != "" || f.value.Style&block != 0 {
+		return t.setScalar(f.key, f.value, "")
+	}
 	start, ok := t.offset(f.key.Line, 1)
 	if !ok {
 		return nil, t.unsafe(f.key, "its place in the file is not known")
 	}
 	end := t.lineEnd(start)
-	if entry.Style&yaml.FlowStyle != 0 || f.value.Anchor != "" || f.value.Style&block != 0 || !ownLine.Match(t.data[start:end]) {
+	if !ownLine.Match(t.data[start:end]) {
 		return t.setScalar(f.key, f.value, "")
 	}
 	switch next := bytes.IndexByte(t.data[end:], '\n'); {

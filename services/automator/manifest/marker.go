@@ -172,6 +172,9 @@ func (f *finder) marker(m *marked) bool {
 	if err != nil {
 		return false
 	}
+	if comment := bytes.TrimLeft(f.t.data[at.end:min(at.end+64, len(f.t.data))], " \t"); len(comment) > 0 && comment[0] != '#' {
+		return false // the line may be long, and hold many scalars
+	}
 	found := marker.FindSubmatch(f.t.data[at.end:f.t.lineEnd(at.end)])
 	if found == nil {
 		return false

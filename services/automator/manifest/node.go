@@ -58,32 +58,65 @@ func items(n *yaml.Node) []*yaml.Node {
 // maxMerges bounds how many mappings one key is looked for in.
 const maxMerges = 64
 
-// merged is get for a mapping that may take keys from others by "<<": its own
-// come first, then those of the first that has it.
-func merged(m *yaml.Node, name string) (key, value *yaml.Node) {
-	var seen []*yaml.Node
-	return lookup(follow(m), name, &seen)
+// keys find the keys of mappings, and remember where those of large ones are.
+type keys map[*yaml.Node]map[string]int
+
+const largeMapping = 64
+
+func (k keys) get(m *yaml.Node, name string) (key, value *yaml.Node) {
+	if m == nil || m.Kind != yaml.MappingNode || len(m.Content) < largeMapping {
+		return get(m, name)
+	}
+	index, known := k[m]
+	if !known {
+		index = map[string]int{}
+		for i := len(m.Content) - 2; i >= 0; i -= 2 {
+			index[m.Content[i].Value] = i
+		}
+		k[m] = index
+	}
+	if i, ok := index[name]; ok {
+		return m.Content[i], m.Content[i+1]
+	}
+	return nil, nil
 }
 
-func lookup(m *yaml.Node, name string, seen *[]*yaml.Node) (key, value *yaml.Node) {
+// merged is get for a mapping that may take keys from others by "<<": its own
+// come first, then those of the first that has it.
+func (k keys) merged(m *yaml.Node, name string) (key, value *yaml.Node) {
+	var seen []*yaml.Node
+	return k.lookup(follow(m), name, &seen)
+}
+
+func (k keys) lookup(m *yaml.Node, name string, seen *[]*yaml.Node) (key, value *yaml.Node) {
 	if m == nil || m.Kind != yaml.MappingNode || len(*seen) >= maxMerges || slices.Contains(*seen, m) {
 		return nil, nil
 	}
 	*seen = append(*seen, m)
-	if key, value = get(m, name); value != nil {
+	if key, value = k.get(m, name); value != nil {
 		return key, value
 	}
-	_, base := get(m, "<<")
-	bases := items(base)
-	if base = follow(base); base != nil && base.Kind == yaml.MappingNode {
-		bases = []*yaml.Node{base}
+	_, base := k.get(m, "<<")
+	bases := []*yaml.Node{base}
+	if list := follow(base); list != nil && list.Kind == yaml.SequenceNode {
+		bases = list.Content[:min(len(list.Content), maxMerges)]
 	}
 	for _, b := range bases {
-		if key, value = lookup(b, name, seen); value != nil {
+		if key, value = k.lookup(follow(b), name, seen); value != nil {
 			return key, value
 		}
 	}
 	return nil, nil
+}
+
+// field is the first of the names that a mapping has.
+func (k keys) field(m *yaml.Node, names ...string) field {
+	for _, name := range names {
+		if key, v := k.merged(m, name); v != nil {
+			return field{key, follow(v)}
+		}
+	}
+	return field{}
 }
 
 // isString says whether a scalar is one that can hold a reference.

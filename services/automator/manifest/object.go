@@ -139,7 +139,7 @@ func (f *finder) parameters(list, trees []*yaml.Node) {
 	fields := map[string]field{}
 	var tags []string
 	for _, p := range list {
-		name, v := value(p, "name"), fieldOf(p, "value")
+		name, v := value(p, "name"), f.keys.field(p, "value")
 		if v.value == nil {
 			continue
 		}
@@ -163,8 +163,13 @@ func (f *finder) parameters(list, trees []*yaml.Node) {
 			}
 		}
 		for _, tree := range trees {
-			if m := at(tree, strings.Split(prefix, ".")...); g.repo.value == nil && m != nil && m.Kind == yaml.MappingNode {
-				g.repo, g.registry = fieldOf(m, "repository"), fieldOf(m, "registry")
+			m := follow(tree)
+			for name := range strings.SplitSeq(prefix, ".") {
+				_, m = f.keys.get(m, name)
+				m = follow(m)
+			}
+			if g.repo.value == nil && m != nil && m.Kind == yaml.MappingNode {
+				g.repo, g.registry = f.keys.field(m, "repository"), f.keys.field(m, "registry")
 			}
 		}
 		f.take(g, values)
@@ -200,7 +205,7 @@ func (f *finder) entries(list *yaml.Node) {
 			continue
 		}
 		r := Reference{
-			Line: f.t.line(e), name: name, group: &group{kind: entry, owner: e, tag: fieldOf(e, "newTag"), digest: fieldOf(e, "digest")},
+			Line: f.t.line(e), name: name, group: &group{kind: entry, owner: e, tag: f.keys.field(e, "newTag"), digest: f.keys.field(e, "digest")},
 			Image: events.Image{Repository: repo, Tag: scalarText(at(e, "newTag")), Digest: scalarText(at(e, "digest"))},
 		}
 		if value(e, "tagSuffix") != "" {

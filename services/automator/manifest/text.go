@@ -31,9 +31,9 @@ type text struct {
 	docs  []*yaml.Node
 	// host is where a text within a document stands.
 	host *host
-	// Of a line with other letters the place found last, so that a long one
-	// is walked once.
-	cursor struct{ line, column, offset int }
+	// steps are the offsets of every stepth letter of a line, by line, where
+	// letters differ in size: a long line is walked once.
+	steps map[int][]int
 }
 
 var bom = []byte("\xef\xbb\xbf")
@@ -127,7 +127,7 @@ func (t *text) offset(line, column int) (int, bool) {
 	if line < 1 || line > len(t.lines) || column < 1 {
 		return 0, false
 	}
-	at, from := t.lines[line-1], 1
+	at := t.lines[line-1]
 	if line == 1 && bytes.HasPrefix(t.data, bom) {
 		at += len(bom)
 	}
@@ -135,18 +135,44 @@ func (t *text) offset(line, column int) (int, bool) {
 		at += column - 1
 		return at, at <= len(t.data)
 	}
-	if c := t.cursor; c.line == line && c.column <= column {
-		at, from = c.offset, c.column
+	steps := t.stepsOf(line, at)
+	i := (column - 1) / step
+	if i >= len(steps) {
+		return 0, false
 	}
-	for range column - from {
+	at = steps[i]
+	for range (column - 1) % step {
 		if at >= len(t.data) {
 			return 0, false
 		}
 		_, size := utf8.DecodeRune(t.data[at:])
 		at += size
 	}
-	t.cursor.line, t.cursor.column, t.cursor.offset = line, column, at
 	return at, true
+}
+
+const step = 256
+
+func (t *text) stepsOf(line, at int) []int {
+	if known, ok := t.steps[line]; ok {
+		return known
+	}
+	end := len(t.data)
+	if line < len(t.lines) {
+		end = t.lines[line]
+	}
+	steps := []int{at}
+	for n := 1; at < end; n++ {
+		_, size := utf8.DecodeRune(t.data[at:])
+		if at += size; n%step == 0 {
+			steps = append(steps, at)
+		}
+	}
+	if t.steps == nil {
+		t.steps = map[int][]int{}
+	}
+	t.steps[line] = steps
+	return steps
 }
 
 // lineOf is the index of the line that an offset lies in.

@@ -221,22 +221,26 @@ func TestHostileFiles(t *testing.T) {
 		data string
 		ok   bool
 	}{
-		"10,000 documents":  {strings.Repeat("---\n"+big, 10_000), true},
-		"one long line":     {`{"x":[` + strings.Repeat(row, 2_000) + "1]}", true},
-		"one long document": {"x:\n" + strings.Repeat("- image: ghcr.io/acme/web:v1\n  y: z\n", 2_000), true},
-		"an alias bomb":     {bomb + "image: ghcr.io/acme/web:v1\n", true},
-		"a merge bomb":      {merge + "image: ghcr.io/acme/web:v1\n", true},
-		"an endless merge":  {"a: &a {<<: *a, image: ghcr.io/acme/web:v1}\n", true},
-		"deep lists":        {"image: ghcr.io/acme/web:v1\nx: " + strings.Repeat("[", 9000) + strings.Repeat("]", 9000), true},
-		"too deep lists":    {"image: ghcr.io/acme/web:v1\nx: " + strings.Repeat("[", 100_000), false},
-		"many prefixes":     {"image: ghcr.io/acme/web:v1\n" + strings.Repeat("xRepository: a/web\n", 5_000), true},
-		"control bytes":     {"image: ghcr.io/acme/web:v1\nx: \x00\x01\n", false},
+		"10,000 documents":    {strings.Repeat("---\n"+big, 10_000), true},
+		"one long line":       {`{"x":[` + strings.Repeat(row, 2_000) + "1]}", true},
+		"one long document":   {"x:\n" + strings.Repeat("- image: ghcr.io/acme/web:v1\n  y: z\n", 2_000), true},
+		"an alias bomb":       {bomb + "image: ghcr.io/acme/web:v1\n", true},
+		"a merge bomb":        {merge + "image: ghcr.io/acme/web:v1\n", true},
+		"an endless merge":    {"a: &a {<<: *a, image: ghcr.io/acme/web:v1}\n", true},
+		"deep lists":          {"image: ghcr.io/acme/web:v1\nx: " + strings.Repeat("[", 9000) + strings.Repeat("]", 9000), true},
+		"too deep lists":      {"image: ghcr.io/acme/web:v1\nx: " + strings.Repeat("[", 100_000), false},
+		"many prefixes":       {"image: ghcr.io/acme/web:v1\n" + strings.Repeat("xRepository: a/web\n", 5_000), true},
+		"a large base":        {"a: &a {" + strings.Repeat("k: v, ", 50_000) + "k: v}\n" + strings.Repeat("b: {<<: *a}\n", 50_000) + "image: ghcr.io/acme/web:v1\n", true},
+		"many bases":          {"a: &a {k: v}\nx: &x [" + strings.Repeat("*a, ", 50_000) + "]\n" + strings.Repeat("b: {<<: *x}\n", 20_000) + "image: ghcr.io/acme/web:v1\n", true},
+		"backwards on a line": {strings.Repeat("{a: ", 1000) + "{x: é}" + strings.Repeat(", repository: ghcr.io/acme/web, tag: v1}", 1000), true},
+		"markers on a line":   {"{x: [" + strings.Repeat("a, ", 50_000) + "\"$imagepolicy\"], image: ghcr.io/acme/web:v1}", true},
+		"control bytes":       {"image: ghcr.io/acme/web:v1\nx: \x00\x01\n", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, _, err := manifest.Edit("a.yaml", []byte(c.data), []events.Image{image(t, "ghcr.io/acme/web:v2")}, nil)
 			want := c.data
 			if c.ok {
-				want = strings.ReplaceAll(want, "web:v1", "web:v2")
+				want = strings.NewReplacer("web:v1", "web:v2", "tag: v1", "tag: v2").Replace(want)
 			}
 			if string(out) != want {
 				t.Fatalf("edit changed what it should not, or nothing: %v", err)
