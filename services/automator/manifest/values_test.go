@@ -30,8 +30,6 @@ func edit(t *testing.T, file, to, before, want string) {
 	}
 }
 
-// In each case the text is edited as many times as "OLD" stands in it, and
-// reads "NEW" there afterwards.
 func TestHelmValues(t *testing.T) {
 	for name, c := range map[string]struct{ to, before, after string }{
 		"repository and tag":      {"ghcr.io/acme/web:2.0.1", "image:\n  repository: ghcr.io/acme/web # c\n  tag: v1 # t\n", "image:\n  repository: ghcr.io/acme/web # c\n  tag: 2.0.1 # t\n"},
@@ -85,6 +83,8 @@ func TestHelmValues(t *testing.T) {
 	}
 }
 
+// Each text is edited where "OLD" stands, and nowhere else; those without it
+// stay.
 func TestTextWithinObjects(t *testing.T) {
 	const release = "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: web}\nspec:\n"
 	const argo = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: web}\nspec:\n  source:\n"
