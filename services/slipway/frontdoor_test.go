@@ -163,16 +163,17 @@ func TestZ08NoContentEncodingIsTaken(t *testing.T) {
 	f.fine(t)
 }
 
-// Of keys that are there twice, also in other letters, the last counts: that
-// is the one rule, in every provider, since all of them read with webhook.JSON.
+// Of names that are there twice the last counts, and a name in other letters is
+// another: that is the one rule, in every provider, since all of them read with
+// webhook.JSON.
 func TestZ09OfKeysThatAreThereTwiceTheLastCounts(t *testing.T) {
 	t.Parallel()
 	f := newFront(t, frontOptions{})
-	for name, key := range map[string]string{"the same": "ref", "another case": "REF"} {
-		body := strings.TrimSuffix(push, "}") + fmt.Sprintf(`,%q:"refs/heads/last"}`, key)
+	for name, c := range map[string]struct{ key, want string }{"the same": {"ref", "refs/heads/last"}, "another case": {"REF", "refs/heads/main"}} {
+		body := strings.TrimSuffix(push, "}") + fmt.Sprintf(`,%q:"refs/heads/last"}`, c.key)
 		f.wants(t, name, github(body).signed(), 1, http.StatusAccepted)
 		all := f.stored(t)
-		if ref := all[len(all)-1].Payload.(events.RefUpdated).Ref; ref != "refs/heads/last" {
+		if ref := all[len(all)-1].Payload.(events.RefUpdated).Ref; ref != c.want {
 			t.Errorf("%s: the ref is %s", name, ref)
 		}
 	}
