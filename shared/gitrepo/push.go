@@ -30,6 +30,8 @@ type Change struct {
 	Name, Email string
 	// When is the time of author and committer.
 	When time.Time
+	// Signer signs the commit; nil leaves it unsigned.
+	Signer Signer
 }
 
 // Push makes a commit on base and moves the branch from base to it, if that
@@ -66,10 +68,13 @@ func (m *Mirror) commit(base *Commit, change Change) (*object.Commit, []byte, er
 	if err != nil {
 		return nil, nil, err
 	}
-	sign := object.Signature{Name: change.Name, Email: change.Email, When: change.When}
+	by := object.Signature{Name: change.Name, Email: change.Email, When: change.When}
 	c := &object.Commit{
-		Author: sign, Committer: sign, Message: change.Message,
+		Author: by, Committer: by, Message: change.Message,
 		TreeHash: tree, ParentHashes: []plumbing.Hash{base.c.Hash},
+	}
+	if err := sign(c, change.Signer); err != nil {
+		return nil, nil, err
 	}
 	id, err := w.put(c)
 	if err != nil {
@@ -84,6 +89,28 @@ func (m *Mirror) commit(base *Commit, change Change) (*object.Commit, []byte, er
 		return nil, nil, fmt.Errorf("read new commit: %w", err)
 	}
 	return made, pack.Bytes(), nil
+}
+
+// sign signs what the commit says without its signature.
+func sign(c *object.Commit, s Signer) error {
+	if s == nil {
+		return nil
+	}
+	o := &plumbing.MemoryObject{}
+	if err := c.EncodeWithoutSignature(o); err != nil {
+		return fmt.Errorf("encode commit to sign: %w", err)
+	}
+	r, err := o.Reader()
+	if err != nil {
+		return fmt.Errorf("encode commit to sign: %w", err)
+	}
+	defer r.Close()
+	message, err := io.ReadAll(r)
+	if err != nil {
+		return fmt.Errorf("encode commit to sign: %w", err)
+	}
+	c.PGPSignature, err = s.Sign(message) // the header is the same for both kinds
+	return err
 }
 
 // writer makes the objects of one commit and remembers them for the pack.
