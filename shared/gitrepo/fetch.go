@@ -14,7 +14,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
-	"github.com/go-git/go-git/v5/plumbing/transport"
 )
 
 // Fetch asks the host where the branch is and brings what is new. The first
@@ -38,7 +37,7 @@ func (m *Mirror) Fetch(ctx context.Context) (*Commit, error) {
 }
 
 func (m *Mirror) fetch(ctx context.Context) (*Commit, error) {
-	s, err := m.client.NewUploadPackSession(m.endpoint, m.auth)
+	s, err := m.host.fetchSession(ctx)
 	if err != nil {
 		return nil, m.hostError("connect to", err)
 	}
@@ -71,7 +70,7 @@ func (m *Mirror) fetch(ctx context.Context) (*Commit, error) {
 }
 
 // remoteHead reads the host's advertisement.
-func (m *Mirror) remoteHead(ctx context.Context, s transport.UploadPackSession) (plumbing.Hash, *packp.AdvRefs, error) {
+func (m *Mirror) remoteHead(ctx context.Context, s fetchSession) (plumbing.Hash, *packp.AdvRefs, error) {
 	adv, err := s.AdvertisedReferencesContext(ctx)
 	if err != nil {
 		return plumbing.ZeroHash, nil, m.hostError("ask for refs of", err)
@@ -85,7 +84,7 @@ func (m *Mirror) remoteHead(ctx context.Context, s transport.UploadPackSession) 
 
 // download brings want and all that it needs; depth 0 means whatever is new
 // since the head we have, else the number of commits. The mutex is held.
-func (m *Mirror) download(ctx context.Context, s transport.UploadPackSession, adv *packp.AdvRefs, want plumbing.Hash, depth int) error {
+func (m *Mirror) download(ctx context.Context, s fetchSession, adv *packp.AdvRefs, want plumbing.Hash, depth int) error {
 	req := packp.NewUploadPackRequestFromCapabilities(adv.Capabilities)
 	req.Wants = []plumbing.Hash{want}
 	shallows, err := m.store.Shallow()
@@ -193,7 +192,7 @@ func (m *Mirror) deepen(ctx context.Context, head, commit plumbing.Hash) error {
 }
 
 func (m *Mirror) deepenTo(ctx context.Context, depth int) error {
-	s, err := m.client.NewUploadPackSession(m.endpoint, m.auth)
+	s, err := m.host.fetchSession(ctx)
 	if err != nil {
 		return m.hostError("connect to", err)
 	}

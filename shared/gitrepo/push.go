@@ -234,7 +234,7 @@ func (w *writer) tree(dir string, entries map[string]object.TreeEntry) (plumbing
 // the host compare and swap; no advertisement is asked for, since git hosts
 // take any push whose old id is right.
 func (m *Mirror) sendPack(ctx context.Context, old, now plumbing.Hash, pack []byte) error {
-	s, err := m.client.NewReceivePackSession(m.endpoint, m.auth)
+	s, err := m.host.pushSession(ctx)
 	if err != nil {
 		return m.hostError("connect to", err)
 	}

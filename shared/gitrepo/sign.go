@@ -70,8 +70,7 @@ func (s sshSigner) Sign(message []byte) (string, error) {
 // parseKey reads a private SSH key.
 func parseKey(key, passphrase []byte) (ssh.Signer, error) {
 	s, err := ssh.ParsePrivateKey(key)
-	var encrypted *ssh.PassphraseMissingError
-	if errors.As(err, &encrypted) {
+	if _, encrypted := errors.AsType[*ssh.PassphraseMissingError](err); encrypted {
 		if len(passphrase) == 0 {
 			return nil, errors.New("it is encrypted: name its passphrase")
 		}
@@ -83,7 +82,7 @@ func parseKey(key, passphrase []byte) (ssh.Signer, error) {
 	if err != nil {
 		return nil, errors.New(whatKey(key))
 	}
-	if s.PublicKey().Type() == ssh.InsecureKeyAlgoDSA {
+	if s.PublicKey().Type() == "ssh-dss" {
 		return nil, errors.New("it is a DSA key, which nobody takes any more: make one by `ssh-keygen -t ed25519`")
 	}
 	return s, nil

@@ -103,7 +103,7 @@ func TestGitVerifiesCommitsSignedBySSH(t *testing.T) {
 // agent's socket lies in it.
 func pgpHome(t *testing.T) func(stdin string, args ...string) string {
 	t.Helper()
-	home, err := os.MkdirTemp("", "gpg")
+	home, err := os.MkdirTemp("", "gpg") //nolint:usetesting // its folder's name is too long
 	if err != nil {
 		t.Fatal(err)
 	}
