@@ -23,9 +23,15 @@ func (m *Mirror) Fetch(ctx context.Context) (*Commit, error) {
 	defer m.network.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, m.opts.Timeout)
 	defer cancel()
-	c, err := m.fetch(ctx)
-	if err == nil || ctx.Err() != nil || !damaged(err) {
-		return c, err
+	m.mu.Lock()
+	suspect := m.suspect
+	m.mu.Unlock()
+	var err error
+	if !suspect {
+		var c *Commit
+		if c, err = m.fetch(ctx); err == nil || ctx.Err() != nil || !damaged(err) {
+			return c, err
+		}
 	}
 	m.mu.Lock()
 	wipeErr := m.wipe()
@@ -48,7 +54,7 @@ func (m *Mirror) fetch(ctx context.Context) (*Commit, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.fetches >= maxPacks && head != m.head {
+	if m.fetches >= maxPacks {
 		if err := m.wipe(); err != nil {
 			return nil, err
 		}
@@ -64,7 +70,7 @@ func (m *Mirror) fetch(ctx context.Context) (*Commit, error) {
 	}
 	c, err := m.commitLocked(head)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	return c, m.setHead(head)
 }
@@ -89,7 +95,7 @@ func (m *Mirror) download(ctx context.Context, s fetchSession, adv *packp.AdvRef
 	req.Wants = []plumbing.Hash{want}
 	shallows, err := m.store.Shallow()
 	if err != nil {
-		return fmt.Errorf("read shallow commits of mirror: %w", err)
+		return fmt.Errorf("read shallow commits of mirror: %w: %w", errDamaged, err)
 	}
 	req.Shallows = shallows
 	if !m.head.IsZero() {
@@ -208,6 +214,6 @@ func (m *Mirror) deepenTo(ctx context.Context, depth int) error {
 
 // damaged says whether err comes of the mirror rather than of the host.
 func damaged(err error) bool {
-	return errors.Is(err, plumbing.ErrObjectNotFound) || errors.Is(err, object.ErrUnsupportedObject) ||
+	return errors.Is(err, errDamaged) || errors.Is(err, plumbing.ErrObjectNotFound) || errors.Is(err, object.ErrUnsupportedObject) ||
 		errors.Is(err, packfile.ErrReferenceDeltaNotFound)
 }

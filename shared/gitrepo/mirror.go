@@ -35,6 +35,8 @@ var (
 	ErrGap = errors.New("commits are not in one line of history")
 	// ErrUnauthorized says that the host did not accept the credentials.
 	ErrUnauthorized = errors.New("the Git host refused the credentials")
+	// errDamaged says that the mirror's own files are at fault.
+	errDamaged = errors.New("the mirror is damaged")
 )
 
 // Options say which branch to mirror, and where to.
@@ -80,6 +82,7 @@ type Mirror struct {
 	store   *filesystem.Storage
 	head    plumbing.Hash
 	fetches int
+	suspect bool // something of the head could not be read
 }
 
 // Open prepares a mirror without asking the network. A damaged folder is
@@ -104,13 +107,13 @@ func Open(_ context.Context, o Options) (*Mirror, error) {
 
 // openStore opens the storage and finds the head that was fetched last.
 func (m *Mirror) openStore() error {
-	if err := os.MkdirAll(m.opts.Dir, 0o700); err != nil {
-		return fmt.Errorf("make mirror folder: %w", err)
+	if os.MkdirAll(m.opts.Dir, 0o700) != nil {
+		return m.wipe()
 	}
 	m.store = filesystem.NewStorage(osfs.New(m.opts.Dir), cache.NewObjectLRU(cacheSize))
 	m.head = plumbing.ZeroHash
-	if err := m.store.Init(); err != nil {
-		return fmt.Errorf("prepare mirror in %s: %w", m.opts.Dir, err)
+	if m.store.Init() != nil {
+		return m.wipe()
 	}
 	ref, err := m.store.Reference(m.refName())
 	if errors.Is(err, plumbing.ErrReferenceNotFound) {
@@ -130,7 +133,7 @@ func (m *Mirror) openStore() error {
 
 // wipe empties a mirror that is damaged or has grown.
 func (m *Mirror) wipe() error {
-	m.head, m.fetches = plumbing.ZeroHash, 0
+	m.head, m.fetches, m.suspect = plumbing.ZeroHash, 0, false
 	if m.store != nil {
 		_ = m.store.Close()
 	}
@@ -172,7 +175,7 @@ func (m *Mirror) setHead(h plumbing.Hash) error {
 		return nil
 	}
 	if err := m.store.SetReference(plumbing.NewHashReference(m.refName(), h)); err != nil {
-		return fmt.Errorf("record head in mirror: %w", err)
+		return fmt.Errorf("record head in mirror: %w: %w", errDamaged, err)
 	}
 	m.head = h
 	return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"sort"
 	"strings"
@@ -52,8 +53,8 @@ func (m *Mirror) Push(ctx context.Context, base *Commit, change Change) (*Commit
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.setHead(made.Hash); err != nil {
-		return nil, err
+	if m.setHead(made.Hash) != nil { // it has arrived all the same
+		m.head, m.suspect = made.Hash, true
 	}
 	m.fetches++
 	return m.wrap(made)
@@ -163,10 +164,13 @@ func (w *writer) blob(data []byte) (plumbing.Hash, error) {
 func (w *writer) folder(dir string, changed map[string][]byte) (plumbing.Hash, error) {
 	entries := map[string]object.TreeEntry{}
 	old, err := w.base.tree(dir)
-	if err == nil {
+	switch {
+	case err == nil:
 		for _, e := range old.Entries {
 			entries[e.Name] = e
 		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return plumbing.ZeroHash, err // what can't be read must not get lost
 	}
 	below := map[string]map[string][]byte{}
 	for p, data := range changed {
@@ -245,8 +249,8 @@ func (m *Mirror) sendPack(ctx context.Context, old, now plumbing.Hash, pack []by
 			return fmt.Errorf("prepare push: %w", err)
 		}
 	}
-	var words bytes.Buffer
-	req.Progress = &words
+	said := &words{}
+	req.Progress = said
 	req.Commands = []*packp.Command{{Name: m.refName(), Old: old, New: now}}
 	req.Packfile = io.NopCloser(bytes.NewReader(pack))
 	report, err := s.ReceivePack(ctx, req)
@@ -256,11 +260,11 @@ func (m *Mirror) sendPack(ctx context.Context, old, now plumbing.Hash, pack []by
 	if report == nil || (report.UnpackStatus == "" && len(report.CommandStatuses) == 0) {
 		return m.hostError("push to", err)
 	}
-	return m.verdict(report, words.String())
+	return m.verdict(report, said.String())
 }
 
 // verdict reads the host's report of a push.
-func (m *Mirror) verdict(report *packp.ReportStatus, words string) error {
+func (m *Mirror) verdict(report *packp.ReportStatus, said string) error {
 	if report.Error() == nil {
 		return nil
 	}
@@ -280,8 +284,8 @@ func (m *Mirror) verdict(report *packp.ReportStatus, words string) error {
 			moved = moved || strings.Contains(s.Status, sign)
 		}
 	}
-	if said := strings.TrimSpace(words); said != "" {
-		why = append(why, strings.ReplaceAll(said, "\n", "; "))
+	if said != "" {
+		why = append(why, said)
 	}
 	kind := ErrRefused
 	if moved {
