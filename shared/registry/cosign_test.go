@@ -1,0 +1,502 @@
+package registry_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	ggcr "github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/registry"
+)
+
+// store is a registry that tests fill by plain HTTP.
+type store struct {
+	t    *testing.T
+	url  string
+	fail func(*http.Request) int // a status other than 0 is the answer
+}
+
+func newStore(t *testing.T, referrers bool) *store {
+	t.Helper()
+	st := &store{t: t}
+	h := ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(referrers))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if st.fail != nil {
+			if status := st.fail(r); status != 0 {
+				w.WriteHeader(status)
+				return
+			}
+		}
+		h.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	st.url = s.URL
+	return st
+}
+
+func (s *store) client() *registry.Client {
+	return registry.New([]registry.Host{{Name: web.Host, Endpoint: s.url, Insecure: true}})
+}
+
+func digestOf(data []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(data)) }
+
+func (s *store) do(method, path, media string, body []byte) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, bytes.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", media)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusCreated {
+		text, _ := io.ReadAll(res.Body)
+		s.t.Fatalf("%s %s: %s: %s", method, path, res.Status, text)
+	}
+}
+
+// descriptor is what points to something.
+type descriptor struct {
+	MediaType    string            `json:"mediaType"`
+	Digest       string            `json:"digest"`
+	Size         int               `json:"size"`
+	ArtifactType string            `json:"artifactType,omitempty"`
+	Annotations  map[string]string `json:"annotations,omitempty"`
+	Platform     map[string]string `json:"platform,omitempty"`
+}
+
+func (s *store) blob(media string, data []byte) descriptor {
+	s.t.Helper()
+	s.do(http.MethodPost, "/v2/"+web.Path+"/blobs/uploads/?digest="+digestOf(data), "application/octet-stream", data)
+	return descriptor{MediaType: media, Digest: digestOf(data), Size: len(data)}
+}
+
+// manifest is an image or artifact.
+type manifest struct {
+	SchemaVersion int               `json:"schemaVersion"`
+	MediaType     string            `json:"mediaType"`
+	ArtifactType  string            `json:"artifactType,omitempty"`
+	Config        *descriptor       `json:"config,omitempty"`
+	Layers        []descriptor      `json:"layers,omitempty"`
+	Manifests     []descriptor      `json:"manifests,omitempty"`
+	Subject       *descriptor       `json:"subject,omitempty"`
+	Annotations   map[string]string `json:"annotations,omitempty"`
+}
+
+const (
+	imageMedia  = "application/vnd.oci.image.manifest.v1+json"
+	indexMedia  = "application/vnd.oci.image.index.v1+json"
+	configMedia = "application/vnd.oci.image.config.v1+json"
+	simpleMedia = "application/vnd.dev.cosign.simplesigning.v1+json"
+	bundleMedia = "application/vnd.dev.sigstore.bundle.v0.3+json"
+	signedType  = "https://sigstore.dev/cosign/sign/v1"
+)
+
+// put stores a manifest; an empty tag means by digest alone.
+func (s *store) put(tag string, m manifest) descriptor {
+	s.t.Helper()
+	m.SchemaVersion = 2
+	if m.MediaType == "" {
+		m.MediaType = imageMedia
+	}
+	data, err := json.Marshal(m)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if tag == "" {
+		tag = digestOf(data)
+	}
+	s.do(http.MethodPut, "/v2/"+web.Path+"/manifests/"+tag, m.MediaType, data)
+	return descriptor{MediaType: m.MediaType, Digest: digestOf(data), Size: len(data), ArtifactType: m.ArtifactType, Annotations: m.Annotations}
+}
+
+// image stores an image whose config says so.
+func (s *store) image(tag, config string) descriptor {
+	s.t.Helper()
+	c := s.blob(configMedia, []byte(config))
+	return s.put(tag, manifest{Config: &c, Layers: []descriptor{}})
+}
+
+// key is a key pair that signs as a cosign of some version does.
+type key struct {
+	public []byte
+	sign   func(message []byte) []byte
+}
+
+func publicPEM(t *testing.T, public any) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+}
+
+func ok(t *testing.T, sig []byte, err error) []byte {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sig
+}
+
+func newECDSA(t *testing.T, curve elliptic.Curve, hash func([]byte) []byte) key {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key{publicPEM(t, &k.PublicKey), func(m []byte) []byte {
+		sig, err := ecdsa.SignASN1(rand.Reader, k, hash(m))
+		return ok(t, sig, err)
+	}}
+}
+
+func sum256(m []byte) []byte { s := sha256.Sum256(m); return s[:] }
+func sum384(m []byte) []byte { s := sha512.Sum384(m); return s[:] }
+
+func newRSA(t *testing.T) key {
+	t.Helper()
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key{publicPEM(t, &k.PublicKey), func(m []byte) []byte {
+		sig, err := rsa.SignPKCS1v15(rand.Reader, k, crypto.SHA256, sum256(m))
+		return ok(t, sig, err)
+	}}
+}
+
+func newEd25519(t *testing.T, prehash bool) key {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key{publicPEM(t, public), func(m []byte) []byte {
+		if !prehash {
+			return ed25519.Sign(private, m)
+		}
+		sum := sha512.Sum512(m)
+		sig, err := private.Sign(nil, sum[:], &ed25519.Options{Hash: crypto.SHA512})
+		return ok(t, sig, err)
+	}}
+}
+
+func keys(t *testing.T, of ...key) []registry.Key {
+	t.Helper()
+	var text []byte
+	for _, k := range of {
+		text = append(text, k.public...)
+	}
+	all, err := registry.ParseKeys(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func simplePayload(digest string) []byte {
+	return []byte(`{"critical":{"identity":{"docker-reference":"registry.example.com/acme/web"},"image":{"docker-manifest-digest":"` + digest + `"},"type":"cosign container image signature"},"optional":null}`)
+}
+
+// simple is a layer of the former form.
+func (s *store) simple(k key, payload []byte) descriptor {
+	s.t.Helper()
+	d := s.blob(simpleMedia, payload)
+	d.Annotations = map[string]string{"dev.cosignproject.cosign/signature": base64.StdEncoding.EncodeToString(k.sign(payload))}
+	return d
+}
+
+func sigTag(digest string) string { return strings.Replace(digest, ":", "-", 1) + ".sig" }
+
+func (s *store) underTag(of descriptor, layers ...descriptor) {
+	s.t.Helper()
+	config := s.blob(configMedia, []byte("{}"))
+	s.put(sigTag(of.Digest), manifest{Config: &config, Layers: layers})
+}
+
+func statement(predicate string, digests ...string) []byte {
+	var subjects []string
+	for _, d := range digests {
+		subjects = append(subjects, `{"digest":{"sha256":"`+strings.TrimPrefix(d, "sha256:")+`"}}`)
+	}
+	return []byte(`{"_type":"https://in-toto.io/Statement/v1","subject":[` + strings.Join(subjects, ",") + `],"predicateType":"` + predicate + `","predicate":{}}`)
+}
+
+func dsse(k key, payload []byte) []byte {
+	const kind = "application/vnd.in-toto+json"
+	pae := fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(kind), kind, len(payload), payload)
+	b64 := base64.StdEncoding.EncodeToString
+	return fmt.Appendf(nil, `{"mediaType":%q,"verificationMaterial":{"publicKey":{"hint":"x"},"tlogEntries":[]},"dsseEnvelope":{"payload":%q,"payloadType":%q,"signatures":[{"sig":%q,"keyid":""}]}}`,
+		bundleMedia, b64(payload), kind, b64(k.sign(pae)))
+}
+
+func (s *store) messageBundle(k key, of descriptor) []byte {
+	s.t.Helper()
+	res, err := http.Get(s.url + "/v2/" + web.Path + "/manifests/" + of.Digest)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	message, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	b64 := base64.StdEncoding.EncodeToString
+	return fmt.Appendf(nil, `{"mediaType":%q,"verificationMaterial":{"publicKey":{"hint":"x"}},"messageSignature":{"messageDigest":{"algorithm":"SHA2_256","digest":%q},"signature":%q}}`,
+		bundleMedia, b64(sum256(message)), b64(k.sign(message)))
+}
+
+// refer stores an artifact that refers to the image.
+func (s *store) refer(to, layer descriptor, predicate string) descriptor {
+	s.t.Helper()
+	config := s.blob("application/vnd.oci.empty.v1+json", []byte("{}"))
+	subject := descriptor{MediaType: to.MediaType, Digest: to.Digest, Size: to.Size}
+	m := manifest{ArtifactType: layer.MediaType, Config: &config, Layers: []descriptor{layer}, Subject: &subject}
+	if layer.MediaType == simpleMedia {
+		m.ArtifactType = "application/vnd.dev.cosign.artifact.sig.v1+json"
+	}
+	if predicate != "" {
+		m.Annotations = map[string]string{"dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": predicate}
+	}
+	return s.put("", m)
+}
+
+func (d descriptor) image() events.Image { return events.Image{Repository: web, Digest: d.Digest} }
+
+const linuxAMD64 = `{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}`
+
+// Every kind of key, in every form, in every place.
+func TestASignedImageIsVerified(t *testing.T) {
+	kinds := map[string]key{
+		"p256": newECDSA(t, elliptic.P256(), sum256), "p384 with sha256": newECDSA(t, elliptic.P384(), sum256),
+		"p384 with sha384": newECDSA(t, elliptic.P384(), sum384), "rsa": newRSA(t),
+		"ed25519": newEd25519(t, false), "ed25519ph": newEd25519(t, true),
+	}
+	forms := map[string]func(s *store, k key, of descriptor) descriptor{
+		"simple": func(s *store, k key, of descriptor) descriptor { return s.simple(k, simplePayload(of.Digest)) },
+		"dsse": func(s *store, k key, of descriptor) descriptor {
+			return s.blob(bundleMedia, dsse(k, statement(signedType, of.Digest)))
+		},
+		"message": func(s *store, k key, of descriptor) descriptor { return s.blob(bundleMedia, s.messageBundle(k, of)) },
+	}
+	places := map[string]func(s *store, of, layer descriptor){
+		"tag":      func(s *store, of, layer descriptor) { s.underTag(of, layer) },
+		"referrer": func(s *store, of, layer descriptor) { s.refer(of, layer, "") },
+		"fallback": func(s *store, of, layer descriptor) {
+			s.put(strings.Replace(of.Digest, ":", "-", 1), manifest{MediaType: indexMedia, Manifests: []descriptor{s.refer(of, layer, signedType)}})
+		},
+	}
+	stranger := newECDSA(t, elliptic.P256(), sum256)
+	for kind, k := range kinds {
+		for form, sign := range forms {
+			for place, store := range places {
+				t.Run(kind+" "+form+" "+place, func(t *testing.T) {
+					s := newStore(t, place != "fallback")
+					img := s.image("1.0.0", linuxAMD64)
+					store(s, img, sign(s, k, img))
+					if err := s.client().VerifyCosign(t.Context(), img.image(), keys(t, stranger, k)); err != nil {
+						t.Errorf("by its key among others: %v", err)
+					}
+					if err := s.client().VerifyCosign(t.Context(), img.image(), keys(t, stranger)); !errors.Is(err, registry.ErrOtherKey) {
+						t.Errorf("by another key: %v, want ErrOtherKey", err)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestWhyAnImageDoesNotCountAsSigned(t *testing.T) {
+	ours, theirs := newECDSA(t, elliptic.P256(), sum256), newECDSA(t, elliptic.P256(), sum256)
+	other := "sha256:" + strings.Repeat("ab", 32)
+	for name, c := range map[string]struct {
+		sign func(s *store, img descriptor)
+		want error
+		tell string
+	}{
+		"unsigned": {func(*store, descriptor) {}, registry.ErrUnsigned, "yet"},
+		"signed":   {func(s *store, img descriptor) { s.underTag(img, s.simple(ours, simplePayload(img.Digest))) }, nil, ""},
+		"others, then ours": {func(s *store, img descriptor) {
+			s.underTag(img, s.simple(theirs, simplePayload(img.Digest)), s.simple(ours, simplePayload(img.Digest)))
+		}, nil, ""},
+		"nonsense, then us": {func(s *store, img descriptor) {
+			s.underTag(img, s.simple(ours, []byte("x")), s.blob(simpleMedia, []byte("y")), s.simple(ours, simplePayload(img.Digest)))
+		}, nil, ""},
+		"theirs under a tag": {func(s *store, img descriptor) {
+			s.underTag(img, s.simple(theirs, simplePayload(img.Digest)))
+			s.refer(img, s.blob(bundleMedia, dsse(ours, statement(signedType, img.Digest))), signedType)
+		}, nil, ""},
+		"by another key":     {func(s *store, img descriptor) { s.underTag(img, s.simple(theirs, simplePayload(img.Digest))) }, registry.ErrOtherKey, "1 signatures, none by the keys"},
+		"for another digest": {func(s *store, img descriptor) { s.underTag(img, s.simple(ours, simplePayload(other))) }, registry.ErrOtherDigest, other},
+		"statement for another": {func(s *store, img descriptor) {
+			s.refer(img, s.blob(bundleMedia, dsse(ours, statement(signedType, other))), "")
+		}, registry.ErrOtherDigest, other},
+		"statement of several": {func(s *store, img descriptor) {
+			s.refer(img, s.blob(bundleMedia, dsse(ours, statement(signedType, other, img.Digest))), "")
+		}, nil, ""},
+		"statement of nothing": {func(s *store, img descriptor) {
+			s.refer(img, s.blob(bundleMedia, dsse(ours, statement(signedType))), "")
+		}, registry.ErrBadSignature, "names no image"},
+		"message of another": {func(s *store, img descriptor) {
+			second := s.image("other", `{"os":"linux","architecture":"arm64","rootfs":{"type":"layers","diff_ids":[]}}`)
+			s.refer(img, s.blob(bundleMedia, s.messageBundle(ours, second)), "")
+		}, registry.ErrOtherDigest, ""},
+		// A vulnerability report that we signed is no word for the image.
+		"an attestation": {func(s *store, img descriptor) {
+			s.refer(img, s.blob(bundleMedia, dsse(ours, statement("https://cosign.sigstore.dev/attestation/vuln/v1", img.Digest))), "")
+		}, registry.ErrUnsigned, ""},
+		"an attestation, marked": {func(s *store, img descriptor) {
+			s.refer(img, s.blob(bundleMedia, dsse(ours, statement(signedType, img.Digest))), "https://slsa.dev/provenance/v1")
+		}, registry.ErrUnsigned, ""},
+		"of another type": {func(s *store, img descriptor) {
+			s.underTag(img, s.simple(ours, bytes.Replace(simplePayload(img.Digest), []byte("cosign container"), []byte("atomic container"), 1)))
+		}, registry.ErrUnsigned, ""},
+		"payload was changed": {func(s *store, img descriptor) {
+			d := s.simple(ours, simplePayload(other))
+			changed := s.blob(simpleMedia, simplePayload(img.Digest))
+			changed.Annotations = d.Annotations
+			s.underTag(img, changed)
+		}, registry.ErrOtherKey, ""},
+		"statement was changed": {func(s *store, img descriptor) {
+			b := bytes.Replace(dsse(ours, statement(signedType, other)), []byte(base64.StdEncoding.EncodeToString(statement(signedType, other))), []byte(base64.StdEncoding.EncodeToString(statement(signedType, img.Digest))), 1)
+			s.refer(img, s.blob(bundleMedia, b), "")
+		}, registry.ErrOtherKey, ""},
+		"no signature in it": {func(s *store, img descriptor) { s.underTag(img, s.blob(simpleMedia, simplePayload(img.Digest))) }, registry.ErrBadSignature, "base64"},
+		"broken bundle":      {func(s *store, img descriptor) { s.refer(img, s.blob(bundleMedia, []byte("{")), "") }, registry.ErrBadSignature, "bundle"},
+		"too large": {func(s *store, img descriptor) {
+			s.underTag(img, s.simple(ours, append(simplePayload(img.Digest), bytes.Repeat([]byte(" "), 1<<20)...)))
+		}, registry.ErrBadSignature, "more than 1048576"},
+		"lies about its size": {func(s *store, img descriptor) {
+			d := s.simple(ours, append(simplePayload(img.Digest), bytes.Repeat([]byte(" "), 1<<20)...))
+			d.Size = 100
+			s.underTag(img, d)
+		}, registry.ErrBadSignature, "more than 1048576"},
+		"payload is gone": {func(s *store, img descriptor) {
+			s.underTag(img, descriptor{MediaType: simpleMedia, Digest: other, Size: 10})
+		}, registry.ErrBadSignature, "missing"},
+		"a flood of signatures": {func(s *store, img descriptor) {
+			var all []descriptor
+			for i := range 101 {
+				all = append(all, s.simple(theirs, bytes.Replace(simplePayload(img.Digest), []byte("null"), fmt.Appendf(nil, "{\"n\":%d}", i), 1)))
+			}
+			s.underTag(img, append(all, s.simple(ours, simplePayload(img.Digest)))...)
+		}, registry.ErrOtherKey, "only the first 100"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t, true)
+			img := s.image("1.0.0", linuxAMD64)
+			c.sign(s, img)
+			err := s.client().VerifyCosign(t.Context(), img.image(), keys(t, ours))
+			if !errors.Is(err, c.want) || (err != nil && !strings.Contains(err.Error(), c.tell)) {
+				t.Fatalf("verify: %v, want %v with %q", err, c.want, c.tell)
+			}
+		})
+	}
+}
+
+// A registry that fails must not make an image look unsigned.
+func TestAFailingRegistryIsNoVerdict(t *testing.T) {
+	ours := newECDSA(t, elliptic.P256(), sum256)
+	for _, where := range []string{"/manifests/sha256-", "/referrers/", "/blobs/", "/manifests/sha256:"} {
+		for _, status := range []int{http.StatusForbidden, http.StatusInternalServerError} {
+			if status == http.StatusInternalServerError && where != "/blobs/" {
+				continue // each is asked for again for seconds
+			}
+			s := newStore(t, true)
+			img := s.image("1.0.0", linuxAMD64)
+			s.refer(img, s.blob(bundleMedia, s.messageBundle(ours, img)), "")
+			s.fail = func(r *http.Request) int {
+				if strings.Contains(r.URL.Path, where) {
+					return status
+				}
+				return 0
+			}
+			err := s.client().VerifyCosign(t.Context(), img.image(), keys(t, ours))
+			if err == nil {
+				t.Errorf("%s with %d: verified", where, status)
+			}
+			for _, verdict := range []error{registry.ErrUnsigned, registry.ErrOtherKey, registry.ErrOtherDigest, registry.ErrBadSignature} {
+				if errors.Is(err, verdict) {
+					t.Errorf("%s with %d: %v, want the registry's error", where, status, err)
+				}
+			}
+			if s.fail = nil; status == http.StatusForbidden && !errors.Is(err, registry.ErrUnauthorized) {
+				t.Errorf("%s with %d: %v, want ErrUnauthorized", where, status, err)
+			}
+		}
+	}
+}
+
+func TestADigestAndAKeyAreNeeded(t *testing.T) {
+	s := newStore(t, true)
+	ours := keys(t, newECDSA(t, elliptic.P256(), sum256))
+	for _, image := range []events.Image{{Repository: web, Tag: "1.0.0"}, {Repository: web, Digest: "sha256:abc"}, {Repository: web, Digest: "md5:" + strings.Repeat("a", 32)}} {
+		if err := s.client().VerifyCosign(t.Context(), image, ours); err == nil || !strings.Contains(err.Error(), "no digest") {
+			t.Errorf("%s: %v", image, err)
+		}
+	}
+	if err := s.client().VerifyCosign(t.Context(), events.Image{Repository: web, Digest: digestOf(nil)}, nil); err == nil {
+		t.Error("without keys: no error")
+	}
+}
+
+func TestKeysAreReadOrRefusedClearly(t *testing.T) {
+	good := newECDSA(t, elliptic.P256(), sum256)
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(&short.PublicKey)})
+	for name, c := range map[string]struct{ text, want string }{
+		"several":           {string(good.public) + "# and\n" + string(newRSA(t).public), ""},
+		"empty":             {"", "there is none"},
+		"nonsense":          {"hunter2", "there is none"},
+		"private":           {"-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\naHVudGVyMg==\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n", "public key 1: it is a private key"},
+		"certificate":       {string(good.public) + "-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n", `public key 2: it is a "CERTIFICATE"`},
+		"broken":            {"-----BEGIN PUBLIC KEY-----\naHVudGVyMg==\n-----END PUBLIC KEY-----\n", "can't be read"},
+		"cut":               {string(good.public) + string(good.public[:60]), "public key 2: it is cut"},
+		"short RSA":         {string(publicPEM(t, &short.PublicKey)), "1024 bits is too short"},
+		"short RSA, PKCS#1": {string(old), "1024 bits is too short"},
+		"other curve":       {string(publicPEM(t, &p224.PublicKey)), "P-224"},
+	} {
+		all, err := registry.ParseKeys([]byte(c.text))
+		if (err == nil) != (c.want == "") || (err != nil && !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		if err != nil && (strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "aHVud")) {
+			t.Errorf("%s: the error tells the key: %v", name, err)
+		}
+		if err == nil && (len(all) != 2 || len(all[0].ID()) != 64) {
+			t.Errorf("%s: %+v", name, all)
+		}
+	}
+}
