@@ -20,6 +20,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -327,6 +329,34 @@ func TestASignedImageIsVerified(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// What cosign 3.0.6 itself wrote for the image below (testdata/cosign).
+func TestCosignsOwnSignaturesAreVerified(t *testing.T) {
+	file := func(name string) []byte {
+		data, err := os.ReadFile(filepath.Join("testdata", "cosign", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	for name, c := range map[string]struct {
+		tag  string
+		want error
+	}{"bundle": {"", nil}, "simple": {"sig", nil}, "attestation": {"", registry.ErrUnsigned}} {
+		s := newStore(t, true)
+		img := s.image("1.0.0", linuxAMD64)
+		s.blob("", file(name+".json"))
+		text := file(name + "-manifest.json")
+		tag := digestOf(text)
+		if c.tag != "" {
+			tag = sigTag(img.Digest)
+		}
+		s.do(http.MethodPut, "/v2/"+web.Path+"/manifests/"+tag, imageMedia, text)
+		if err := s.client().VerifyCosign(t.Context(), img.image(), keys(t, key{public: file("cosign.pub")})); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
 }
