@@ -19,6 +19,7 @@ import (
 	"github.com/slipway-cd/slipway/services/automator/server"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/bus"
+	"github.com/slipway-cd/slipway/shared/gitrepo/gitconfig"
 	"github.com/slipway-cd/slipway/shared/registry"
 	"github.com/slipway-cd/slipway/shared/service"
 )
@@ -114,11 +115,15 @@ func assemble(ctx context.Context, s *service.Service) (*parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("automator.commit.author: %w", err)
 	}
+	signer, err := gitconfig.Signer(s.Config.Automator.Commit)
+	if err != nil {
+		return nil, err
+	}
 	p.sweeper = &promote.Sweeper{Tags: p.tags, Queue: p.queues.sweeps, Registry: client, Repos: p.repos, Bus: s.Bus, Log: s.Log, Interval: s.Config.Sweep.Interval}
 	p.confirmer = &promote.Confirmer{Tags: p.tags, Queue: p.queues.images, Registry: client, Repos: p.repos, Aliases: s.Config.Aliases(), Log: s.Log}
 	p.deployer = &promote.Deployer{
-		Repos: p.repos, Tags: p.tags, Health: p.health, Approvals: p.approvals, Due: p.due, Pulls: pulls, Bus: s.Bus, Log: s.Log,
-		Name: name, Email: email, NewImages: p.sweeper.New, Announcer: announcer,
+		Repos: p.repos, Tags: p.tags, Health: p.health, Approvals: p.approvals, Due: p.due, Pulls: pulls, Checker: &promote.Checker{Registry: client}, Bus: s.Bus, Log: s.Log,
+		Name: name, Email: email, Signer: signer, NewImages: p.sweeper.New, Announcer: announcer,
 	}
 	return p, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/slipway-cd/slipway/services/synchronizer/sync"
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/gitrepo"
+	"github.com/slipway-cd/slipway/shared/gitrepo/gitconfig"
 	"github.com/slipway-cd/slipway/shared/service"
 )
 
@@ -51,16 +52,14 @@ func hostOf(key string) string {
 
 // opener opens mirrors of one repository. Its credentials are read at each
 // opening and go to the address in the config alone.
-func opener(r service.Repository, name events.GitRepository, dir string) func(context.Context, string) (sync.Mirror, error) {
+func opener(cfg Config, r service.Repository, name events.GitRepository, dir string) func(context.Context, string) (sync.Mirror, error) {
 	return func(ctx context.Context, branch string) (sync.Mirror, error) {
-		user, password, err := r.Credentials.Basic()
+		o, err := gitconfig.Options(cfg, r)
 		if err != nil {
-			return nil, fmt.Errorf("credentials of %s: %w", name, err)
+			return nil, fmt.Errorf("repository %s: %w", name, err)
 		}
-		m, err := gitrepo.Open(ctx, gitrepo.Options{
-			URL: r.URL, Branch: branch, User: user, Password: password,
-			Dir: filepath.Join(dir, events.EncodeKey(strings.ReplaceAll(string(name)+"@"+branch, "/", "_"))),
-		})
+		o.Branch, o.Dir = branch, filepath.Join(dir, events.EncodeKey(strings.ReplaceAll(string(name)+"@"+branch, "/", "_")))
+		m, err := gitrepo.Open(ctx, o)
 		if err != nil {
 			return nil, err
 		}

@@ -114,7 +114,7 @@ func repositories(cfg service.Config) ([]sync.Repository, error) {
 			faults = append(faults, fmt.Errorf("repositories[%d].url: %w", i, err))
 			continue
 		}
-		all = append(all, sync.Repository{Name: name, Open: opener(r, name, filepath.Join(cfg.Data, Name, "git"))})
+		all = append(all, sync.Repository{Name: name, Open: opener(cfg, r, name, filepath.Join(cfg.Data, Name, "git"))})
 	}
 	return all, errors.Join(faults...)
 }

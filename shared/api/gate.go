@@ -56,24 +56,39 @@ type Freeze struct {
 	Timezone string `json:"timezone,omitempty"`
 }
 
+// Verify wants an image signed before it is deployed.
+type Verify struct {
+	Cosign *Cosign `json:"cosign,omitempty"`
+}
+
+// Cosign wants a signature by one of the keys.
+type Cosign struct {
+	// Key is public keys in PEM form, or a path to them beside the policy's
+	// file.
+	Key string `json:"key"`
+}
+
+func (v *Verify) validate() error {
+	if v != nil && (v.Cosign == nil || strings.TrimSpace(v.Cosign.Key) == "") {
+		return errors.New("cosign.key is required: public keys in PEM form, or a path to them beside this file")
+	}
+	return nil
+}
+
 // After wants an image to run elsewhere first.
 type After struct {
 	// Application is the one that must run it: cluster/namespace/name, in
 	// which {cluster}, {namespace} and {name} stand for those of the
 	// application that is decided on.
 	Application string `json:"application"`
-	// Same says what must be equal: [SameDigest], the default, or
-	// [SameRevision], the OCI label org.opencontainers.image.revision.
+	// Same says what must be equal: [SameDigest], the default.
 	Same string `json:"same,omitempty"`
 	// HealthyFor is how long it must have been healthy there.
 	HealthyFor *Duration `json:"healthyFor,omitempty"`
 }
 
-// What two images must have in common.
-const (
-	SameDigest   = "digest"
-	SameRevision = "revision"
-)
+// SameDigest says that two applications must run the same image.
+const SameDigest = "digest"
 
 // Of gives the application that must run an image before another one.
 func (a *After) Of(app events.Application) (events.Application, error) {
@@ -151,8 +166,8 @@ func (a *After) validate() error {
 	if err := validAnother(a.Application); err != nil {
 		faults = append(faults, err)
 	}
-	if !slices.Contains([]string{"", SameDigest, SameRevision}, a.Same) {
-		faults = append(faults, fmt.Errorf("same %q is neither digest nor revision", a.Same))
+	if !slices.Contains([]string{"", SameDigest}, a.Same) {
+		faults = append(faults, fmt.Errorf("same %q is not digest, and nothing else can be compared yet", a.Same))
 	}
 	return errors.Join(faults...)
 }

@@ -49,7 +49,8 @@ func TestWhatIsWrongInARulesGatesIsToldWithItsPlace(t *testing.T) {
 		"    mode: automatic\n    freeze: [{cron: \"* * * * *\", duration: 1h, timezone: Mars/Valley}]": "timezone",
 		"    mode: automatic\n    after: {application: staging}":                                        "after: invalid name: application \"staging\"",
 		"    mode: automatic\n    after: {application: \"staging/{team}/{name}\"}":                      "placeholder",
-		"    mode: automatic\n    after: {application: a/b/c, same: name}":                              "neither digest nor revision",
+		"    mode: automatic\n    after: {application: a/b/c, same: name}":                              "nothing else can be compared yet",
+		"    mode: automatic\n    verify: {cosign: {}}":                                                  "cosign.key is required",
 	} {
 		_, err := api.Decode("shop.yaml", []byte(document(rule)))
 		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "shop.yaml:") {

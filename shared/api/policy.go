@@ -69,6 +69,11 @@ type Rule struct {
 	After *After `json:"after,omitempty"`
 	// Freeze are windows in which nothing is deployed.
 	Freeze []Freeze `json:"freeze,omitempty"`
+	// Platforms must be there, such as linux/amd64; none means those of the
+	// image in use.
+	Platforms []string `json:"platforms,omitempty"`
+	// Verify wants the image signed.
+	Verify *Verify `json:"verify,omitempty"`
 }
 
 // Supersedes says whether a newer tag closes the open proposal.
@@ -114,7 +119,7 @@ func (r Rule) validate() error {
 	for _, part := range []struct {
 		name string
 		err  error
-	}{{"track", r.Track.Validate()}, {"approvals", r.Approvals.validate()}, {"after", r.After.validate()}} {
+	}{{"track", r.Track.Validate()}, {"approvals", r.Approvals.validate()}, {"after", r.After.validate()}, {"verify", r.Verify.validate()}} {
 		if part.err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", part.name, part.err))
 		}

@@ -88,10 +88,19 @@ func (c *Commit) tree(p string) (*object.Tree, error) {
 	}
 	t, err := object.GetTree(c.m.store, e.Hash)
 	if err != nil {
-		return nil, fmt.Errorf("read folder %s: %w", p, err)
+		return nil, fmt.Errorf("read folder %s: %w", p, c.broken(err))
 	}
 	c.trees[p] = t
 	return t, nil
+}
+
+// broken says that something of the commit, which was fetched whole, can't be
+// read. Of the head it has the next fetch begin anew.
+func (c *Commit) broken(err error) error {
+	if c.c.Hash == c.m.head {
+		c.m.suspect = true
+	}
+	return fmt.Errorf("%w: %w", errDamaged, err)
 }
 
 // entry gives what the parent folder of p says of it. The mutex is held.
@@ -208,7 +217,11 @@ func (c *Commit) read(name string) ([]byte, error) {
 	if !modeOf(e.Mode).IsRegular() {
 		return nil, fs.ErrInvalid
 	}
-	return c.m.blob(e.Hash)
+	data, err := c.m.blob(e.Hash)
+	if err != nil {
+		return nil, c.broken(err)
+	}
+	return data, nil
 }
 
 // blob reads an object's bytes. The mutex is held.

@@ -14,7 +14,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
-	"github.com/go-git/go-git/v5/plumbing/transport"
 )
 
 // Fetch asks the host where the branch is and brings what is new. The first
@@ -24,9 +23,15 @@ func (m *Mirror) Fetch(ctx context.Context) (*Commit, error) {
 	defer m.network.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, m.opts.Timeout)
 	defer cancel()
-	c, err := m.fetch(ctx)
-	if err == nil || ctx.Err() != nil || !damaged(err) {
-		return c, err
+	m.mu.Lock()
+	suspect := m.suspect
+	m.mu.Unlock()
+	var err error
+	if !suspect {
+		var c *Commit
+		if c, err = m.fetch(ctx); err == nil || ctx.Err() != nil || !damaged(err) {
+			return c, err
+		}
 	}
 	m.mu.Lock()
 	wipeErr := m.wipe()
@@ -38,7 +43,7 @@ func (m *Mirror) Fetch(ctx context.Context) (*Commit, error) {
 }
 
 func (m *Mirror) fetch(ctx context.Context) (*Commit, error) {
-	s, err := m.client.NewUploadPackSession(m.endpoint, m.auth)
+	s, err := m.host.fetchSession(ctx)
 	if err != nil {
 		return nil, m.hostError("connect to", err)
 	}
@@ -49,7 +54,7 @@ func (m *Mirror) fetch(ctx context.Context) (*Commit, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.fetches >= maxPacks && head != m.head {
+	if m.fetches >= maxPacks {
 		if err := m.wipe(); err != nil {
 			return nil, err
 		}
@@ -65,13 +70,13 @@ func (m *Mirror) fetch(ctx context.Context) (*Commit, error) {
 	}
 	c, err := m.commitLocked(head)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	return c, m.setHead(head)
 }
 
 // remoteHead reads the host's advertisement.
-func (m *Mirror) remoteHead(ctx context.Context, s transport.UploadPackSession) (plumbing.Hash, *packp.AdvRefs, error) {
+func (m *Mirror) remoteHead(ctx context.Context, s fetchSession) (plumbing.Hash, *packp.AdvRefs, error) {
 	adv, err := s.AdvertisedReferencesContext(ctx)
 	if err != nil {
 		return plumbing.ZeroHash, nil, m.hostError("ask for refs of", err)
@@ -85,12 +90,12 @@ func (m *Mirror) remoteHead(ctx context.Context, s transport.UploadPackSession) 
 
 // download brings want and all that it needs; depth 0 means whatever is new
 // since the head we have, else the number of commits. The mutex is held.
-func (m *Mirror) download(ctx context.Context, s transport.UploadPackSession, adv *packp.AdvRefs, want plumbing.Hash, depth int) error {
+func (m *Mirror) download(ctx context.Context, s fetchSession, adv *packp.AdvRefs, want plumbing.Hash, depth int) error {
 	req := packp.NewUploadPackRequestFromCapabilities(adv.Capabilities)
 	req.Wants = []plumbing.Hash{want}
 	shallows, err := m.store.Shallow()
 	if err != nil {
-		return fmt.Errorf("read shallow commits of mirror: %w", err)
+		return fmt.Errorf("read shallow commits of mirror: %w: %w", errDamaged, err)
 	}
 	req.Shallows = shallows
 	if !m.head.IsZero() {
@@ -193,7 +198,7 @@ func (m *Mirror) deepen(ctx context.Context, head, commit plumbing.Hash) error {
 }
 
 func (m *Mirror) deepenTo(ctx context.Context, depth int) error {
-	s, err := m.client.NewUploadPackSession(m.endpoint, m.auth)
+	s, err := m.host.fetchSession(ctx)
 	if err != nil {
 		return m.hostError("connect to", err)
 	}
@@ -209,6 +214,6 @@ func (m *Mirror) deepenTo(ctx context.Context, depth int) error {
 
 // damaged says whether err comes of the mirror rather than of the host.
 func damaged(err error) bool {
-	return errors.Is(err, plumbing.ErrObjectNotFound) || errors.Is(err, object.ErrUnsupportedObject) ||
+	return errors.Is(err, errDamaged) || errors.Is(err, plumbing.ErrObjectNotFound) || errors.Is(err, object.ErrUnsupportedObject) ||
 		errors.Is(err, packfile.ErrReferenceDeltaNotFound)
 }

@@ -119,15 +119,31 @@ func TestPushOnAMovedBranchLosesNothing(t *testing.T) {
 }
 
 func TestARefusalCarriesTheHostsWords(t *testing.T) {
-	w := gitrepotest.Start(t, nil).Create("acme/config.git", map[string]string{"a.yaml": "a: 1\n"})
-	hook := filepath.Join(w.Bare, "hooks", "pre-receive")
-	if err := os.WriteFile(hook, []byte("#!/bin/sh\necho 'branch is protected: ask maria' >&2\nexit 1\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	m := open(t, w.URL)
-	_, err := m.Push(t.Context(), fetch(t, m), change(map[string]string{"a.yaml": "a: 2\n"}))
-	if !errors.Is(err, gitrepo.ErrRefused) || !strings.Contains(err.Error(), "ask maria") {
-		t.Fatalf("push refused by a hook: %v, want ErrRefused with the hook's words", err)
+	for name, hook := range map[string]string{
+		"pre-receive": "#!/bin/sh\necho 'branch is protected: ask maria' >&2\nexit 1\n",
+		"update":      "#!/bin/sh\necho \"GH006: $1 is protected: \" >&2; echo 'ask maria' >&2\nexit 1\n",
+		// A host may not make us believe that the branch has moved.
+		"words": "#!/bin/sh\necho 'fetch first, or ask maria' >&2\nexit 1\n",
+		"much":  "#!/bin/sh\necho 'ask maria' >&2\nyes | head -c 1000000 >&2\nexit 1\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := gitrepotest.Start(t, nil).Create("acme/config.git", map[string]string{"a.yaml": "a: 1\n"})
+			file := "pre-receive"
+			if name == "update" {
+				file = name
+			}
+			if err := os.WriteFile(filepath.Join(w.Bare, "hooks", file), []byte(hook), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			m := open(t, w.URL)
+			_, err := m.Push(t.Context(), fetch(t, m), change(map[string]string{"a.yaml": "a: 2\n"}))
+			if !errors.Is(err, gitrepo.ErrRefused) || errors.Is(err, gitrepo.ErrMoved) || !strings.Contains(err.Error(), "ask maria") {
+				t.Fatalf("push refused by a hook: %v, want ErrRefused with the hook's words", err)
+			}
+			if len(err.Error()) > 8<<10 {
+				t.Fatalf("the error has %d bytes", len(err.Error()))
+			}
+		})
 	}
 }
 

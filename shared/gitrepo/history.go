@@ -170,6 +170,9 @@ func (m *Mirror) ChangedPaths(ctx context.Context, from, to string) ([]string, e
 	}
 	var changed []string
 	if err := m.diff(ctx, old, c.trees["."], "", &changed); err != nil {
+		if ctx.Err() == nil {
+			err = c.broken(err)
+		}
 		return nil, err
 	}
 	slices.Sort(changed)

@@ -8,11 +8,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +18,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/transport"
-	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
@@ -39,11 +35,14 @@ var (
 	ErrGap = errors.New("commits are not in one line of history")
 	// ErrUnauthorized says that the host did not accept the credentials.
 	ErrUnauthorized = errors.New("the Git host refused the credentials")
+	// errDamaged says that the mirror's own files are at fault.
+	errDamaged = errors.New("the mirror is damaged")
 )
 
 // Options say which branch to mirror, and where to.
 type Options struct {
-	// URL is http:// or https://, without credentials in it.
+	// URL is https://, http:// or ssh://, or user@host:path as Git takes it,
+	// without a password in it.
 	URL string
 	// Branch is the short name, such as "main".
 	Branch string
@@ -52,6 +51,16 @@ type Options struct {
 	// User and Password are sent as basic credentials; for a token the
 	// user may be empty.
 	User, Password string
+	// App gives the tokens where a GitHub App signs in; nil for none.
+	App *GitHubApp
+	// SSH signs in at ssh:// addresses, which need it.
+	SSH *SSHKey
+	// CA has certificates in PEM form to trust for this repository, beside
+	// the system's.
+	CA []byte
+	// Proxy is the http://, https:// or socks5:// proxy to go through; empty
+	// means what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say.
+	Proxy string
 	// Timeout bounds one exchange with the host; 0 means one minute.
 	Timeout time.Duration
 }
@@ -65,27 +74,23 @@ const maxPacks = 200
 
 // Mirror is one branch of one remote. It is safe for concurrent use.
 type Mirror struct {
-	opts     Options
-	endpoint *transport.Endpoint
-	client   transport.Transport
-	auth     transport.AuthMethod
+	opts Options
+	host host
 
 	network sync.Mutex // one exchange with the host at a time
 	mu      sync.Mutex // guards what follows; go-git's storage is not safe
 	store   *filesystem.Storage
 	head    plumbing.Hash
 	fetches int
+	suspect bool // something of the head could not be read
 }
 
 // Open prepares a mirror without asking the network. A damaged folder is
 // emptied, since all of it can be fetched again.
 func Open(_ context.Context, o Options) (*Mirror, error) {
-	u, err := url.Parse(o.URL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("open mirror: the address must be http:// or https:// with a host")
-	}
-	if u.User != nil {
-		return nil, fmt.Errorf("open mirror of %s: credentials belong in the config's credentials, not in the address", u.Host)
+	h, err := newHost(o)
+	if err != nil {
+		return nil, err
 	}
 	if o.Branch == "" {
 		return nil, fmt.Errorf("open mirror of %s: no branch is named", o.URL)
@@ -93,20 +98,7 @@ func Open(_ context.Context, o Options) (*Mirror, error) {
 	if o.Timeout == 0 {
 		o.Timeout = time.Minute
 	}
-	endpoint, err := transport.NewEndpoint(strings.TrimRight(o.URL, "/"))
-	if err != nil {
-		return nil, fmt.Errorf("open mirror of %s: %w", o.URL, err)
-	}
-	tr := http.DefaultTransport.(*http.Transport).Clone()
-	tr.MaxIdleConnsPerHost = 4
-	m := &Mirror{opts: o, endpoint: endpoint, client: githttp.NewClient(&http.Client{Transport: tr})}
-	if o.Password != "" {
-		user := o.User
-		if user == "" {
-			user = "slipway"
-		}
-		m.auth = &githttp.BasicAuth{Username: user, Password: o.Password}
-	}
+	m := &Mirror{opts: o, host: h}
 	if err := m.openStore(); err != nil {
 		return nil, err
 	}
@@ -115,13 +107,13 @@ func Open(_ context.Context, o Options) (*Mirror, error) {
 
 // openStore opens the storage and finds the head that was fetched last.
 func (m *Mirror) openStore() error {
-	if err := os.MkdirAll(m.opts.Dir, 0o700); err != nil {
-		return fmt.Errorf("make mirror folder: %w", err)
+	if os.MkdirAll(m.opts.Dir, 0o700) != nil {
+		return m.wipe()
 	}
 	m.store = filesystem.NewStorage(osfs.New(m.opts.Dir), cache.NewObjectLRU(cacheSize))
 	m.head = plumbing.ZeroHash
-	if err := m.store.Init(); err != nil {
-		return fmt.Errorf("prepare mirror in %s: %w", m.opts.Dir, err)
+	if m.store.Init() != nil {
+		return m.wipe()
 	}
 	ref, err := m.store.Reference(m.refName())
 	if errors.Is(err, plumbing.ErrReferenceNotFound) {
@@ -141,7 +133,7 @@ func (m *Mirror) openStore() error {
 
 // wipe empties a mirror that is damaged or has grown.
 func (m *Mirror) wipe() error {
-	m.head, m.fetches = plumbing.ZeroHash, 0
+	m.head, m.fetches, m.suspect = plumbing.ZeroHash, 0, false
 	if m.store != nil {
 		_ = m.store.Close()
 	}
@@ -183,7 +175,7 @@ func (m *Mirror) setHead(h plumbing.Hash) error {
 		return nil
 	}
 	if err := m.store.SetReference(plumbing.NewHashReference(m.refName(), h)); err != nil {
-		return fmt.Errorf("record head in mirror: %w", err)
+		return fmt.Errorf("record head in mirror: %w: %w", errDamaged, err)
 	}
 	m.head = h
 	return nil
@@ -195,6 +187,7 @@ func (m *Mirror) hostError(doing string, err error) error {
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		err = fmt.Errorf("%w: the repository is empty", ErrNoBranch)
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
+		m.host.refused()
 		err = fmt.Errorf("%w: %w", ErrUnauthorized, err)
 	}
 	return fmt.Errorf("%s %s: %w", doing, m.opts.URL, err)

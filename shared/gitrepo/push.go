@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"sort"
 	"strings"
@@ -30,6 +31,8 @@ type Change struct {
 	Name, Email string
 	// When is the time of author and committer.
 	When time.Time
+	// Signer signs the commit; nil leaves it unsigned.
+	Signer Signer
 }
 
 // Push makes a commit on base and moves the branch from base to it, if that
@@ -50,8 +53,8 @@ func (m *Mirror) Push(ctx context.Context, base *Commit, change Change) (*Commit
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.setHead(made.Hash); err != nil {
-		return nil, err
+	if m.setHead(made.Hash) != nil { // it has arrived all the same
+		m.head, m.suspect = made.Hash, true
 	}
 	m.fetches++
 	return m.wrap(made)
@@ -66,10 +69,13 @@ func (m *Mirror) commit(base *Commit, change Change) (*object.Commit, []byte, er
 	if err != nil {
 		return nil, nil, err
 	}
-	sign := object.Signature{Name: change.Name, Email: change.Email, When: change.When}
+	by := object.Signature{Name: change.Name, Email: change.Email, When: change.When}
 	c := &object.Commit{
-		Author: sign, Committer: sign, Message: change.Message,
+		Author: by, Committer: by, Message: change.Message,
 		TreeHash: tree, ParentHashes: []plumbing.Hash{base.c.Hash},
+	}
+	if err := sign(c, change.Signer); err != nil {
+		return nil, nil, err
 	}
 	id, err := w.put(c)
 	if err != nil {
@@ -84,6 +90,28 @@ func (m *Mirror) commit(base *Commit, change Change) (*object.Commit, []byte, er
 		return nil, nil, fmt.Errorf("read new commit: %w", err)
 	}
 	return made, pack.Bytes(), nil
+}
+
+// sign signs what the commit says without its signature.
+func sign(c *object.Commit, s Signer) error {
+	if s == nil {
+		return nil
+	}
+	o := &plumbing.MemoryObject{}
+	if err := c.EncodeWithoutSignature(o); err != nil {
+		return fmt.Errorf("encode commit to sign: %w", err)
+	}
+	r, err := o.Reader()
+	if err != nil {
+		return fmt.Errorf("encode commit to sign: %w", err)
+	}
+	defer r.Close()
+	message, err := io.ReadAll(r)
+	if err != nil {
+		return fmt.Errorf("encode commit to sign: %w", err)
+	}
+	c.PGPSignature, err = s.Sign(message) // the header is the same for both kinds
+	return err
 }
 
 // writer makes the objects of one commit and remembers them for the pack.
@@ -136,10 +164,13 @@ func (w *writer) blob(data []byte) (plumbing.Hash, error) {
 func (w *writer) folder(dir string, changed map[string][]byte) (plumbing.Hash, error) {
 	entries := map[string]object.TreeEntry{}
 	old, err := w.base.tree(dir)
-	if err == nil {
+	switch {
+	case err == nil:
 		for _, e := range old.Entries {
 			entries[e.Name] = e
 		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return plumbing.ZeroHash, err // what can't be read must not get lost
 	}
 	below := map[string]map[string][]byte{}
 	for p, data := range changed {
@@ -207,7 +238,7 @@ func (w *writer) tree(dir string, entries map[string]object.TreeEntry) (plumbing
 // the host compare and swap; no advertisement is asked for, since git hosts
 // take any push whose old id is right.
 func (m *Mirror) sendPack(ctx context.Context, old, now plumbing.Hash, pack []byte) error {
-	s, err := m.client.NewReceivePackSession(m.endpoint, m.auth)
+	s, err := m.host.pushSession(ctx)
 	if err != nil {
 		return m.hostError("connect to", err)
 	}
@@ -218,8 +249,8 @@ func (m *Mirror) sendPack(ctx context.Context, old, now plumbing.Hash, pack []by
 			return fmt.Errorf("prepare push: %w", err)
 		}
 	}
-	var words bytes.Buffer
-	req.Progress = &words
+	said := &words{}
+	req.Progress = said
 	req.Commands = []*packp.Command{{Name: m.refName(), Old: old, New: now}}
 	req.Packfile = io.NopCloser(bytes.NewReader(pack))
 	report, err := s.ReceivePack(ctx, req)
@@ -229,11 +260,11 @@ func (m *Mirror) sendPack(ctx context.Context, old, now plumbing.Hash, pack []by
 	if report == nil || (report.UnpackStatus == "" && len(report.CommandStatuses) == 0) {
 		return m.hostError("push to", err)
 	}
-	return m.verdict(report, words.String())
+	return m.verdict(report, said.String())
 }
 
 // verdict reads the host's report of a push.
-func (m *Mirror) verdict(report *packp.ReportStatus, words string) error {
+func (m *Mirror) verdict(report *packp.ReportStatus, said string) error {
 	if report.Error() == nil {
 		return nil
 	}
@@ -253,8 +284,8 @@ func (m *Mirror) verdict(report *packp.ReportStatus, words string) error {
 			moved = moved || strings.Contains(s.Status, sign)
 		}
 	}
-	if said := strings.TrimSpace(words); said != "" {
-		why = append(why, strings.ReplaceAll(said, "\n", "; "))
+	if said != "" {
+		why = append(why, said)
 	}
 	kind := ErrRefused
 	if moved {

@@ -100,12 +100,12 @@ func (m *Mirror) checkOwn(branch string) error {
 func (m *Mirror) at(branch string) *Mirror {
 	o := m.opts
 	o.Branch = branch
-	return &Mirror{opts: o, endpoint: m.endpoint, client: m.client, auth: m.auth}
+	return &Mirror{opts: o, host: m.host}
 }
 
 // look asks the host where the branch is, which is zero when it isn't there.
-func (m *Mirror) look(ctx context.Context, branch string) (transport.UploadPackSession, plumbing.Hash, *packp.AdvRefs, error) {
-	s, err := m.client.NewUploadPackSession(m.endpoint, m.auth)
+func (m *Mirror) look(ctx context.Context, branch string) (fetchSession, plumbing.Hash, *packp.AdvRefs, error) {
+	s, err := m.host.fetchSession(ctx)
 	if err != nil {
 		return nil, plumbing.ZeroHash, nil, m.hostError("connect to", err)
 	}
@@ -145,7 +145,7 @@ func (m *Mirror) compare(ctx context.Context, branch string, made *object.Commit
 // alone: what else comes with it stays out of the mirror, which is one branch.
 // Nil means that the commit is history of the mirror's own branch. The mutex
 // is held.
-func (m *Mirror) peek(ctx context.Context, s transport.UploadPackSession, adv *packp.AdvRefs, want plumbing.Hash) (*object.Commit, error) {
+func (m *Mirror) peek(ctx context.Context, s fetchSession, adv *packp.AdvRefs, want plumbing.Hash) (*object.Commit, error) {
 	req := packp.NewUploadPackRequestFromCapabilities(adv.Capabilities)
 	req.Wants = []plumbing.Hash{want}
 	if !m.head.IsZero() {

@@ -1,5 +1,5 @@
-// Package registry asks image registries what a tag points to, and which tags
-// there are.
+// Package registry asks image registries what a tag points to, which tags and
+// platforms there are, and whether an image is signed.
 package registry
 
 import (
@@ -71,8 +71,9 @@ type Found struct {
 }
 
 // Resolve asks for the manifest behind a tag, or a digest where there is no
-// tag, in one request. It errs with [ErrNotFound] and [ErrUnauthorized];
-// every other error may pass.
+// tag, in one request. It errs with [ErrNotFound], [ErrUnauthorized], and
+// [LimitError] where the registry wants to be left alone; every other error
+// may pass.
 func (c *Client) Resolve(ctx context.Context, image events.Image) (Found, error) {
 	repo, puller, err := c.repository(image.Repository)
 	if err != nil {
@@ -95,7 +96,8 @@ func reference(repo name.Repository, image events.Image) name.Reference {
 	return repo.Tag(image.Tag)
 }
 
-// Tags lists all tags of a repository.
+// Tags lists all tags of a repository, page by page. Errors are those of
+// [Client.Resolve].
 func (c *Client) Tags(ctx context.Context, image events.ImageRepository) ([]string, error) {
 	repo, puller, err := c.repository(image)
 	if err != nil {
@@ -164,7 +166,7 @@ func newPuller(h Host) (*remote.Puller, error) {
 	if h.Insecure {
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the config says insecure: true
 	}
-	opts := []remote.Option{remote.WithTransport(t), remote.WithUserAgent("slipway")}
+	opts := []remote.Option{remote.WithTransport(newPatient(t)), remote.WithUserAgent("slipway")}
 	switch {
 	case h.Password != "":
 		opts = append(opts, remote.WithAuth(&authn.Basic{Username: h.User, Password: h.Password}))

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -28,10 +27,12 @@ type Config struct {
 	Listen       Listen       `yaml:"listen"`
 	Registries   []Registry   `yaml:"registries"`
 	Repositories []Repository `yaml:"repositories"`
-	Receivers    Receivers    `yaml:"receivers"`
-	Automator    Automator    `yaml:"automator"`
-	Synchronizer Synchronizer `yaml:"synchronizer"`
-	Sweep        Sweep        `yaml:"sweep"`
+	// Credentials are for the Git addresses of which nothing else says any.
+	Credentials  []PrefixCredentials `yaml:"credentials"`
+	Receivers    Receivers           `yaml:"receivers"`
+	Automator    Automator           `yaml:"automator"`
+	Synchronizer Synchronizer        `yaml:"synchronizer"`
+	Sweep        Sweep               `yaml:"sweep"`
 
 	// File is where the config was read from, empty for none.
 	File string `yaml:"-"`
@@ -73,11 +74,13 @@ type Secret struct {
 
 // Credentials are what a host wants to see.
 type Credentials struct {
-	File         string  `yaml:"file"`         // NATS credentials
-	User         string  `yaml:"user"`         // with password
-	Password     *Secret `yaml:"password"`     //
-	Token        *Secret `yaml:"token"`        //
-	DockerConfig string  `yaml:"dockerConfig"` // a docker config.json
+	File         string     `yaml:"file"`         // NATS credentials
+	User         string     `yaml:"user"`         // with password
+	Password     *Secret    `yaml:"password"`     //
+	Token        *Secret    `yaml:"token"`        //
+	DockerConfig string     `yaml:"dockerConfig"` // a docker config.json
+	SSH          *SSH       `yaml:"ssh"`          // of a Git host
+	GitHubApp    *GitHubApp `yaml:"githubApp"`    // of a Git host
 }
 
 // Registry is how one registry host is reached.
@@ -95,7 +98,9 @@ type Repository struct {
 	Branch      string       `yaml:"branch"` // default main
 	Aliases     []string     `yaml:"aliases"`
 	Credentials Credentials  `yaml:"credentials"`
-	Host        GitHost      `yaml:"host"` // where pull requests are made
+	Host        GitHost      `yaml:"host"`  // where pull requests are made
+	CA          *Secret      `yaml:"ca"`    // certificates in PEM form, beside the system's
+	Proxy       string       `yaml:"proxy"` // http://, https:// or socks5://; default HTTPS_PROXY and its kin
 	Roots       []Root       `yaml:"roots"`
 	Policies    []PolicyPath `yaml:"policies"`
 }
@@ -195,6 +200,7 @@ type Debounce struct {
 // Commit says how commits look.
 type Commit struct {
 	Author string `yaml:"author"` // "Name <mail>"; default Slipway <slipway@localhost>
+	Sign   *Sign  `yaml:"sign"`   // default: not signed
 }
 
 // Synchronizer is the Deploy Synchronizer's part.
@@ -260,9 +266,10 @@ func (c Config) Aliases() events.Aliases {
 func (c Config) GitAliases() events.Aliases {
 	all := events.Aliases{}
 	for _, r := range c.Repositories {
-		if u, err := url.Parse(r.URL); err == nil {
+		if name, err := r.Name(nil); err == nil {
+			host, _, _ := strings.Cut(string(name), "/")
 			for _, a := range r.Aliases {
-				all[a] = u.Host
+				all[a] = host
 			}
 		}
 	}

@@ -35,6 +35,7 @@ func (c Config) Validate() error {
 	c.validateRegistries(f)
 	c.validateRepositories(f)
 	c.validateSources(f)
+	c.validateGitAccess(f)
 	if c.Automator.Debounce.Quiet < 0 || c.Automator.Debounce.Longest < c.Automator.Debounce.Quiet {
 		f.add("automator.debounce", "longest must be at least quiet, and quiet not negative")
 	}
@@ -101,7 +102,7 @@ func (c Config) validateRepositories(f *faults) {
 		if err != nil {
 			f.add(at+".url", "%v", err)
 		}
-		if u, err := url.Parse(r.URL); err == nil && u.User != nil {
+		if hasSecret(r.URL) {
 			f.add(at+".url", "credentials belong in credentials, not in the address")
 		}
 		if r.Host != (GitHost{}) && err == nil {

@@ -36,7 +36,9 @@ type Decision struct {
 	// Pull says that a pull request shall move it: a person merges.
 	Pull bool
 
-	bars map[string]bar // by tag
+	rule   *Rule
+	digest string         // of the target, also where only the tag is written
+	bars   map[string]bar // by tag
 }
 
 // Ending is how a proposal ends.
@@ -64,7 +66,7 @@ func Decide(s *State, app *Application, image events.ImageRepository, f Facts) (
 	if rule == nil {
 		return d.end(events.Blocked, strings.Join(told, "; ")).settled(f), len(told) > 0
 	}
-	d.Rule = rule.Name
+	d.Rule, d.rule = rule.Name, rule
 	held := s.holds[app.Name.String()]
 	switch {
 	case rule.broken != nil:
@@ -114,7 +116,7 @@ func (d Decision) choose(rule *Rule, held heldVersions, f Facts) Decision {
 // towards aims at a known tag.
 func (d Decision) towards(tags []Known, tag string, rule *Rule) Decision {
 	at := slices.IndexFunc(tags, func(k Known) bool { return k.Tag == tag })
-	d.Chain = tags[at].Chain
+	d.Chain, d.digest = tags[at].Chain, tags[at].Digest
 	d.Target = events.Image{Repository: d.Image, Tag: tag, Digest: tags[at].Digest}
 	if rule.Pin == api.PinTag {
 		d.Target.Digest = ""

@@ -28,13 +28,16 @@ type Deployer struct {
 	Tags  *Tags
 	Bus   *bus.Bus
 	Log   *slog.Logger
-	// Name and Email are the author of commits.
+	// Name and Email are the author of commits; Signer signs them, if any.
 	Name, Email string
+	Signer      gitrepo.Signer
 	// Health knows what applications run, Approvals what people decided, and
 	// Due has decisions taken again when their time comes.
 	Health    *Health
 	Approvals *approval.Store
 	Due       *Due
+	// Checker looks into images before they are deployed; nil for no look.
+	Checker *Checker
 	// Pulls makes pull requests; nil where none can be made.
 	Pulls *Pulls
 	// NewImages is told of image repositories that came into use.
@@ -150,6 +153,9 @@ func (d *Deployer) logProblems(ctx context.Context, r *Repository, s *State) {
 // promote decides, commits what is to be deployed, and tells.
 func (d *Deployer) promote(ctx context.Context, r *Repository, s *State, asked asked, touched []*Application) error {
 	decisions := d.decide(r, s, asked, touched)
+	if err := d.check(ctx, decisions); err != nil {
+		return err
+	}
 	batch, err := d.edit(ctx, r, s, decisions)
 	if err != nil {
 		return err
@@ -175,9 +181,7 @@ func (d *Deployer) commit(ctx context.Context, r *Repository, s *State, batch ba
 	if len(batch.files) == 0 {
 		return nil
 	}
-	commit, err := r.mirror.Push(ctx, s.Head, gitrepo.Change{
-		Files: batch.files, Message: Message(batch.changes), Name: d.Name, Email: d.Email, When: time.Now(),
-	})
+	commit, err := r.mirror.Push(ctx, s.Head, d.change(batch.files, Message(batch.changes)))
 	if err != nil {
 		return err
 	}
@@ -187,6 +191,11 @@ func (d *Deployer) commit(ctx context.Context, r *Repository, s *State, batch ba
 	}
 	_, err = r.advance(ctx, commit)
 	return err
+}
+
+// change is a commit of ours.
+func (d *Deployer) change(files map[string][]byte, message string) gitrepo.Change {
+	return gitrepo.Change{Files: files, Message: message, Name: d.Name, Email: d.Email, When: time.Now(), Signer: d.Signer}
 }
 
 // decide takes a decision for each application that uses an image that

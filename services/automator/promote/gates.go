@@ -157,7 +157,7 @@ func (d Decision) ask(rule *Rule, f Facts, reason string) (Decision, approval.Ve
 	}
 	b := approval.Binding{
 		Application: d.Application.Name.String(), Image: d.Image.String(), From: d.From.Reference(), To: d.Target.Reference(),
-		Digest: d.digest(f), Rule: rule.Name, RuleHash: rule.Hash,
+		Digest: d.digest, Rule: rule.Name, RuleHash: rule.Hash,
 	}
 	if p == nil || p.Binding != b || p.Status == events.Approved || p.Status != "" && p.Chain != d.Chain {
 		former := ""
@@ -214,17 +214,6 @@ func (d Decision) stays(rule *Rule, f Facts) bool {
 		}
 	}
 	return false
-}
-
-// digest is what the target's tag points to, also where only the tag is
-// written.
-func (d Decision) digest(f Facts) string {
-	for _, k := range f.Tags {
-		if k.Tag == d.Target.Tag {
-			return k.Digest
-		}
-	}
-	return d.Target.Digest
 }
 
 func (d Decision) pusher(f Facts) string {

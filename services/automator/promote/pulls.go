@@ -176,7 +176,7 @@ func (d *Deployer) pullFor(ctx context.Context, r *Repository, s *State, decisio
 // propose pushes the branch, opens the pull request, and tells of it.
 func (d *Deployer) propose(ctx context.Context, r *Repository, s *State, host pullrequest.Host, p pull, app *Application, files map[string][]byte, changes []Change, decisions []Decision) error {
 	message := Message(changes)
-	commit, err := r.mirror.PushBranch(ctx, s.Head, p.Branch, gitrepo.Change{Files: files, Message: message, Name: d.Name, Email: d.Email, When: d.now()})
+	commit, err := r.mirror.PushBranch(ctx, s.Head, p.Branch, d.change(files, message))
 	if err != nil {
 		return err
 	}

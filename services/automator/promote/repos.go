@@ -13,6 +13,7 @@ import (
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/gitrepo"
+	"github.com/slipway-cd/slipway/shared/gitrepo/gitconfig"
 	"github.com/slipway-cd/slipway/shared/service"
 )
 
@@ -50,18 +51,16 @@ func NewRepos(ctx context.Context, cfg service.Config, queue *bus.Queue, log *sl
 		if err != nil {
 			return nil, fmt.Errorf("repositories[%d]: %w", i, err)
 		}
-		user, password, err := c.Credentials.Basic()
+		o, err := gitconfig.Options(cfg, c)
 		if err != nil {
-			return nil, fmt.Errorf("repositories[%d].credentials: %w", i, err)
+			return nil, fmt.Errorf("repositories[%d]: %w", i, err)
 		}
 		r := &Repository{
 			Key: Key(name, c.Branch), Name: name, Branch: c.Branch,
 			loader: &loader{config: c, name: name, aliases: cfg.Aliases(), gits: cfg.GitAliases()},
 		}
-		r.mirror, err = gitrepo.Open(ctx, gitrepo.Options{
-			URL: c.URL, Branch: c.Branch, User: user, Password: password,
-			Dir: filepath.Join(cfg.Data, "automator", events.EncodeKey(strings.ReplaceAll(r.Key, "/", "_"))),
-		})
+		o.Dir = filepath.Join(cfg.Data, "automator", events.EncodeKey(strings.ReplaceAll(r.Key, "/", "_")))
+		r.mirror, err = gitrepo.Open(ctx, o)
 		if err != nil {
 			return nil, fmt.Errorf("repositories[%d]: %w", i, err)
 		}

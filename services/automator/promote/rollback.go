@@ -41,9 +41,7 @@ func (d *Deployer) serve(ctx context.Context, r *Repository, s *State, requests 
 	if len(b.files) == 0 {
 		return s, nil
 	}
-	commit, err := r.mirror.Push(ctx, s.Head, gitrepo.Change{
-		Files: b.files, Message: askedMessage(said, b.changes, requests), Name: d.Name, Email: d.Email, When: time.Now(),
-	})
+	commit, err := r.mirror.Push(ctx, s.Head, d.change(b.files, askedMessage(said, b.changes, requests)))
 	if err != nil {
 		return s, err
 	}

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
+	"strings"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/automator/freeze"
 	"github.com/slipway-cd/slipway/services/automator/policy"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/registry"
 	"github.com/slipway-cd/slipway/shared/render"
 	"github.com/slipway-cd/slipway/shared/service"
 )
@@ -27,6 +30,7 @@ type Rule struct {
 
 	applications, images, allowed api.Patterns
 	freezes                       freeze.Windows
+	keys                          []registry.Key
 	// broken says that the file or rule can't be read: whoever it may speak
 	// for is blocked, since what it would have said is not known.
 	broken error
@@ -77,7 +81,11 @@ func fileRules(fsys fs.FS, file string, allowed api.Patterns) ([]*Rule, error) {
 		}
 		where := fmt.Sprintf("%s:%d", d.File, d.Line)
 		for i, r := range p.Spec.Rules {
-			rules = append(rules, newRule(r, fmt.Sprintf("%s[%d]", p.Metadata.Name, i), where, allowed))
+			rule := newRule(r, fmt.Sprintf("%s[%d]", p.Metadata.Name, i), where, allowed)
+			if err := rule.readKeys(fsys, file); err != nil && rule.broken == nil {
+				rule.broken = fmt.Errorf("%s: rule %s: %w", where, rule.Name, err)
+			}
+			rules = append(rules, rule)
 		}
 	}
 	return rules, nil
@@ -102,6 +110,31 @@ func newRule(r api.Rule, name, where string, allowed api.Patterns) *Rule {
 		rule.broken = fmt.Errorf("%s: rule %s: %w", where, name, err)
 	}
 	return rule
+}
+
+// readKeys reads the public keys of the rule's verify, where it has any.
+func (r *Rule) readKeys(fsys fs.FS, file string) error {
+	for _, p := range r.Platforms {
+		if err := registry.CheckPlatform(p); err != nil {
+			return fmt.Errorf("platforms: %w", err)
+		}
+	}
+	if r.Verify == nil {
+		return nil
+	}
+	text := []byte(r.Verify.Cosign.Key)
+	if !strings.Contains(r.Verify.Cosign.Key, "-----BEGIN") {
+		name := path.Join(path.Dir(file), strings.TrimSpace(r.Verify.Cosign.Key))
+		var err error
+		if text, err = fs.ReadFile(fsys, name); err != nil {
+			return fmt.Errorf("verify.cosign.key: %w", err)
+		}
+	}
+	var err error
+	if r.keys, err = registry.ParseKeys(text); err != nil {
+		return fmt.Errorf("verify.cosign.key: %w", err)
+	}
+	return nil
 }
 
 // hashOf is a hash of what a rule says.

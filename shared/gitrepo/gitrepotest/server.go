@@ -49,8 +49,10 @@ func (s *Server) Create(name string, files map[string]string) *Work {
 	bare := filepath.Join(s.Root, name)
 	s.git("", "init", "-q", "--bare", "-b", "main", bare)
 	s.git(bare, "config", "http.receivepack", "true")
+	s.git(bare, "config", "gc.auto", "0") // it would go on in the background, in a folder that goes away
 	w := &Work{Dir: s.t.TempDir(), URL: s.URL + "/" + name, Bare: bare, s: s}
 	s.git("", "clone", "-q", bare, w.Dir)
+	s.git(w.Dir, "config", "gc.auto", "0")
 	s.git(w.Dir, "config", "user.name", "Maria")
 	s.git(w.Dir, "config", "user.email", "maria@example.com")
 	s.git(w.Dir, "checkout", "-q", "-B", "main")
