@@ -50,7 +50,7 @@ func TestWhatIsWrongInARulesGatesIsToldWithItsPlace(t *testing.T) {
 		"    mode: automatic\n    after: {application: staging}":                                        "after: invalid name: application \"staging\"",
 		"    mode: automatic\n    after: {application: \"staging/{team}/{name}\"}":                      "placeholder",
 		"    mode: automatic\n    after: {application: a/b/c, same: name}":                              "nothing else can be compared yet",
-		"    mode: automatic\n    verify: {cosign: {}}":                                                  "cosign.key is required",
+		"    mode: automatic\n    verify: {cosign: {}}":                                                 "cosign.key is required",
 	} {
 		_, err := api.Decode("shop.yaml", []byte(document(rule)))
 		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "shop.yaml:") {

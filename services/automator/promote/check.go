@@ -143,10 +143,11 @@ func (c *Checker) isSigned(ctx context.Context, d Decision) error {
 		return nil
 	}
 	image := events.Image{Repository: d.Image, Tag: d.Target.Tag, Digest: d.digest}
-	key := image.String() + " " + d.rule.Hash
+	by := []string{image.String(), d.rule.Hash}
 	for _, k := range d.rule.keys {
-		key += " " + k.ID() // a key's file may change, and the rule not
+		by = append(by, k.ID()) // a key's file may change, and the rule not
 	}
+	key := strings.Join(by, " ")
 	c.mu.Lock()
 	known := c.signed[key]
 	c.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -53,9 +54,7 @@ func publicKey(t *testing.T) string {
 func looking(t *testing.T, rule string, files map[string]string) (*bench, *looks) {
 	t.Helper()
 	all := ruled(rule)
-	for name, text := range files {
-		all[name] = text
-	}
+	maps.Copy(all, files)
 	b := start(t, all)
 	l := &looks{platforms: map[string][]string{}}
 	b.deploy.Checker = &promote.Checker{Registry: l}

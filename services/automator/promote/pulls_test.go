@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,9 +29,9 @@ func (p *pulls) Find(_ context.Context, base, head string) (pullrequest.PR, bool
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls++
-	for i := len(p.list) - 1; i >= 0; i-- {
-		if p.list[i].Base == base && p.list[i].Head == head {
-			return *p.list[i], true, p.err
+	for _, pr := range slices.Backward(p.list) {
+		if pr.Base == base && pr.Head == head {
+			return *pr, true, p.err
 		}
 	}
 	return pullrequest.PR{}, false, p.err
