@@ -20,7 +20,7 @@ func TestDiffIsWhatDiffWrites(t *testing.T) {
 			"1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n13\n14\n15\n", "x\n2\n3\n4\n5\nx\n7\n8\n9\n10\n11\n12\n13\n14\nx",
 			"--- a/f\n+++ b/f\n@@ -1,9 +1,9 @@\n-1\n+x\n 2\n 3\n 4\n 5\n-6\n+x\n 7\n 8\n 9\n@@ -12,4 +12,4 @@\n 12\n 13\n 14\n-15\n+x\n\\ No newline at end of file\n",
 		},
-		"added":     {"a\n", "a\nb\n", "--- a/f\n+++ b/f\n@@ -1 +1,2 @@\n a\n+b\n"},
+		"added":     {"a\n", "a\nb\n", "--- a/f\n+++ b/f\n@@ -1,1 +1,2 @@\n a\n+b\n"},
 		"taken out": {"a\nb\r\nc", "a\nc", "--- a/f\n+++ b/f\n@@ -1,3 +1,2 @@\n a\n-b\r\n c\n\\ No newline at end of file\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ require (
 	github.com/Masterminds/semver/v3 v3.5.0
 	github.com/google/uuid v1.6.0
 	github.com/robfig/cron/v3 v3.0.1
+	github.com/rogpeppe/go-internal v1.16.0
 	github.com/slipway-cd/slipway/events v0.0.0
 	github.com/slipway-cd/slipway/shared v0.0.0
 	github.com/slipway-cd/slipway/shared/render v0.0.0
