@@ -131,7 +131,7 @@ func (b *Bus) scan(ctx context.Context, s scan) iter.Seq2[scanned, error] {
 }
 
 // walk gives out messages until the end of the scan, which is errScanned.
-func (b *Bus) walk(ctx context.Context, s *scan, give func(scanned) bool) error {
+func (b *Bus) walk(ctx context.Context, s *scan, give func(scanned) bool) (err error) {
 	if !s.follow && s.end == 0 {
 		stream, err := b.streamOf(ctx, s.stream)
 		if err != nil {
@@ -145,7 +145,11 @@ func (b *Bus) walk(ctx context.Context, s *scan, give func(scanned) bool) error 
 	if err != nil {
 		return err
 	}
-	defer b.forget(ctx, s.stream, consumer)
+	defer func() {
+		if errors.Is(err, errScanned) { // after any other end the server may be away
+			b.forget(ctx, s.stream, consumer)
+		}
+	}()
 	if info := consumer.CachedInfo(); !s.follow && info != nil && info.NumPending == 0 {
 		return errScanned
 	}

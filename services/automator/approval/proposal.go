@@ -56,8 +56,6 @@ type Proposal struct {
 	Reason string `json:"reason,omitempty"`
 	// Untold are events that are still to be published.
 	Untold []told `json:"untold,omitempty"`
-
-	revision uint64
 }
 
 // Vote is what one person said last.

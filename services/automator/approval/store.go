@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/slipway-cd/slipway/events"
@@ -18,13 +16,9 @@ import (
 // Store keeps one proposal for each application and image: the open one, or
 // the last. Every replica watches it.
 type Store struct {
-	bus    *bus.Bus
-	wake   func(ctx context.Context, application, image string) error
-	bucket *bus.Bucket
-	once   sync.Once
-	ready  chan struct{}
-	mu     sync.RWMutex
-	byPair map[string]Proposal
+	*bus.Kept[Proposal]
+	bus  *bus.Bus
+	wake func(ctx context.Context, application, image string) error
 }
 
 // Source is the emitter of the events.
@@ -33,90 +27,33 @@ const Source = "/automator"
 // OpenStore opens the bucket. [Store.Run] must run beside it. wake has an
 // application and image decided on again, durably when it returns.
 func OpenStore(ctx context.Context, b *bus.Bus, wake func(ctx context.Context, application, image string) error) (*Store, error) {
-	bucket, err := b.Bucket(ctx, "slipway-approvals", bus.BucketOptions{})
+	kept, err := bus.Keep[Proposal](ctx, b, "slipway-approvals", bus.BucketOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("open approvals: %w", err)
 	}
-	return &Store{bus: b, wake: wake, bucket: bucket, byPair: map[string]Proposal{}, ready: make(chan struct{})}, nil
-}
-
-// Run follows the bucket until ctx ends, from its beginning again where the
-// watch was lost.
-func (s *Store) Run(ctx context.Context) error {
-	const pause = time.Second
-	for {
-		err := s.follow(ctx)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-			slog.WarnContext(ctx, "the watch of approvals ended, watching again", "error", err)
-		}
-	}
-}
-
-func (s *Store) follow(ctx context.Context) error {
-	for c, err := range s.bucket.Watch(ctx) {
-		if err != nil {
-			return fmt.Errorf("watch approvals: %w", err)
-		}
-		if c.Current {
-			s.once.Do(func() { close(s.ready) })
-			continue
-		}
-		var p Proposal
-		if c.Deleted || json.Unmarshal(c.Value, &p) != nil {
-			continue
-		}
-		p.revision = c.Revision
-		s.set(p)
-	}
-	return nil
-}
-
-// Ready waits until everything that was there at the start is read.
-func (s *Store) Ready(ctx context.Context) error {
-	select {
-	case <-s.ready:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return &Store{Kept: kept, bus: b, wake: wake}, nil
 }
 
 func pair(application, image string) string { return application + " " + image }
 
-func (s *Store) set(p Proposal) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := pair(p.Application, p.Image)
-	if s.byPair[key].revision <= p.revision {
-		s.byPair[key] = p
-	}
-}
-
 // Of gives the open proposal of an application and image, or the last.
 func (s *Store) Of(application, image string) (Proposal, bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	p, ok := s.byPair[pair(application, image)]
-	return p, ok
+	v, ok := s.Kept.Of(pair(application, image))
+	return v.Value, ok
 }
 
 // Learn reads the pair's proposal from the bucket itself: the watch is in step
 // with nothing else.
 func (s *Store) Learn(ctx context.Context, application, image string) error {
-	_, _, err := s.read(ctx, pair(application, image))
+	_, _, err := s.Read(ctx, pair(application, image))
 	return err
 }
 
 // All lists the proposals, the oldest first.
 func (s *Store) All() []Proposal {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	all := make([]Proposal, 0, len(s.byPair))
-	for _, p := range s.byPair {
-		all = append(all, p)
+	var all []Proposal
+	for _, v := range s.Kept.All() {
+		all = append(all, v.Value)
 	}
 	slices.SortFunc(all, func(a, b Proposal) int { return cmp.Or(a.Opened.Compare(b.Opened), cmp.Compare(a.ID, b.ID)) })
 	return all
@@ -210,58 +147,25 @@ func (s *Store) change(ctx context.Context, application, image string, f func(ol
 	const tries = 10
 	key := pair(application, image)
 	for range tries {
-		old, there, err := s.read(ctx, key)
+		old, there, err := s.Read(ctx, key)
 		if err != nil {
-			return err
+			return fmt.Errorf("read the proposal of %s: %w", key, err)
 		}
-		now, news, err := f(old, there)
+		now, news, err := f(old.Value, there)
 		if err != nil || len(news) == 0 {
 			return err
 		}
-		now.Untold = append(slices.Clone(old.Untold), news...)
-		now, err = s.write(ctx, key, now, old.revision)
-		if errors.Is(err, bus.ErrExists) || errors.Is(err, bus.ErrConflict) {
+		now.Untold = append(slices.Clone(old.Value.Untold), news...)
+		stored, err := s.Write(ctx, key, now, old.Revision)
+		if errors.Is(err, bus.ErrConflict) {
 			continue
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("store the proposal of %s: %w", key, err)
 		}
-		return s.settle(ctx, now)
+		return s.settle(ctx, stored)
 	}
 	return fmt.Errorf("change the proposal of %s: others changed it %d times meanwhile", key, tries)
-}
-
-func (s *Store) read(ctx context.Context, key string) (p Proposal, there bool, err error) {
-	e, err := s.bucket.Get(ctx, key)
-	if errors.Is(err, bus.ErrNotFound) {
-		return p, false, nil
-	}
-	if err != nil {
-		return p, false, fmt.Errorf("read the proposal of %s: %w", key, err)
-	}
-	if err := json.Unmarshal(e.Value, &p); err != nil {
-		return Proposal{revision: e.Revision}, false, nil // what can't be read is proposed anew
-	}
-	p.revision = e.Revision
-	s.set(p)
-	return p, true, nil
-}
-
-func (s *Store) write(ctx context.Context, key string, p Proposal, over uint64) (Proposal, error) {
-	data, err := json.Marshal(p)
-	if err != nil {
-		return p, fmt.Errorf("encode the proposal of %s: %w", key, err)
-	}
-	if over == 0 {
-		p.revision, err = s.bucket.Create(ctx, key, data)
-	} else {
-		p.revision, err = s.bucket.Update(ctx, key, data, over)
-	}
-	if err != nil {
-		return p, fmt.Errorf("store the proposal of %s: %w", key, err)
-	}
-	s.set(p)
-	return p, nil
 }
 
 // told is an event that a proposal owes.
@@ -284,7 +188,8 @@ func tell(p Proposal, step string, payload events.Payload, now time.Time) (told,
 
 // settle has the application decided on again, tells what is owed, and then
 // strikes it out. It may be done again at any time.
-func (s *Store) settle(ctx context.Context, p Proposal) error {
+func (s *Store) settle(ctx context.Context, v bus.Version[Proposal]) error {
+	p := v.Value
 	if len(p.Untold) == 0 {
 		return nil
 	}
@@ -301,7 +206,7 @@ func (s *Store) settle(ctx context.Context, p Proposal) error {
 		}
 	}
 	p.Untold = nil
-	_, err := s.write(ctx, pair(p.Application, p.Image), p, p.revision)
+	_, err := s.Write(ctx, pair(p.Application, p.Image), p, v.Revision)
 	if errors.Is(err, bus.ErrConflict) {
 		return nil // whoever changed it took over what is owed
 	}
@@ -310,8 +215,8 @@ func (s *Store) settle(ctx context.Context, p Proposal) error {
 
 // Settle finishes what a replica that died had begun.
 func (s *Store) Settle(ctx context.Context) error {
-	for _, p := range s.All() {
-		if err := s.settle(ctx, p); err != nil {
+	for _, v := range s.Kept.All() {
+		if err := s.settle(ctx, v); err != nil {
 			return err
 		}
 	}

@@ -2,12 +2,9 @@ package promote
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/slipway-cd/slipway/events"
@@ -27,8 +24,6 @@ type Running struct {
 	At time.Time `json:"at"`
 	// Past is what it ran before and was healthy with, the latest first.
 	Past []Served `json:"past,omitempty"`
-
-	revision uint64
 }
 
 // Served is what an application was healthy with, and for how long.
@@ -73,106 +68,34 @@ func (r Running) image(repo events.ImageRepository, aliases events.Aliases) (eve
 	return events.Image{}, false
 }
 
-// Health knows what applications run, in a bucket that every replica watches.
+// Health knows what applications run, by their names, in a bucket that every
+// replica watches.
 type Health struct {
-	bucket *bus.Bucket
-	once   sync.Once
-	ready  chan struct{}
-	mu     sync.RWMutex
-	byName map[string]Running
-	wake   func(ctx context.Context, application string) error
+	*bus.Kept[Running]
+	wake func(ctx context.Context, application string) error
 }
 
 // OpenHealth opens the bucket. [Health.Run] must run beside it. wake has
 // everything decided on again that waits for an application, durably when it
 // returns.
 func OpenHealth(ctx context.Context, b *bus.Bus, wake func(ctx context.Context, application string) error) (*Health, error) {
-	bucket, err := b.Bucket(ctx, "slipway-running", bus.BucketOptions{})
+	kept, err := bus.Keep[Running](ctx, b, "slipway-running", bus.BucketOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("open what applications run: %w", err)
 	}
-	return &Health{bucket: bucket, wake: wake, byName: map[string]Running{}, ready: make(chan struct{})}, nil
-}
-
-// Run follows the bucket until ctx ends.
-func (h *Health) Run(ctx context.Context) error {
-	const pause = time.Second
-	for {
-		err := h.follow(ctx)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-			slog.WarnContext(ctx, "the watch of what applications run ended, watching again", "error", err)
-		}
-	}
-}
-
-func (h *Health) follow(ctx context.Context) error {
-	for c, err := range h.bucket.Watch(ctx) {
-		if err != nil {
-			return fmt.Errorf("watch what applications run: %w", err)
-		}
-		if c.Current {
-			h.once.Do(func() { close(h.ready) })
-			continue
-		}
-		var r Running
-		if c.Deleted || json.Unmarshal(c.Value, &r) != nil {
-			continue
-		}
-		r.revision = c.Revision
-		h.set(c.Key, r)
-	}
-	return nil
-}
-
-// Ready waits until everything that was known at the start is read.
-func (h *Health) Ready(ctx context.Context) error {
-	select {
-	case <-h.ready:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (h *Health) set(application string, r Running) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.byName[application].revision <= r.revision {
-		h.byName[application] = r
-	}
+	return &Health{kept, wake}, nil
 }
 
 // Of says what an application runs.
 func (h *Health) Of(application events.Application) (Running, bool) {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	r, ok := h.byName[application.String()]
-	return r, ok
+	v, ok := h.Kept.Of(application.String())
+	return v.Value, ok
 }
 
 // Learn reads what an application runs from the bucket itself.
 func (h *Health) Learn(ctx context.Context, application events.Application) error {
-	_, err := h.read(ctx, application.String())
+	_, _, err := h.Read(ctx, application.String())
 	return err
-}
-
-func (h *Health) read(ctx context.Context, application string) (r Running, err error) {
-	e, err := h.bucket.Get(ctx, application)
-	if errors.Is(err, bus.ErrNotFound) {
-		return r, nil
-	}
-	if err != nil {
-		return r, fmt.Errorf("read what %s runs: %w", application, err)
-	}
-	if json.Unmarshal(e.Value, &r) != nil {
-		return Running{revision: e.Revision}, nil // what can't be read is learnt again
-	}
-	r.revision = e.Revision
-	h.set(application, r)
-	return r, nil
 }
 
 // Handle takes the events by which a synchronizer tells how applications are.
@@ -207,10 +130,11 @@ func tells(e events.Event) (application string, r Running, ok bool) {
 }
 
 func (h *Health) learn(ctx context.Context, application string, now Running) error {
-	old, err := h.read(ctx, application)
+	stored, _, err := h.Read(ctx, application)
 	if err != nil {
-		return err
+		return fmt.Errorf("read what %s runs: %w", application, err)
 	}
+	old := stored.Value
 	if now.At.Before(old.At) {
 		return nil // told late
 	}
@@ -219,28 +143,13 @@ func (h *Health) learn(ctx context.Context, application string, now Running) err
 		now.HealthySince = old.HealthySince // it went on
 	}
 	if !same || !old.HealthySince.Equal(now.HealthySince) || old.Commit != now.Commit {
-		if err := h.store(ctx, application, now.after(old), old.revision); err != nil {
-			return err
+		_, err := h.Write(ctx, application, now.after(old), stored.Revision)
+		if errors.Is(err, bus.ErrConflict) {
+			err = ErrChanged
+		}
+		if err != nil {
+			return fmt.Errorf("store what %s runs: %w", application, err)
 		}
 	}
 	return h.wake(ctx, application)
-}
-
-func (h *Health) store(ctx context.Context, application string, r Running, over uint64) error {
-	data, err := json.Marshal(r)
-	switch {
-	case err != nil:
-	case over == 0:
-		r.revision, err = h.bucket.Create(ctx, application, data)
-	default:
-		r.revision, err = h.bucket.Update(ctx, application, data, over)
-	}
-	if errors.Is(err, bus.ErrExists) || errors.Is(err, bus.ErrConflict) {
-		return fmt.Errorf("store what %s runs: %w", application, ErrChanged)
-	}
-	if err != nil {
-		return fmt.Errorf("store what %s runs: %w", application, err)
-	}
-	h.set(application, r)
-	return nil
 }

@@ -1,0 +1,154 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+)
+
+// Kept is a bucket of JSON values in the memory of every replica that watches
+// it. The watch is in step with nothing else: what must be the newest is read
+// by [Kept.Read].
+type Kept[T any] struct {
+	bucket *Bucket
+	once   sync.Once
+	ready  chan struct{}
+	mu     sync.RWMutex
+	byKey  map[string]Version[T]
+}
+
+// Version is a value as it was stored.
+type Version[T any] struct {
+	Value T
+	// Revision grows with each change; zero for a value that was never stored.
+	Revision uint64
+}
+
+// Keep opens the bucket of that name, as [Bus.Bucket] does. [Kept.Run] must run
+// beside it.
+func Keep[T any](ctx context.Context, b *Bus, name string, o BucketOptions) (*Kept[T], error) {
+	bucket, err := b.Bucket(ctx, name, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Kept[T]{bucket: bucket, ready: make(chan struct{}), byKey: map[string]Version[T]{}}, nil
+}
+
+// Run follows the bucket until ctx ends, from its beginning again where the
+// watch was lost.
+func (k *Kept[T]) Run(ctx context.Context) error {
+	const pause = time.Second
+	for {
+		err := k.follow(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+			k.bucket.bus.log.Warn("the watch of a bucket ended, watching again", "bucket", k.bucket.name, "error", err)
+		}
+	}
+}
+
+func (k *Kept[T]) follow(ctx context.Context) error {
+	for c, err := range k.bucket.Watch(ctx) {
+		if err != nil {
+			return fmt.Errorf("watch bucket %s: %w", k.bucket.name, err)
+		}
+		var value T
+		switch {
+		case c.Current:
+			k.once.Do(func() { close(k.ready) })
+		case c.Deleted:
+			k.forget(c.Key, c.Revision)
+		case json.Unmarshal(c.Value, &value) == nil:
+			k.set(c.Key, Version[T]{value, c.Revision})
+		}
+	}
+	return nil
+}
+
+// Ready waits until everything that was there at the start is read.
+func (k *Kept[T]) Ready(ctx context.Context) error {
+	select {
+	case <-k.ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// set takes what was read or written, unless something newer is there: the
+// watch may tell late of what we have overwritten since.
+func (k *Kept[T]) set(key string, v Version[T]) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.byKey[key].Revision <= v.Revision {
+		k.byKey[key] = v
+	}
+}
+
+func (k *Kept[T]) forget(key string, revision uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.byKey[key].Revision <= revision {
+		delete(k.byKey, key)
+	}
+}
+
+// Of gives a value as this replica knows it.
+func (k *Kept[T]) Of(key string) (Version[T], bool) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	v, ok := k.byKey[key]
+	return v, ok
+}
+
+// All are all values as this replica knows them.
+func (k *Kept[T]) All() map[string]Version[T] {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return maps.Clone(k.byKey)
+}
+
+// Read gives a value from the bucket itself; ok is false where there is none,
+// or none that can be read: its revision is then what a write needs.
+func (k *Kept[T]) Read(ctx context.Context, key string) (v Version[T], ok bool, err error) {
+	e, err := k.bucket.Get(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		return v, false, nil
+	}
+	if err != nil {
+		return v, false, err
+	}
+	if json.Unmarshal(e.Value, &v.Value) != nil {
+		return Version[T]{Revision: e.Revision}, false, nil
+	}
+	v.Revision = e.Revision
+	k.set(key, v)
+	return v, true, nil
+}
+
+// Write stores a value over the one of that revision, zero for none. It errs
+// with [ErrConflict] where somebody else was faster.
+func (k *Kept[T]) Write(ctx context.Context, key string, value T, over uint64) (Version[T], error) {
+	v := Version[T]{Value: value}
+	data, err := json.Marshal(value)
+	switch {
+	case err != nil:
+	case over == 0:
+		if v.Revision, err = k.bucket.Create(ctx, key, data); errors.Is(err, ErrExists) {
+			err = fmt.Errorf("%w: %w", ErrConflict, err)
+		}
+	default:
+		v.Revision, err = k.bucket.Update(ctx, key, data, over)
+	}
+	if err != nil {
+		return v, err
+	}
+	k.set(key, v)
+	return v, nil
+}
