@@ -11,6 +11,7 @@ require (
 	github.com/slipway-cd/slipway/services/registry-receiver v0.0.0
 	github.com/slipway-cd/slipway/services/synchronizer v0.0.0
 	github.com/slipway-cd/slipway/shared v0.0.0
+	github.com/slipway-cd/slipway/shared/kube v0.0.0
 	github.com/spf13/cobra v1.10.2
 )
 
@@ -85,7 +86,6 @@ require (
 	github.com/robfig/cron/v3 v3.0.1 // indirect
 	github.com/sergi/go-diff v1.4.0 // indirect
 	github.com/sirupsen/logrus v1.9.4 // indirect
-	github.com/slipway-cd/slipway/shared/kube v0.0.0 // indirect
 	github.com/slipway-cd/slipway/shared/render v0.0.0 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/x448/float16 v0.8.4 // indirect

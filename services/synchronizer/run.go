@@ -7,10 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
-
-	"k8s.io/klog/v2"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/sync"
@@ -51,7 +48,6 @@ func run(ctx context.Context, s *service.Service) error {
 	if err := check(s.Config); err != nil {
 		return err
 	}
-	klog.SetSlogLogger(quiet(s.Log)) // client-go speaks through it
 	config, err := kube.Load(kube.Options{Kubeconfig: s.Config.Synchronizer.Kubeconfig, UserAgent: "slipway-synchronizer"})
 	if err != nil {
 		return err
@@ -79,8 +75,6 @@ func run(ctx context.Context, s *service.Service) error {
 	}, parts)
 	return brain.Run(ctx)
 }
-
-func quiet(log *slog.Logger) *slog.Logger { return log.With("from", "client-go") }
 
 // connect makes the queues and the subscription.
 func connect(ctx context.Context, s *service.Service, clients *kube.Clients) (sync.Parts, error) {

@@ -6,6 +6,10 @@ import (
 	"os"
 
 	"github.com/slipway-cd/slipway/services/slipway"
+	"github.com/slipway-cd/slipway/shared/kube"
 )
 
-func main() { os.Exit(slipway.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	kube.LogTo(os.Stderr)
+	os.Exit(slipway.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

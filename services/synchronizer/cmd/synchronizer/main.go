@@ -5,7 +5,11 @@ import (
 	"os"
 
 	"github.com/slipway-cd/slipway/services/synchronizer"
+	"github.com/slipway-cd/slipway/shared/kube"
 	"github.com/slipway-cd/slipway/shared/service"
 )
 
-func main() { os.Exit(service.Main(synchronizer.Part())) }
+func main() {
+	kube.LogTo(os.Stderr)
+	os.Exit(service.Main(synchronizer.Part()))
+}
