@@ -48,6 +48,15 @@ func newProposals(t *testing.T) *proposals {
 	p.git("add", "-A")
 	p.git("commit", "--quiet", "-m", "begin")
 	p.git("push", "--quiet", "origin", "main")
+	// Until Gitea has worked off the push, the repository is empty to its API
+	// and has no pull requests.
+	must(t, parts.Eventually(t.Context(), 30*time.Second, func() error {
+		var repo struct{ Empty bool }
+		if err := gitea.API(t.Context(), http.MethodGet, p.path(""), nil, &repo); err != nil || repo.Empty {
+			return errors.Join(errors.New("the repository is still empty"), err)
+		}
+		return nil
+	}))
 
 	token := filepath.Join(t.TempDir(), "token")
 	must(t, os.WriteFile(token, []byte(gitea.Token+"\n"), 0o600))
