@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -145,6 +146,33 @@ func (o *Observer) rollout(ctx context.Context, changes watch.Interface, image s
 			}
 		}
 	}
+}
+
+// AllName watches the shop's Deployments from now on; wait gives the moment at
+// which n of them name an image of that tag.
+func (o *Observer) AllName(ctx context.Context, tag string, n int) (wait func() (time.Time, error), err error) {
+	changes, err := o.Clients.Dynamic.Resource(deployments).Namespace("shop").Watch(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("watch the deployments: %w", err)
+	}
+	return func() (time.Time, error) {
+		defer changes.Stop()
+		named := map[string]bool{}
+		for len(named) < n {
+			select {
+			case <-ctx.Done():
+				return time.Time{}, fmt.Errorf("%d of %d deployments name %s: %w", len(named), n, tag, ctx.Err())
+			case c, ok := <-changes.ResultChan():
+				if !ok {
+					return time.Time{}, fmt.Errorf("the watch ended when %d of %d deployments named %s", len(named), n, tag)
+				}
+				if d, ok := deploymentOf(c.Object); ok && strings.Contains(d.Spec.Template.Spec.Containers[0].Image, ":"+tag+"@") {
+					named[d.Name] = true
+				}
+			}
+		}
+		return time.Now(), nil
+	}, nil
 }
 
 func deploymentOf(object runtime.Object) (*appsv1.Deployment, bool) {

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/slipway-cd/slipway/e2e/parts"
 )
@@ -20,35 +21,63 @@ import (
 func main() {
 	sizes := flag.String("applications", "1,50,1000", "how many applications the repo has, one run each")
 	releases := flag.Int("releases", 20, "how many releases are measured, after a warm-up")
+	burst := flag.String("burst", "", "instead, how many images of as many applications are pushed as one burst, one run each")
+	within := flag.Duration("within", 0, "the time over which a burst is spread; 0 is as fast as it goes")
 	asJSON := flag.Bool("json", false, "print JSON")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *sizes, *releases, *asJSON); err != nil {
+	var err error
+	if *burst != "" {
+		err = runBursts(ctx, *burst, *within, *asJSON)
+	} else {
+		err = run(ctx, *sizes, *releases, *asJSON)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
 func run(ctx context.Context, sizes string, releases int, asJSON bool) error {
-	if err := parts.Build(ctx, nil); err != nil {
+	results, err := each(ctx, "-applications", sizes, func(n int) (result, error) { return measure(ctx, n, releases) })
+	if err != nil {
 		return err
-	}
-	var results []result
-	for size := range strings.SplitSeq(sizes, ",") {
-		n, err := strconv.Atoi(size)
-		if err != nil || n < 1 {
-			return fmt.Errorf("-applications: %q is not a number of applications", size)
-		}
-		fmt.Fprintf(os.Stderr, "%d applications …\n", n)
-		r, err := measure(ctx, n, releases)
-		if err != nil {
-			return fmt.Errorf("%d applications: %w", n, err)
-		}
-		results = append(results, r)
 	}
 	if asJSON {
 		return json.NewEncoder(os.Stdout).Encode(results)
 	}
 	return table(os.Stdout, results)
+}
+
+func runBursts(ctx context.Context, sizes string, within time.Duration, asJSON bool) error {
+	bursts, err := each(ctx, "-burst", sizes, func(n int) (burst, error) { return measureBurst(ctx, n, within) })
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return json.NewEncoder(os.Stdout).Encode(bursts)
+	}
+	return burstTable(os.Stdout, bursts)
+}
+
+// each measures with each of the sizes.
+func each[T any](ctx context.Context, flag, sizes string, measure func(n int) (T, error)) ([]T, error) {
+	if err := parts.Build(ctx, nil); err != nil {
+		return nil, err
+	}
+	var all []T
+	for size := range strings.SplitSeq(sizes, ",") {
+		n, err := strconv.Atoi(size)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%s: %q is not a number of applications", flag, size)
+		}
+		fmt.Fprintf(os.Stderr, "%d applications …\n", n)
+		r, err := measure(n)
+		if err != nil {
+			return nil, fmt.Errorf("%d applications: %w", n, err)
+		}
+		all = append(all, r)
+	}
+	return all, nil
 }

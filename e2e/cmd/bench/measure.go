@@ -35,29 +35,13 @@ func measure(ctx context.Context, n, releases int) (result, error) {
 		return r, fmt.Errorf("make a folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	w, err := local.Start(ctx, local.Options{
-		Dir: dir, Images: []string{image(0)}, Files: func(w *local.World) map[string]string { return files(w, n) },
-	})
+	w, o, install, err := start(ctx, dir, n)
 	if err != nil {
 		return r, err
 	}
 	defer w.Stop()
-	if err := w.Ready(ctx); err != nil {
-		return r, err
-	}
-	start := time.Now()
-	if err := w.Bootstrap(ctx); err != nil {
-		return r, err
-	}
-	if err := w.AllReady(ctx, n, nil); err != nil {
-		return r, err
-	}
-	r.InstallSeconds = time.Since(start).Seconds()
-	o, err := w.Observe(ctx)
-	if err != nil {
-		return r, err
-	}
 	defer o.Close()
+	r.InstallSeconds = install.Seconds()
 	var all []local.Release
 	for i := range releases + 3 {
 		release, err := o.Release(ctx, image(0), fmt.Sprintf("1.1.%d", i), name(0), nil)
@@ -71,6 +55,35 @@ func measure(ctx context.Context, n, releases int) (result, error) {
 	r.summarize(all)
 	r.Floor, err = measureFloor(ctx, w, o, filepath.Join(dir, "floor"), releases)
 	return r, err
+}
+
+// start starts a world of n applications and waits until all are ready;
+// install is from the root Application on.
+func start(ctx context.Context, dir string, n int) (w *local.World, o *local.Observer, install time.Duration, err error) {
+	w, err = local.Start(ctx, local.Options{
+		Dir: dir, Images: []string{image(0)}, Files: func(w *local.World) map[string]string { return files(w, n) },
+	})
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	defer func() {
+		if err != nil {
+			w.Stop()
+		}
+	}()
+	if err := w.Ready(ctx); err != nil {
+		return nil, nil, 0, err
+	}
+	begin := time.Now()
+	if err := w.Bootstrap(ctx); err != nil {
+		return nil, nil, 0, err
+	}
+	if err := w.AllReady(ctx, n, nil); err != nil {
+		return nil, nil, 0, err
+	}
+	install = time.Since(begin)
+	o, err = w.Observe(ctx)
+	return w, o, install, err
 }
 
 func (r *result) summarize(all []local.Release) {
