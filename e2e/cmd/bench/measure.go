@@ -66,24 +66,27 @@ func start(ctx context.Context, dir string, n int) (w *local.World, o *local.Obs
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	defer func() {
-		if err != nil {
-			w.Stop()
-		}
-	}()
-	if err := w.Ready(ctx); err != nil {
+	if o, install, err = bringUp(ctx, w, n); err != nil {
+		w.Stop()
 		return nil, nil, 0, err
+	}
+	return w, o, install, nil
+}
+
+func bringUp(ctx context.Context, w *local.World, n int) (*local.Observer, time.Duration, error) {
+	if err := w.Ready(ctx); err != nil {
+		return nil, 0, err
 	}
 	begin := time.Now()
 	if err := w.Bootstrap(ctx); err != nil {
-		return nil, nil, 0, err
+		return nil, 0, err
 	}
 	if err := w.AllReady(ctx, n, nil); err != nil {
-		return nil, nil, 0, err
+		return nil, 0, err
 	}
-	install = time.Since(begin)
-	o, err = w.Observe(ctx)
-	return w, o, install, err
+	install := time.Since(begin)
+	o, err := w.Observe(ctx)
+	return o, install, err
 }
 
 func (r *result) summarize(all []local.Release) {
