@@ -44,6 +44,9 @@ func check(cfg Config) error {
 			}
 		}
 	}
+	if _, err := promote.ParseWording(cfg.Automator.Commit.Message); err != nil {
+		return fmt.Errorf("automator.commit.message: %w", err)
+	}
 	return nil
 }
 
@@ -115,6 +118,10 @@ func assemble(ctx context.Context, s *service.Service) (*parts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("automator.commit.author: %w", err)
 	}
+	wording, err := promote.ParseWording(s.Config.Automator.Commit.Message)
+	if err != nil {
+		return nil, fmt.Errorf("automator.commit.message: %w", err)
+	}
 	signer, err := gitconfig.Signer(s.Config.Automator.Commit)
 	if err != nil {
 		return nil, err
@@ -123,7 +130,7 @@ func assemble(ctx context.Context, s *service.Service) (*parts, error) {
 	p.confirmer = &promote.Confirmer{Tags: p.tags, Queue: p.queues.images, Registry: client, Repos: p.repos, Aliases: s.Config.Aliases(), Log: s.Log}
 	p.deployer = &promote.Deployer{
 		Repos: p.repos, Tags: p.tags, Health: p.health, Approvals: p.approvals, Due: p.due, Pulls: pulls, Checker: &promote.Checker{Registry: client}, Bus: s.Bus, Log: s.Log,
-		Name: name, Email: email, Signer: signer, NewImages: p.sweeper.New, Announcer: announcer,
+		Name: name, Email: email, Signer: signer, Wording: wording, NewImages: p.sweeper.New, Announcer: announcer,
 	}
 	return p, nil
 }

@@ -201,6 +201,9 @@ type Debounce struct {
 type Commit struct {
 	Author string `yaml:"author"` // "Name <mail>"; default Slipway <slipway@localhost>
 	Sign   *Sign  `yaml:"sign"`   // default: not signed
+	// Message is a Go template of how messages of releases begin; empty is
+	// "slipway: move APPLICATION to TAG".
+	Message string `yaml:"message"`
 }
 
 // Synchronizer is the Deploy Synchronizer's part.

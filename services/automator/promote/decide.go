@@ -20,8 +20,9 @@ type Decision struct {
 	From, Target events.Image
 	Outcome      events.Outcome
 	Rule, Reason string
-	// Chain is that of the tag to move to, or empty.
-	Chain string
+	// Chain is that of the tag to move to, Pusher who pushed it; either may be
+	// empty.
+	Chain, Pusher string
 	// Verdicts say what became of each known tag.
 	Verdicts []policy.Verdict
 	// Again is when the clock alone may change the decision; zero for never.
@@ -116,7 +117,7 @@ func (d Decision) choose(rule *Rule, held heldVersions, f Facts) Decision {
 // towards aims at a known tag.
 func (d Decision) towards(tags []Known, tag string, rule *Rule) Decision {
 	at := slices.IndexFunc(tags, func(k Known) bool { return k.Tag == tag })
-	d.Chain, d.digest = tags[at].Chain, tags[at].Digest
+	d.Chain, d.Pusher, d.digest = tags[at].Chain, tags[at].Pusher, tags[at].Digest
 	d.Target = events.Image{Repository: d.Image, Tag: tag, Digest: tags[at].Digest}
 	if rule.Pin == api.PinTag {
 		d.Target.Digest = ""

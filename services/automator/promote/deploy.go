@@ -31,6 +31,7 @@ type Deployer struct {
 	// Name and Email are the author of commits; Signer signs them, if any.
 	Name, Email string
 	Signer      gitrepo.Signer
+	Wording     *Wording
 	// Health knows what applications run, Approvals what people decided, and
 	// Due has decisions taken again when their time comes.
 	Health    *Health
@@ -181,7 +182,7 @@ func (d *Deployer) commit(ctx context.Context, r *Repository, s *State, batch ba
 	if len(batch.files) == 0 {
 		return nil
 	}
-	commit, err := r.mirror.Push(ctx, s.Head, d.change(batch.files, Message(batch.changes)))
+	commit, err := r.mirror.Push(ctx, s.Head, d.change(batch.files, d.message(ctx, r, batch.changes)))
 	if err != nil {
 		return err
 	}
@@ -191,6 +192,17 @@ func (d *Deployer) commit(ctx context.Context, r *Repository, s *State, batch ba
 	}
 	_, err = r.advance(ctx, commit)
 	return err
+}
+
+// message words a commit. A release doesn't wait for somebody to mend a
+// template that fails on it.
+func (d *Deployer) message(ctx context.Context, r *Repository, changes []Change) string {
+	message, err := d.Wording.Message(r.Name, r.Branch, changes)
+	if err != nil {
+		d.Log.WarnContext(ctx, "worded a commit message without the template", "setting", "automator.commit.message", "repository", r.Key, "error", err.Error())
+		return Message(changes)
+	}
+	return message
 }
 
 // change is a commit of ours.
@@ -297,13 +309,18 @@ func (b *batch) application(ctx context.Context, r *Repository, s *State, decisi
 	maps.Copy(b.files, files)
 	for _, d := range decisions {
 		if d.Outcome == events.Deploy {
-			b.changes = append(b.changes, Change{
-				Chain: d.Chain, Application: d.Application.Name, Image: d.Image,
-				From: d.From.Reference(), To: d.Target.Reference(), Approvers: d.Approvers, Overrider: d.Overrider,
-			})
+			b.changes = append(b.changes, d.asChange())
 		}
 	}
 	return nil
+}
+
+// asChange is what a commit tells of it.
+func (d Decision) asChange() Change {
+	return Change{
+		Chain: d.Chain, Application: d.Application.Name, Image: d.Image, From: d.From.Reference(), To: d.Target.Reference(),
+		Approvers: d.Approvers, Overrider: d.Overrider, Pusher: d.Pusher, Rule: d.Rule,
+	}
 }
 
 func (d Decision) blocked(why error) Decision {

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/api"
@@ -122,9 +123,11 @@ func (d *Deployer) automatic(ctx context.Context, r *Repository, s *State, f fai
 	return all, nil
 }
 
-// oneLine is a text as a request's reason may be.
+// oneLine is a text as a request's reason may be; one from outside writes no
+// line of its own.
 func oneLine(s string) string {
-	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "")
+	words := strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+	s = strings.ToValidUTF8(strings.Join(words, " "), "")
 	return strings.ToValidUTF8(s[:min(len(s), maxReason)], "")
 }
 

@@ -164,7 +164,7 @@ func (d Decision) ask(rule *Rule, f Facts, reason string) (Decision, approval.Ve
 		if p != nil && p.Status != "" {
 			former = p.ID
 		}
-		fresh := approval.Open(b, d.Chain, d.pusher(f), rule.Approvals, f.Now, former)
+		fresh := approval.Open(b, d.Chain, d.Pusher, rule.Approvals, f.Now, former)
 		d.Propose = &fresh
 		p = &fresh
 	}
@@ -214,15 +214,6 @@ func (d Decision) stays(rule *Rule, f Facts) bool {
 		}
 	}
 	return false
-}
-
-func (d Decision) pusher(f Facts) string {
-	for _, k := range f.Tags {
-		if k.Tag == d.Target.Tag {
-			return k.Pusher
-		}
-	}
-	return ""
 }
 
 // settled ends an open proposal that the decision has left behind.

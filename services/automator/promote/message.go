@@ -17,6 +17,9 @@ type Change struct {
 	// Approvers have approved it, Overrider in spite of a freeze.
 	Approvers []string
 	Overrider string
+	// Pusher pushed the image and Rule wants it, where that is known. Commits
+	// tell of them only as their template does.
+	Pusher, Rule string
 }
 
 const (

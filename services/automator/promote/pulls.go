@@ -137,7 +137,7 @@ func (d *Deployer) pullFor(ctx context.Context, r *Repository, s *State, decisio
 		if decision.Pull {
 			want[decision.Image.String()] = decision.Target.Reference()
 			targets = append(targets, decision.Target)
-			changes = append(changes, Change{Chain: decision.Chain, Application: app.Name, Image: decision.Image, From: decision.From.Reference(), To: decision.Target.Reference()})
+			changes = append(changes, decision.asChange())
 		}
 	}
 	if len(want) == 0 && !there {
@@ -170,20 +170,20 @@ func (d *Deployer) pullFor(ctx context.Context, r *Repository, s *State, decisio
 	if err != nil || len(files) == 0 {
 		return err
 	}
-	return d.propose(ctx, r, s, host, pull{Branch: pullrequest.Branch(app.Name), To: want, Tree: tree}, app, files, changes, decisions)
+	return d.propose(ctx, r, s, host, pull{Branch: pullrequest.Branch(app.Name), To: want, Tree: tree}, app, files, changes)
 }
 
 // propose pushes the branch, opens the pull request, and tells of it.
-func (d *Deployer) propose(ctx context.Context, r *Repository, s *State, host pullrequest.Host, p pull, app *Application, files map[string][]byte, changes []Change, decisions []Decision) error {
-	message := Message(changes)
+func (d *Deployer) propose(ctx context.Context, r *Repository, s *State, host pullrequest.Host, p pull, app *Application, files map[string][]byte, changes []Change) error {
+	message := d.message(ctx, r, changes)
 	commit, err := r.mirror.PushBranch(ctx, s.Head, p.Branch, d.change(files, message))
 	if err != nil {
 		return err
 	}
 	p.Commit = commit.Hash()
 	var described []pullrequest.Change
-	for i, c := range changes {
-		described = append(described, pullrequest.Change{Application: c.Application, Image: c.Image, From: c.From, To: c.To, Rule: decisions[i].Rule, Chain: c.Chain})
+	for _, c := range changes {
+		described = append(described, pullrequest.Change{Application: c.Application, Image: c.Image, From: c.From, To: c.To, Rule: c.Rule, Pusher: c.Pusher, Chain: c.Chain})
 	}
 	title, body, err := pullrequest.Describe(message, described, host.MaxBody())
 	if err != nil {
