@@ -202,7 +202,7 @@ func openQueues(ctx context.Context, s *service.Service) (q queues, err error) {
 		// A tag is often there a moment after its webhook: the first tries are
 		// quick.
 		{&q.images, "automator-images", bus.QueueOptions{Concurrency: 64, Group: hostOf, Backoff: bus.Backoff{First: 10 * time.Millisecond, Max: 5 * time.Minute}}},
-		{&q.repos, "automator-repos", bus.QueueOptions{Concurrency: 16, Quiet: d.Quiet, Longest: d.Longest, Group: hostOf}},
+		{&q.repos, "automator-repos", bus.QueueOptions{Concurrency: 16, Quiet: d.Quiet, Longest: d.Longest, Pace: d.Pace, Kind: promote.ItemKind, Group: hostOf}},
 		{&q.sweeps, "automator-sweeps", bus.QueueOptions{Concurrency: 4, Group: hostOf}},
 	} {
 		if *o.into, err = s.Bus.Queue(ctx, o.name, o.opts); err != nil {

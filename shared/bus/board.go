@@ -45,6 +45,11 @@ type desk struct {
 	failed      time.Time
 	retryAt     time.Time
 
+	began time.Time       // when the last work of items with kinds began here
+	kinds map[string]bool // which those were
+	paced bool            // an item of a kind has come since
+	known bool            // and one of a kind that was in it
+
 	due   time.Time
 	index int  // in the heap; -1 when not there
 	ready bool // in its group's line
@@ -111,6 +116,9 @@ func (b *board) put(reading int, keyToken, key string, h held) {
 	}
 	d.last, d.newest = now, max(d.newest, h.sequence)
 	d.items[h.token] = h
+	if kind := b.o.Kind(h.item); kind != "" {
+		d.paced, d.known = true, d.known || d.kinds[kind]
+	}
 	b.plan(d)
 	b.dispatch()
 }
@@ -285,6 +293,9 @@ func (b *board) dueAt(d *desk) time.Time {
 	} else {
 		due = later(due, d.retryAt)
 	}
+	if d.paced && !d.known {
+		due = later(due, d.began.Add(b.o.Pace))
+	}
 	if d.lease.Owner != "" && d.lease.Owner != b.me {
 		due = later(due, d.lease.seen.Add(d.lease.TTL))
 	}
@@ -351,8 +362,15 @@ func (b *board) take(d *desk) (Work, []held) {
 		}
 	}
 	slices.SortFunc(items, func(a, b held) int { return int(int64(a.sequence) - int64(b.sequence)) })
+	kinds := map[string]bool{}
 	for _, h := range items {
 		w.Items = append(w.Items, h.item)
+		if kind := b.o.Kind(h.item); kind != "" {
+			kinds[kind] = true
+		}
+	}
+	if d.paced, d.known = false, false; len(kinds) > 0 {
+		d.began, d.kinds = time.Now(), kinds
 	}
 	d.first = time.Time{} // what comes from now on is debounced by itself
 	return w, items

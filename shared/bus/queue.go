@@ -21,6 +21,13 @@ type QueueOptions struct {
 	// on, and Longest how long it may wait for that since its first: at once
 	// and 20 times Quiet.
 	Quiet, Longest time.Duration
+	// Pace is how long after one work on it began a key rests before the next
+	// in this process, so that items that come one by one are gathered, too:
+	// not at all. They don't rest when one of them is of a kind that was in the
+	// work before, or when all are without a kind. Kind gives the kinds; nil
+	// means that items have none.
+	Pace time.Duration
+	Kind func(item string) string
 	// Concurrency is the most keys that this process works on at once: 16.
 	Concurrency int
 	// LeaseTTL is how long a key stays with a replica that shows no sign of
@@ -43,6 +50,9 @@ type QueueOptions struct {
 }
 
 func (o QueueOptions) complete() QueueOptions {
+	if o.Kind == nil {
+		o.Kind = func(string) string { return "" }
+	}
 	o.Longest = orElse(o.Longest, 20*o.Quiet)
 	o.Concurrency = orElse(o.Concurrency, 16)
 	o.LeaseTTL = orElse(o.LeaseTTL, 5*time.Second)

@@ -195,6 +195,9 @@ const minToken = 16
 type Debounce struct {
 	Quiet   time.Duration `yaml:"quiet"`   // since the last; default 20ms
 	Longest time.Duration `yaml:"longest"` // since the first; default 1s
+	// Pace is how long after one commit other images wait for company; 250ms.
+	// Another push of an image that was in it doesn't wait.
+	Pace time.Duration `yaml:"pace"`
 }
 
 // Commit says how commits look.
@@ -227,6 +230,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Bus.Replicas, 1)
 	def(&c.Automator.Debounce.Quiet, 20*time.Millisecond)
 	def(&c.Automator.Debounce.Longest, time.Second)
+	def(&c.Automator.Debounce.Pace, 250*time.Millisecond)
 	def(&c.Automator.Commit.Author, "Slipway <slipway@localhost>")
 	def(&c.Synchronizer.Concurrency, 8)
 	if c.Synchronizer.Trusted == nil {

@@ -36,8 +36,8 @@ func (c Config) Validate() error {
 	c.validateRepositories(f)
 	c.validateSources(f)
 	c.validateGitAccess(f)
-	if c.Automator.Debounce.Quiet < 0 || c.Automator.Debounce.Longest < c.Automator.Debounce.Quiet {
-		f.add("automator.debounce", "longest must be at least quiet, and quiet not negative")
+	if d := c.Automator.Debounce; d.Quiet < 0 || d.Pace < 0 || d.Longest < d.Quiet {
+		f.add("automator.debounce", "longest must be at least quiet, and neither quiet nor pace negative")
 	}
 	if _, _, err := c.Automator.Commit.Identity(); err != nil {
 		f.add("automator.commit.author", "%v", err)

@@ -73,6 +73,17 @@ func readItems(items []string) asked {
 	return a
 }
 
+// ItemKind is the image repository of an item that tells of an image that arrived:
+// images of several repositories in a row come from one build, as a rule, and
+// are one commit. Other items have no kind.
+func ItemKind(item string) string {
+	image, err := events.ParseImage(item, nil)
+	if err != nil || image.Tag == "" {
+		return ""
+	}
+	return image.Repository.String()
+}
+
 // waiting are the pairs whose rules look at what an application runs.
 func (s *State) waiting(source events.Application) []pair {
 	var rules []*Rule

@@ -1,0 +1,23 @@
+package promote_test
+
+import (
+	"testing"
+
+	"github.com/slipway-cd/slipway/services/automator/promote"
+)
+
+func TestItemKind(t *testing.T) {
+	for item, want := range map[string]string{
+		"ghcr.io/acme/web:1.0.0":    "ghcr.io/acme/web",
+		"localhost:5000/web:latest": "localhost:5000/web",
+		"head":                      "",
+		"again production/shop/web ghcr.io/acme/web":                                     "",
+		"runs production/shop/web":                                                       "",
+		`request {"application":"production/shop/web","image":"ghcr.io/acme/web:1.0.0"}`: "",
+		"": "",
+	} {
+		if got := promote.ItemKind(item); got != want {
+			t.Errorf("%q is of kind %q, want %q", item, got, want)
+		}
+	}
+}
