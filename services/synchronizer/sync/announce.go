@@ -22,9 +22,10 @@ type note struct {
 	once bool
 }
 
-// publish stores the events of a run, all in one batch.
+// publish stores the events of a run in their order. They need not be stored
+// all at once, since a run whose telling failed tells them again; and a batch
+// would hold up the whole stream for as long as hundreds of single events.
 func (b *Brain) publish(ctx context.Context, n *run, lists ...[]note) error {
-	var all []events.Event
 	for _, list := range lists {
 		for _, t := range list {
 			cause := fmt.Sprintf("%s %s %s %d", t.chain, n.uid, n.commit, n.generation)
@@ -37,14 +38,10 @@ func (b *Brain) publish(ctx context.Context, n *run, lists ...[]note) error {
 			if err != nil {
 				return fmt.Errorf("make event for %s: %w", n.app.name, err)
 			}
-			all = append(all, e)
+			if err := b.bus.Publish(ctx, e); err != nil {
+				return fmt.Errorf("publish for %s: %w", n.app.name, err)
+			}
 		}
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	if err := b.bus.Publish(ctx, all...); err != nil {
-		return fmt.Errorf("publish for %s: %w", n.app.name, err)
 	}
 	return nil
 }
