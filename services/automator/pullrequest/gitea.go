@@ -10,8 +10,8 @@ import (
 
 // gitea speaks to Gitea and Forgejo by version 1 of their common API.
 type gitea struct {
-	c                     *client
-	pulls, issues, labels string // paths
+	githubLike[giteaPull]
+	labels string // path
 }
 
 func newGitea(c *client, r repository) (dialect, error) {
@@ -20,7 +20,9 @@ func newGitea(c *client, r repository) (dialect, error) {
 		return nil, err
 	}
 	repo := escaped("repos", owner, name)
-	return &gitea{c: c, pulls: repo + "/pulls", issues: repo + "/issues", labels: repo + "/labels"}, nil
+	g := &gitea{labels: repo + "/labels"}
+	g.githubLike = githubLike[giteaPull]{c: c, pulls: repo + "/pulls", issues: repo + "/issues", label: g.addLabels}
+	return g, nil
 }
 
 type giteaPull struct {
@@ -117,42 +119,9 @@ func (g *gitea) none(ctx context.Context, base, head string) (bool, error) {
 	return false, err
 }
 
-func (g *gitea) get(ctx context.Context, n int64) (pull, error) {
-	var p giteaPull
-	if err := g.c.call(ctx, http.MethodGet, g.pulls+"/"+number(n), nil, nil, &p); err != nil {
-		return pull{}, err
-	}
-	return p.pull()
-}
-
-func (g *gitea) create(ctx context.Context, r Request) (pull, error) {
-	var made giteaPull
-	err := g.c.call(ctx, http.MethodPost, g.pulls, nil, map[string]any{
-		"title": r.Title, "body": r.Body, "head": r.Head, "base": r.Base,
-	}, &made)
-	if err != nil {
-		return pull{}, err
-	}
-	p, err := made.pull()
-	if err == nil {
-		err = g.label(ctx, p, r.Labels)
-	}
-	return p, err
-}
-
-func (g *gitea) edit(ctx context.Context, p pull, r Request) error {
-	if !same(p.Title, r.Title) || !same(p.Body, r.Body) {
-		err := g.c.call(ctx, http.MethodPatch, g.pulls+"/"+number(p.Number), nil, map[string]any{"title": r.Title, "body": r.Body}, nil)
-		if err != nil {
-			return err
-		}
-	}
-	return g.label(ctx, p, r.Labels)
-}
-
-// label adds labels by their ids, which all versions take, and makes those
+// addLabels adds labels by their ids, which all versions take, and makes those
 // that the repository lacks.
-func (g *gitea) label(ctx context.Context, p pull, labels []string) error {
+func (g *gitea) addLabels(ctx context.Context, p pull, labels []string) error {
 	var ids []int64
 	for _, name := range labels {
 		id, err := g.labelID(ctx, name)
@@ -190,14 +159,4 @@ func (g *gitea) labelID(ctx context.Context, name string) (int64, error) {
 	var made label
 	err := g.c.call(ctx, http.MethodPost, g.labels, nil, map[string]any{"name": name, "color": "#0b6e99"}, &made)
 	return made.ID, err
-}
-
-func (g *gitea) close(ctx context.Context, p pull, comment string) error {
-	if comment != "" {
-		err := g.c.call(ctx, http.MethodPost, g.issues+"/"+number(p.Number)+"/comments", nil, map[string]any{"body": comment}, nil)
-		if err != nil {
-			return err
-		}
-	}
-	return g.c.call(ctx, http.MethodPatch, g.pulls+"/"+number(p.Number), nil, map[string]any{"state": "closed"}, nil)
 }

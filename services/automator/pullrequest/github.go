@@ -9,9 +9,8 @@ import (
 // github speaks to GitHub and GitHub Enterprise Server by version 2022-11-28
 // of the REST API.
 type github struct {
-	c             *client
-	owner         string
-	pulls, issues string // paths; to GitHub a pull request is an issue, too
+	githubLike[githubPull]
+	owner string
 }
 
 func newGitHub(c *client, r repository) (dialect, error) {
@@ -22,7 +21,9 @@ func newGitHub(c *client, r repository) (dialect, error) {
 	c.headers.Set("Accept", "application/vnd.github+json")
 	c.headers.Set("X-Github-Api-Version", "2022-11-28")
 	repo := escaped("repos", owner, name)
-	return &github{c: c, owner: owner, pulls: repo + "/pulls", issues: repo + "/issues"}, nil
+	g := &github{owner: owner}
+	g.githubLike = githubLike[githubPull]{c: c, pulls: repo + "/pulls", issues: repo + "/issues", label: g.addLabels}
+	return g, nil
 }
 
 type githubPull struct {
@@ -87,53 +88,10 @@ func (g *github) list(ctx context.Context, base, head string, state State) ([]pu
 	return pulls(all)
 }
 
-func (g *github) get(ctx context.Context, n int64) (pull, error) {
-	var p githubPull
-	if err := g.c.call(ctx, http.MethodGet, g.pulls+"/"+number(n), nil, nil, &p); err != nil {
-		return pull{}, err
-	}
-	return p.pull()
-}
-
-func (g *github) create(ctx context.Context, r Request) (pull, error) {
-	var made githubPull
-	err := g.c.call(ctx, http.MethodPost, g.pulls, nil, map[string]any{
-		"title": r.Title, "body": r.Body, "head": r.Head, "base": r.Base,
-	}, &made)
-	if err != nil {
-		return pull{}, err
-	}
-	p, err := made.pull()
-	if err == nil {
-		err = g.label(ctx, p, r.Labels)
-	}
-	return p, err
-}
-
-func (g *github) edit(ctx context.Context, p pull, r Request) error {
-	if !same(p.Title, r.Title) || !same(p.Body, r.Body) {
-		err := g.c.call(ctx, http.MethodPatch, g.pulls+"/"+number(p.Number), nil, map[string]any{"title": r.Title, "body": r.Body}, nil)
-		if err != nil {
-			return err
-		}
-	}
-	return g.label(ctx, p, r.Labels)
-}
-
-// label adds labels, which GitHub makes where they are missing.
-func (g *github) label(ctx context.Context, p pull, labels []string) error {
+// addLabels adds labels, which GitHub makes where they are missing.
+func (g *github) addLabels(ctx context.Context, p pull, labels []string) error {
 	if len(labels) == 0 {
 		return nil
 	}
 	return g.c.call(ctx, http.MethodPost, g.issues+"/"+number(p.Number)+"/labels", nil, map[string]any{"labels": labels}, nil)
-}
-
-func (g *github) close(ctx context.Context, p pull, comment string) error {
-	if comment != "" {
-		err := g.c.call(ctx, http.MethodPost, g.issues+"/"+number(p.Number)+"/comments", nil, map[string]any{"body": comment}, nil)
-		if err != nil {
-			return err
-		}
-	}
-	return g.c.call(ctx, http.MethodPatch, g.pulls+"/"+number(p.Number), nil, map[string]any{"state": "closed"}, nil)
 }
