@@ -83,7 +83,7 @@ func (c *catalog) Tags(_ context.Context, r events.ImageRepository) ([]string, e
 
 // bench is an automator's inside on a real Git host and a real JetStream.
 type bench struct {
-	t       *testing.T
+	t       testing.TB
 	git     *gitrepotest.Work
 	bus     *bus.Bus
 	repos   *promote.Repos
@@ -115,7 +115,7 @@ spec:
   - {applications: ["production/shop/*"], images: ["ghcr.io/acme/*"], track: {semver: ">=1 <2"}, mode: automatic}
 `
 
-func start(t *testing.T, files map[string]string) *bench {
+func start(t testing.TB, files map[string]string) *bench {
 	t.Helper()
 	b := &bench{t: t, bus: bustest.Start(t), catalog: &catalog{digests: map[string]string{}, created: map[string]time.Time{}}}
 	server := gitrepotest.Start(t, func(h http.Handler) http.Handler {
@@ -140,7 +140,7 @@ func start(t *testing.T, files map[string]string) *bench {
 }
 
 // open makes the parts as the automator does.
-func (b *bench) open(t *testing.T, url string) {
+func (b *bench) open(t testing.TB, url string) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	cfg := service.Config{Data: t.TempDir(), Repositories: []service.Repository{{
@@ -177,7 +177,7 @@ func (b *bench) open(t *testing.T, url string) {
 }
 
 // run keeps parts running until the test ends.
-func run(t *testing.T, parts ...func(context.Context) error) {
+func run(t testing.TB, parts ...func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
@@ -194,7 +194,7 @@ func run(t *testing.T, parts ...func(context.Context) error) {
 	})
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
