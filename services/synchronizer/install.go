@@ -2,8 +2,11 @@ package synchronizer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,6 +17,40 @@ import (
 	"github.com/slipway-cd/slipway/shared/api/crd"
 	"github.com/slipway-cd/slipway/shared/kube"
 )
+
+// firstPause and longestPause lie between tries to reach the API server.
+const (
+	firstPause   = 200 * time.Millisecond
+	longestPause = 10 * time.Second
+)
+
+// install installs the definitions as soon as the API server answers: it may
+// start after us, or be away, and the other services of the process go on.
+// What it says itself is final, except that it can't answer now.
+func install(ctx context.Context, clients *kube.Clients, log *slog.Logger) error {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := installDefinitions(ctx, clients, log)
+		if err == nil || answered(err) {
+			return err
+		}
+		log.WarnContext(ctx, "the API server can't be reached, trying again", "after", pause.String(), "error", err.Error())
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// answered says that an error is the API server's own answer.
+func answered(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return false
+	}
+	code := status.Status().Code
+	return code >= http.StatusBadRequest && code < http.StatusInternalServerError && code != http.StatusTooManyRequests
+}
 
 // installDefinitions brings our CRD to the version that we speak. Where we
 // may not, the one that is there must do.

@@ -56,7 +56,7 @@ func run(ctx context.Context, s *service.Service) error {
 	if err != nil {
 		return err
 	}
-	if err := installDefinitions(ctx, clients, s.Log); err != nil {
+	if err := install(ctx, clients, s.Log); err != nil {
 		return err
 	}
 	known, err := repositories(s.Config)
