@@ -54,6 +54,8 @@ var rounds = []round{
 	{"all down", 2, allDown},
 	{"the bus restarts", 1, busRestarts},
 	{"a person races", 3, personRaces},
+	{"the registry is out", 2, out(func(w *local.World) *local.Proxy { return w.RegistryProxy })},
+	{"the cluster's API is out", 1, out(func(w *local.World) *local.Proxy { return w.APIProxy })},
 }
 
 // TestFaults kills services and NATS at seeded moments while images are
@@ -207,6 +209,27 @@ func busRestarts(c *chaos, rng *rand.Rand) {
 	c.single = append(c.single, p)
 	<-done
 	c.arrives(p)
+}
+
+// out: what is pushed while a service can't reach what it asks, and while a
+// person commits, arrives when it can again.
+func out(proxy func(*local.World) *local.Proxy) func(*chaos, *rand.Rand) {
+	return func(c *chaos, rng *rand.Rand) {
+		wait := func() {}
+		if rng.IntN(2) == 0 {
+			wait = c.disturb(rng)
+		}
+		time.Sleep(millis(rng, 50))
+		proxy(c.w).Hook(func(local.Chunk) local.Fate { return local.Cut })
+		p := c.push(anImage(rng))
+		c.single = append(c.single, p)
+		note := c.note(rng)
+		time.Sleep(millis(rng, 1500))
+		proxy(c.w).Hook(nil)
+		wait()
+		c.arrives(p)
+		c.inCluster(note)
+	}
 }
 
 // personRaces: a person pushes to the branch that the automator pushes to.
