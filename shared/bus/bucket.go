@@ -237,6 +237,7 @@ func (k *Bucket) Watch(ctx context.Context) iter.Seq2[Change, error] {
 			return
 		}
 		defer func() { _ = watcher.Stop() }() // it errs when ctx has stopped it
+		seen, early := false, false
 		for {
 			select {
 			case <-ctx.Done():
@@ -245,13 +246,39 @@ func (k *Bucket) Watch(ctx context.Context) iter.Seq2[Change, error] {
 				if !ok {
 					return
 				}
+				if got == nil && !seen {
+					if early, err = k.marksEarly(ctx, kv); err != nil {
+						yield(Change{}, err)
+						return
+					}
+					if early {
+						continue
+					}
+				}
+				seen = true
 				change, err := changeOf(got)
 				if !yield(change, err) {
 					return
 				}
+				if early && got != nil && got.Delta() == 0 {
+					if early = false; !yield(Change{Current: true}, nil) {
+						return
+					}
+				}
 			}
 		}
 	}
+}
+
+// marksEarly says whether a mark that came before any entry came too early. The
+// client sets it where the server says that nothing is pending, and so it does
+// also when it has sent everything before that answer.
+func (k *Bucket) marksEarly(ctx context.Context, kv jetstream.KeyValue) (bool, error) {
+	status, err := kv.Status(ctx)
+	if err != nil {
+		return false, fmt.Errorf("watch %s: %w", k.name, err)
+	}
+	return status.Values() > 0, nil
 }
 
 func changeOf(got jetstream.KeyValueEntry) (Change, error) {
