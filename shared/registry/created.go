@@ -57,11 +57,7 @@ func first(d *remote.Descriptor) (v1.Image, error) {
 	case !d.MediaType.IsIndex():
 		return nil, nil
 	}
-	index, err := d.ImageIndex()
-	if err != nil {
-		return nil, err
-	}
-	m, err := index.IndexManifest()
+	index, m, err := indexOf(d)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +67,16 @@ func first(d *remote.Descriptor) (v1.Image, error) {
 		}
 	}
 	return nil, nil
+}
+
+// indexOf reads an index and what it lists.
+func indexOf(d *remote.Descriptor) (v1.ImageIndex, *v1.IndexManifest, error) {
+	index, err := d.ImageIndex()
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := index.IndexManifest()
+	return index, m, err
 }
 
 // untold says that an error is the image's own, and will stay: its config is

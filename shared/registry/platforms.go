@@ -59,11 +59,7 @@ func platforms(d *remote.Descriptor) ([]string, error) {
 	case !d.MediaType.IsIndex():
 		return nil, nil
 	}
-	index, err := d.ImageIndex()
-	if err != nil {
-		return nil, err
-	}
-	m, err := index.IndexManifest()
+	index, m, err := indexOf(d)
 	if err != nil {
 		return nil, err
 	}

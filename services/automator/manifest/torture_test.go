@@ -43,10 +43,10 @@ func TestByteExactness(t *testing.T) {
 	} {
 		for _, eol := range []string{"\n", "\r\n"} {
 			for _, begin := range []string{"", "\ufeff"} {
+				if begin != "" && strings.HasPrefix(c, "%") {
+					continue // YAML reads no directive behind a BOM
+				}
 				t.Run(name, func(t *testing.T) {
-					if begin != "" && strings.HasPrefix(c, "%") {
-						t.Skip("yaml reads no directive behind a BOM")
-					}
 					c := begin + strings.ReplaceAll(c, "\n", eol)
 					edit(t, "a.yaml", "ghcr.io/acme/web:v2", strings.ReplaceAll(c, "OLD", "v1"), strings.ReplaceAll(c, "OLD", "v2"))
 				})
