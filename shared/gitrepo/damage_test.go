@@ -46,12 +46,7 @@ var damages = map[string]func(t *testing.T, dir string){
 	"nothing":          func(*testing.T, string) {},
 	"folder is gone":   func(t *testing.T, dir string) { t.Helper(); must(t, os.RemoveAll(dir)) },
 	"folder is a file": func(t *testing.T, dir string) { t.Helper(); must(t, os.RemoveAll(dir)); write(t, dir, []byte("x")) },
-	"pack is cut": func(t *testing.T, dir string) {
-		t.Helper()
-		for _, p := range glob(t, dir, "objects", "pack", "*.pack") {
-			cut(t, p, 2)
-		}
-	},
+	"pack is cut":      halved("objects", "pack", "*.pack"),
 	"pack is empty": func(t *testing.T, dir string) {
 		t.Helper()
 		for _, p := range glob(t, dir, "objects", "pack", "*.pack") {
@@ -65,37 +60,12 @@ var damages = map[string]func(t *testing.T, dir string){
 			write(t, p, append(data[:12:12], bytes.Repeat([]byte{0xa5}, len(data)-12)...))
 		}
 	},
-	"packs are gone": func(t *testing.T, dir string) {
-		t.Helper()
-		for _, p := range glob(t, dir, "objects", "pack", "*.pack") {
-			must(t, os.Remove(p))
-		}
-	},
-	"index is cut": func(t *testing.T, dir string) {
-		t.Helper()
-		for _, p := range glob(t, dir, "objects", "pack", "*.idx") {
-			cut(t, p, 2)
-		}
-	},
-	"index is gone": func(t *testing.T, dir string) {
-		t.Helper()
-		for _, p := range glob(t, dir, "objects", "pack", "*.idx") {
-			must(t, os.Remove(p))
-		}
-	},
-	"loose objects are gone": func(t *testing.T, dir string) {
-		t.Helper()
-		for _, p := range glob(t, dir, "objects", "??", "*") {
-			must(t, os.Remove(p))
-		}
-	},
-	"loose objects are cut": func(t *testing.T, dir string) {
-		t.Helper()
-		for _, p := range glob(t, dir, "objects", "??", "*") {
-			cut(t, p, 2)
-		}
-	},
-	"ref is gone": func(t *testing.T, dir string) { t.Helper(); must(t, os.Remove(filepath.Join(dir, "refs/heads/main"))) },
+	"packs are gone":         removed("objects", "pack", "*.pack"),
+	"index is cut":           halved("objects", "pack", "*.idx"),
+	"index is gone":          removed("objects", "pack", "*.idx"),
+	"loose objects are gone": removed("objects", "??", "*"),
+	"loose objects are cut":  halved("objects", "??", "*"),
+	"ref is gone":            func(t *testing.T, dir string) { t.Helper(); must(t, os.Remove(filepath.Join(dir, "refs/heads/main"))) },
 	"ref is nonsense": func(t *testing.T, dir string) {
 		t.Helper()
 		write(t, filepath.Join(dir, "refs/heads/main"), []byte("nonsense\n"))
@@ -313,4 +283,24 @@ func size(t *testing.T, dir string) (sum int64) {
 		return err
 	}))
 	return sum
+}
+
+// removed takes away each file that the pattern of a path finds.
+func removed(pattern ...string) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		for _, p := range glob(t, dir, pattern...) {
+			must(t, os.Remove(p))
+		}
+	}
+}
+
+// halved cuts each file that the pattern of a path finds.
+func halved(pattern ...string) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		for _, p := range glob(t, dir, pattern...) {
+			cut(t, p, 2)
+		}
+	}
 }
