@@ -126,10 +126,11 @@ func assemble(ctx context.Context, s *service.Service) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.sweeper = &promote.Sweeper{Tags: p.tags, Queue: p.queues.sweeps, Registry: client, Repos: p.repos, Bus: s.Bus, Log: s.Log, Interval: s.Config.Sweep.Interval}
+	revisions := &promote.Revisions{Registry: client}
+	p.sweeper = &promote.Sweeper{Health: p.health, Revisions: revisions, Aliases: s.Config.Aliases(), Tags: p.tags, Queue: p.queues.sweeps, Registry: client, Repos: p.repos, Bus: s.Bus, Log: s.Log, Interval: s.Config.Sweep.Interval}
 	p.confirmer = &promote.Confirmer{Tags: p.tags, Queue: p.queues.images, Registry: client, Repos: p.repos, Aliases: s.Config.Aliases(), Log: s.Log}
 	p.deployer = &promote.Deployer{
-		Repos: p.repos, Tags: p.tags, Health: p.health, Approvals: p.approvals, Due: p.due, Pulls: pulls, Checker: &promote.Checker{Registry: client}, Bus: s.Bus, Log: s.Log,
+		Repos: p.repos, Tags: p.tags, Health: p.health, Approvals: p.approvals, Due: p.due, Pulls: pulls, Checker: &promote.Checker{Registry: client}, Revisions: revisions, Bus: s.Bus, Log: s.Log,
 		Name: name, Email: email, Signer: signer, Wording: wording, NewImages: p.sweeper.New, Announcer: announcer,
 	}
 	return p, nil

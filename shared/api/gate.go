@@ -81,14 +81,31 @@ type After struct {
 	// which {cluster}, {namespace} and {name} stand for those of the
 	// application that is decided on.
 	Application string `json:"application"`
-	// Same says what must be equal: [SameDigest], the default.
-	Same string `json:"same,omitempty"`
+	// Same says what must be equal: [SameDigest], the default, or
+	// [SameRevision].
+	Same Same `json:"same,omitempty"`
 	// HealthyFor is how long it must have been healthy there.
 	HealthyFor *Duration `json:"healthyFor,omitempty"`
 }
 
-// SameDigest says that two applications must run the same image.
-const SameDigest = "digest"
+// Same is what makes two applications run the same.
+type Same string
+
+// What may have to be equal.
+const (
+	SameDigest Same = "digest" // the image; the default
+	// SameRevision is the commit that the image was built of, by its label
+	// org.opencontainers.image.revision: the images may be built for each
+	// environment.
+	SameRevision Same = "revision"
+)
+
+func (s Same) validate() error {
+	if !slices.Contains([]Same{"", SameDigest, SameRevision}, s) {
+		return fmt.Errorf("same %q is neither digest nor revision", string(s))
+	}
+	return nil
+}
 
 // Of gives the application that must run an image before another one.
 func (a *After) Of(app events.Application) (events.Application, error) {
@@ -166,8 +183,5 @@ func (a *After) validate() error {
 	if err := validAnother(a.Application); err != nil {
 		faults = append(faults, err)
 	}
-	if !slices.Contains([]string{"", SameDigest}, a.Same) {
-		faults = append(faults, fmt.Errorf("same %q is not digest, and nothing else can be compared yet", a.Same))
-	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, a.Same.validate())...)
 }

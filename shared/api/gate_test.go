@@ -16,7 +16,7 @@ func TestARulesGatesAreRead(t *testing.T) {
 	docs, err := api.Decode("shop.yaml", []byte(document(`    mode: manual
     approvals: {count: 2, from: ["group:leads", omar], deadline: 24h, allowAuthor: false}
     supersede: false
-    after: {application: "staging/{namespace}/{name}", same: digest, healthyFor: 10m}
+    after: {application: "staging/{namespace}/{name}", same: revision, healthyFor: 10m}
     freeze: [{cron: "0 17 * * FRI", duration: 63h, timezone: Europe/Berlin}]
 `)))
 	if err != nil {
@@ -49,7 +49,7 @@ func TestWhatIsWrongInARulesGatesIsToldWithItsPlace(t *testing.T) {
 		"    mode: automatic\n    freeze: [{cron: \"* * * * *\", duration: 1h, timezone: Mars/Valley}]": "timezone",
 		"    mode: automatic\n    after: {application: staging}":                                        "after: invalid name: application \"staging\"",
 		"    mode: automatic\n    after: {application: \"staging/{team}/{name}\"}":                      "placeholder",
-		"    mode: automatic\n    after: {application: a/b/c, same: name}":                              "nothing else can be compared yet",
+		"    mode: automatic\n    after: {application: a/b/c, same: name}":                              `same "name" is neither digest nor revision`,
 		"    mode: automatic\n    verify: {cosign: {}}":                                                 "cosign.key is required",
 	} {
 		_, err := api.Decode("shop.yaml", []byte(document(rule)))

@@ -77,6 +77,9 @@ type Fixed struct {
 // is written as that name alone, or as a mapping.
 type Follow struct {
 	Application string `json:"application"`
+	// Same says what is taken: the very image, which is the default, or the
+	// youngest one of the same revision.
+	Same Same `json:"same,omitempty"`
 	Filter
 }
 
@@ -233,7 +236,7 @@ func (f *Follow) Of(a events.Application) (events.Application, error) {
 }
 
 func (f *Follow) validate() error {
-	return errors.Join(validAnother(f.Application), f.Filter.validate())
+	return errors.Join(validAnother(f.Application), f.Same.validate(), f.Filter.validate())
 }
 
 func (f Filter) validate() error { return Expressions(f.Match, f.Ignore) }

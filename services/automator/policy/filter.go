@@ -30,6 +30,19 @@ func newFilter(t api.Filter) (f filter, err error) {
 	return f, nil
 }
 
+// Takes gives a function that says whether a filter lets a tag through; one
+// that can't be used lets none.
+func Takes(t api.Filter) func(tag string) bool {
+	f, err := newFilter(t)
+	return func(tag string) bool {
+		if err != nil || f.ignored(tag) != nil {
+			return false
+		}
+		_, err := f.part(tag)
+		return err == nil
+	}
+}
+
 // ignored is an error that says by what a tag is ignored; nil when it isn't.
 func (f filter) ignored(tag string) error {
 	for _, re := range f.ignore {

@@ -32,6 +32,27 @@ type catalog struct {
 	digests map[string]string
 	created map[string]time.Time // by digest; the images that aren't here don't tell
 	failing error
+	// revisions are by digest; asked are the images whose were asked for.
+	revisions map[string]string
+	asked     []string
+}
+
+func (c *catalog) Revision(_ context.Context, i events.Image) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = append(c.asked, i.Tag)
+	if c.failing != nil {
+		return "", c.failing
+	}
+	digest := i.Digest
+	if digest == "" {
+		digest = c.digests[i.Repository.String()+":"+i.Tag]
+	}
+	revision, ok := c.revisions[digest]
+	if !ok {
+		return "", registry.ErrNotFound
+	}
+	return revision, nil
 }
 
 func (c *catalog) set(image, digest string) {
@@ -172,8 +193,9 @@ func (b *bench) open(t testing.TB, url string) {
 	b.due, err = promote.OpenDue(t.Context(), b.bus, queue("repos"))
 	must(t, err)
 	run(t, b.health.Run, b.votes.Run)
-	b.sweep = &promote.Sweeper{Tags: b.tags, Queue: queue("sweeps"), Registry: b.catalog, Repos: b.repos, Bus: b.bus, Log: log, Interval: time.Hour}
-	b.deploy = &promote.Deployer{Repos: b.repos, Tags: b.tags, Bus: b.bus, Log: log, Name: "Slipway", Email: "s@example.com", Announcer: announcer, NewImages: b.sweep.New, Health: b.health, Approvals: b.votes, Due: b.due}
+	revisions := &promote.Revisions{Registry: b.catalog}
+	b.sweep = &promote.Sweeper{Tags: b.tags, Queue: queue("sweeps"), Registry: b.catalog, Repos: b.repos, Bus: b.bus, Log: log, Interval: time.Hour, Health: b.health, Revisions: revisions}
+	b.deploy = &promote.Deployer{Repos: b.repos, Tags: b.tags, Bus: b.bus, Log: log, Name: "Slipway", Email: "s@example.com", Announcer: announcer, NewImages: b.sweep.New, Health: b.health, Approvals: b.votes, Due: b.due, Revisions: revisions}
 }
 
 // run keeps parts running until the test ends.

@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +38,13 @@ type Decision struct {
 	// Pull says that a pull request shall move it: a person merges.
 	Pull bool
 
+	// asks are the images whose revisions must be known before it can be
+	// decided.
+	asks []events.Image
+
+	// about is the tag that is kept out, where there is none to move to.
+	about string
+
 	rule   *Rule
 	digest string         // of the target, also where only the tag is written
 	bars   map[string]bar // by tag
@@ -54,6 +62,9 @@ type Facts struct {
 	Now  time.Time
 	// Runs says what an application runs; ok is false where nobody told.
 	Runs func(events.Application) (r Running, ok bool)
+	// Revision gives the revision of its source that an image was built of,
+	// empty where it has none; ok is false where that isn't known yet.
+	Revision func(events.Image) (revision string, ok bool)
 	// Proposal is the pair's, open or ended; nil where there never was one.
 	Proposal *approval.Proposal
 	Aliases  events.Aliases
@@ -90,10 +101,16 @@ func Decide(s *State, app *Application, image events.ImageRepository, f Facts) (
 func (d Decision) choose(rule *Rule, held heldVersions, f Facts) Decision {
 	all := question(rule, d.From, f.Tags)
 	var err error
-	if all.Follow, err = rule.followed(d.Application.Name, d.Image, f); err != nil {
+	if all.Follow, d.asks, err = rule.followed(d.Application.Name, d.Image, f); err != nil {
 		return d.end(events.Blocked, err.Error())
 	}
+	if len(d.asks) > 0 {
+		return d.end(events.Waiting, fmt.Sprintf("waits for the registry, which is asked of what revision %s is", d.asks[0]))
+	}
 	d.bars = bars(rule, d.Application.Name, d.Image, held, f)
+	if asked, waits := d.unasked(rule, all); waits {
+		return asked
+	}
 	open := all
 	open.Tags = slices.DeleteFunc(slices.Clone(all.Tags), func(t policy.Tag) bool { _, barred := d.bars[t.Name]; return barred })
 	choice, err := policy.Choose(rule.Track, open)
@@ -112,6 +129,22 @@ func (d Decision) choose(rule *Rule, held heldVersions, f Facts) Decision {
 	}
 	d = d.towards(f.Tags, choice.Tag, rule)
 	return d.leave(rule, f, choice.Reason)
+}
+
+// unasked says whether the best tag is one of which the revision must be known
+// first. The others are not asked for.
+func (d Decision) unasked(rule *Rule, all policy.Question) (Decision, bool) {
+	barred := func(t policy.Tag) bool { b, is := d.bars[t.Name]; return is && len(b.asks) == 0 }
+	if !slices.ContainsFunc(all.Tags, func(t policy.Tag) bool { return len(d.bars[t.Name].asks) > 0 }) {
+		return d, false
+	}
+	all.Tags = slices.DeleteFunc(slices.Clone(all.Tags), barred)
+	best, err := policy.Choose(rule.Track, all)
+	if err != nil || len(d.bars[best.Tag].asks) == 0 {
+		return d, false
+	}
+	d.asks, d.about = d.bars[best.Tag].asks, best.Tag
+	return d.end(events.Waiting, best.Tag+" "+d.bars[best.Tag].reason), true
 }
 
 // towards aims at a known tag.
@@ -165,24 +198,6 @@ func question(rule *Rule, from events.Image, tags []Known) policy.Question {
 		}
 	}
 	return q
-}
-
-// followed is the tag of a repository that another application is healthy
-// with; none where no track follows one, or nobody told.
-func (r *Rule) followed(app events.Application, repo events.ImageRepository, f Facts) (policy.Tag, error) {
-	if r.Track.Follow == nil || f.Runs == nil {
-		return policy.Tag{}, nil
-	}
-	other, err := r.Track.Follow.Of(app)
-	if err != nil {
-		return policy.Tag{}, err
-	}
-	if running, ok := f.Runs(other); ok && !running.HealthySince.IsZero() {
-		if i, there := running.image(repo, f.Aliases); there {
-			return policy.Tag{Name: i.Tag, Digest: i.Digest}, nil
-		}
-	}
-	return policy.Tag{}, nil
 }
 
 // current is the reference in use: of several that differ, the first that has

@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,8 @@ type Deployer struct {
 	Health    *Health
 	Approvals *approval.Store
 	Due       *Due
+	// Revisions knows of what images were built.
+	Revisions *Revisions
 	// Checker looks into images before they are deployed; nil for no look.
 	Checker *Checker
 	// Pulls makes pull requests; nil where none can be made.
@@ -153,7 +156,7 @@ func (d *Deployer) logProblems(ctx context.Context, r *Repository, s *State) {
 
 // promote decides, commits what is to be deployed, and tells.
 func (d *Deployer) promote(ctx context.Context, r *Repository, s *State, asked asked, touched []*Application) error {
-	decisions := d.decide(r, s, asked, touched)
+	decisions := d.decide(ctx, r, s, asked, touched)
 	if err := d.check(ctx, decisions); err != nil {
 		return err
 	}
@@ -213,10 +216,11 @@ func (d *Deployer) change(files map[string][]byte, message string) gitrepo.Chang
 // decide takes a decision for each application that uses an image that
 // arrived, for each image of a touched application, and for what waited. A pair
 // is decided on once.
-func (d *Deployer) decide(r *Repository, s *State, asked asked, touched []*Application) []Decision {
+func (d *Deployer) decide(ctx context.Context, r *Repository, s *State, asked asked, touched []*Application) []Decision {
 	var all []Decision
 	done := map[pair]bool{}
 	now := d.now()
+	revisions := asking{d.Revisions, map[string]error{}}
 	take := func(app *Application, image events.ImageRepository) {
 		if app == nil || done[pair{app.Name, image}] {
 			return
@@ -226,7 +230,7 @@ func (d *Deployer) decide(r *Repository, s *State, asked asked, touched []*Appli
 		if p, ok := d.Approvals.Of(app.Name.String(), image.String()); ok {
 			f.Proposal = &p
 		}
-		if decision, ok := Decide(s, app, image, f); ok {
+		if decision, ok := revisions.decide(ctx, s, app, image, f); ok {
 			all = append(all, decision)
 		}
 	}
@@ -330,14 +334,14 @@ func (d Decision) blocked(why error) Decision {
 }
 
 // tell publishes the decisions: each in the chain of every tag that arrived,
-// or in that of the tag it moves to. Equal decisions have equal ids, so that
+// or in that of the tag it is about. Equal decisions have equal ids, so that
 // one taken again after a crash is not told twice.
 func (d *Deployer) tell(ctx context.Context, decisions []Decision, arrived map[events.ImageRepository][]string) error {
 	var all []events.Event
 	for _, decision := range decisions {
 		tags := arrived[decision.Image]
-		if len(tags) == 0 && decision.Target.Tag != "" {
-			tags = []string{decision.Target.Tag}
+		if about := cmp.Or(decision.Target.Tag, decision.about); len(tags) == 0 && about != "" {
+			tags = []string{about}
 		}
 		known := map[string]Known{}
 		for _, k := range d.Tags.Of(decision.Image) {

@@ -15,6 +15,9 @@ type bar struct {
 	outcome events.Outcome
 	reason  string
 	again   time.Time // when the clock alone may lift it
+	// asks are the images whose revisions must be known before it is said
+	// whether the tag is barred.
+	asks []events.Image
 }
 
 // bars are the tags that a hold, or the application that must run them first,
@@ -46,7 +49,6 @@ func (r *Rule) waits(app events.Application, image events.Image, f Facts) (bar, 
 	if r.After == nil {
 		return bar{}, false
 	}
-	b := bar{outcome: events.Waiting}
 	other, err := r.After.Of(app)
 	if err != nil {
 		return bar{outcome: events.Blocked, reason: "can't be waited for: " + err.Error()}, true
@@ -60,25 +62,29 @@ func (r *Rule) waits(app events.Application, image events.Image, f Facts) (bar, 
 	if f.Runs != nil {
 		running, known = f.Runs(other)
 	}
-	if running.proved(image, lasts, f.Aliases) {
+	c := f.comparison(image.Repository, r.After.Same)
+	same := known && c.same(running.Images, image)
+	if same && running.healthyFor(lasts, f.Now) || running.proved(image, lasts, c) {
 		return bar{}, false
 	}
+	b := bar{outcome: events.Waiting, asks: c.asks}
 	now, there := running.image(image.Repository, f.Aliases)
 	switch {
+	case len(c.asks) > 0:
+		b.reason = fmt.Sprintf("waits for the registry, which is asked of what revision %s is", c.asks[0])
 	case !known:
 		b.reason = fmt.Sprintf("waits for %s, of which nothing is known", other)
+	case same && running.HealthySince.IsZero():
+		b.reason = fmt.Sprintf("waits for %s, which is not healthy with it", other)
+	case same:
+		b.again = running.HealthySince.Add(lasts)
+		b.reason = fmt.Sprintf("waits until %s, when %s has been healthy with it for %s", b.again.UTC().Format(time.RFC3339), other, lasts)
+	case c.revision:
+		b.reason = fmt.Sprintf("waits for %s, which runs nothing of %s", other, c.told(image))
 	case !there:
 		b.reason = fmt.Sprintf("waits for %s, which runs no %s", other, image.Repository)
-	case !sameImage(now, image):
-		b.reason = fmt.Sprintf("waits for %s, which runs %s", other, now.Reference())
-	case running.HealthySince.IsZero():
-		b.reason = fmt.Sprintf("waits for %s, which is not healthy with it", other)
 	default:
-		b.again = running.HealthySince.Add(lasts)
-		if !f.Now.Before(b.again) {
-			return bar{}, false
-		}
-		b.reason = fmt.Sprintf("waits until %s, when %s has been healthy with it for %s", b.again.UTC().Format(time.RFC3339), other, lasts)
+		b.reason = fmt.Sprintf("waits for %s, which runs %s", other, now.Reference())
 	}
 	return b, true
 }
@@ -111,6 +117,7 @@ func (d Decision) barred(rule *Rule, all policy.Question, reason string) Decisio
 	if len(d.bars) > 0 {
 		if whole, err := policy.Choose(rule.Track, all); err == nil && whole.Tag != "" {
 			if b, barred := d.bars[whole.Tag]; barred {
+				d.about = whole.Tag
 				return d.end(b.outcome, whole.Tag+" "+b.reason)
 			}
 		}

@@ -46,12 +46,16 @@ func (r Running) after(old Running) Running {
 	return r
 }
 
+// healthyFor says whether the application has been healthy for that long.
+func (r Running) healthyFor(lasts time.Duration, now time.Time) bool {
+	return !r.HealthySince.IsZero() && !now.Before(r.HealthySince.Add(lasts))
+}
+
 // proved says whether the application was healthy with an image for that long
 // before it went on to another.
-func (r Running) proved(image events.Image, lasts time.Duration, aliases events.Aliases) bool {
+func (r Running) proved(image events.Image, lasts time.Duration, c *comparison) bool {
 	for _, p := range r.Past {
-		i, there := (Running{Images: p.Images}).image(image.Repository, aliases)
-		if there && sameImage(i, image) && p.For >= lasts {
+		if p.For >= lasts && c.same(p.Images, image) {
 			return true
 		}
 	}

@@ -34,6 +34,11 @@ type Sweeper struct {
 	Bus      *bus.Bus
 	Log      *slog.Logger
 	Interval time.Duration
+	// Health knows what applications run that others wait for or follow, and
+	// Revisions of what images were built.
+	Health    *Health
+	Revisions *Revisions
+	Aliases   events.Aliases
 
 	mu    sync.Mutex
 	swept map[events.ImageRepository]bool // since the start of this replica
@@ -112,7 +117,7 @@ func (s *Sweeper) Work(ctx context.Context, w bus.Work) error {
 	if undated := s.undated(repo, tags); len(undated) > 0 {
 		return errors.Join(failed, s.date(ctx, repo, undated))
 	}
-	for _, k := range s.chosen(repo, tags) {
+	for _, k := range s.chosen(ctx, repo, tags) {
 		if err := s.tell(ctx, repo, k); err != nil {
 			failed = errors.Join(failed, err)
 		}
@@ -197,7 +202,7 @@ func (s *Sweeper) rules(repo events.ImageRepository) (all []*Rule) {
 
 // chosen are the found tags that a policy would choose for some application,
 // and those that moved: what is known of them must not stay wrong.
-func (s *Sweeper) chosen(repo events.ImageRepository, tags []Known) []Known {
+func (s *Sweeper) chosen(ctx context.Context, repo events.ImageRepository, tags []Known) []Known {
 	set := map[string]bool{}
 	for _, r := range s.Repos.byKey {
 		state := r.State()
@@ -211,6 +216,9 @@ func (s *Sweeper) chosen(repo events.ImageRepository, tags []Known) []Known {
 			}
 			if choice, err := policy.Choose(rule.Track, question(rule, current(app, repo), tags)); err == nil {
 				set[choice.Tag] = true
+			}
+			for _, tag := range s.proven(ctx, rule, app.Name, repo, tags) {
+				set[tag] = true
 			}
 		}
 	}
