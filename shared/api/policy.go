@@ -51,6 +51,26 @@ const (
 	PinTag        Pin = "tag"    // tag alone
 )
 
+// Pulls says what is in one pull request.
+type Pulls string
+
+// The ways to make pull requests.
+const (
+	PullApplication Pulls = "application" // one application's changes; the default
+	PullBatch       Pulls = "batch"       // those of all applications of the rule
+)
+
+// RollbackWay is how a version is taken back.
+type RollbackWay string
+
+// The ways to take a version back.
+const (
+	RollbackDirect RollbackWay = "direct" // by a commit; the default
+	// RollbackPullRequest is by a pull request: until a person has merged it the
+	// application is suspended.
+	RollbackPullRequest RollbackWay = "pullRequest"
+)
+
 // Rule is one line of a policy.
 type Rule struct {
 	Applications []string `json:"applications"`
@@ -74,6 +94,11 @@ type Rule struct {
 	Platforms []string `json:"platforms,omitempty"`
 	// Verify wants the image signed.
 	Verify *Verify `json:"verify,omitempty"`
+	// PullRequests says, where the mode is pullRequest, whether each
+	// application has one of its own.
+	PullRequests Pulls `json:"pullRequests,omitempty"`
+	// Rollback is how a version is taken back.
+	Rollback RollbackWay `json:"rollback,omitempty"`
 }
 
 // Supersedes says whether a newer tag closes the open proposal.
@@ -115,6 +140,15 @@ func (r Rule) validate() error {
 	}
 	if !slices.Contains([]Pin{PinDigest, PinDigestName, PinTag}, r.Pin) {
 		faults = append(faults, fmt.Errorf("pin %q is neither digest nor tag", r.Pin))
+	}
+	if !slices.Contains([]Pulls{"", PullApplication, PullBatch}, r.PullRequests) {
+		faults = append(faults, fmt.Errorf("pullRequests %q is neither application nor batch", string(r.PullRequests)))
+	}
+	if r.PullRequests != "" && r.Mode != PullRequest {
+		faults = append(faults, fmt.Errorf("pullRequests says how to make them, and the mode is %s", r.Mode))
+	}
+	if !slices.Contains([]RollbackWay{"", RollbackDirect, RollbackPullRequest}, r.Rollback) {
+		faults = append(faults, fmt.Errorf("rollback %q is neither direct nor pullRequest", string(r.Rollback)))
 	}
 	for _, part := range []struct {
 		name string

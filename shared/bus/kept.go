@@ -152,3 +152,14 @@ func (k *Kept[T]) Write(ctx context.Context, key string, value T, over uint64) (
 	k.set(key, v)
 	return v, nil
 }
+
+// Delete removes a value; one that isn't there is no error.
+func (k *Kept[T]) Delete(ctx context.Context, key string) error {
+	if err := k.bucket.Delete(ctx, key); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.byKey, key)
+	return nil
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -72,4 +74,13 @@ func (c *Commit) Parent() (parent *Commit, ok bool) {
 		return nil, false
 	}
 	return parent, true
+}
+
+// Merges says whether the commit is a merge of the one with that id, which may
+// be cut short.
+func (c *Commit) Merges(id string) bool {
+	if id == "" || len(c.c.ParentHashes) < 2 {
+		return false
+	}
+	return slices.ContainsFunc(c.c.ParentHashes[1:], func(p plumbing.Hash) bool { return strings.HasPrefix(p.String(), id) })
 }

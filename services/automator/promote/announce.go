@@ -70,15 +70,9 @@ func (a *Announcer) Record(ctx context.Context, r *Repository, c *gitrepo.Commit
 func (a *Announcer) Tell(ctx context.Context, r *Repository, c *gitrepo.Commit) error {
 	var all []events.Event
 	for _, change := range ParseMessage(c.Message()) {
-		p := events.ChangeMerged{
-			Repository: r.Name, Branch: r.Branch, Commit: c.Hash(), Application: change.Application.String(),
-			Image: change.Image.String(), From: change.From, To: change.To,
-		}
-		e, err := events.New(events.Meta{
-			ID: events.FollowID(c.Hash(), events.ChangeMergedType, p.SubjectID()), Source: Source, ChainID: change.Chain, Time: c.When(),
-		}, p)
+		e, err := change.merged(r, c)
 		if err != nil {
-			return fmt.Errorf("tell of commit %s: %w", c.Hash(), err)
+			return err
 		}
 		all = append(all, e)
 	}
@@ -87,6 +81,21 @@ func (a *Announcer) Tell(ctx context.Context, r *Repository, c *gitrepo.Commit) 
 		return err
 	}
 	return publish(ctx, a.bus, append(all, holds...))
+}
+
+// merged is the event of a change that landed with a commit.
+func (c Change) merged(r *Repository, at *gitrepo.Commit) (events.Event, error) {
+	p := events.ChangeMerged{
+		Repository: r.Name, Branch: r.Branch, Commit: at.Hash(), Application: c.Application.String(),
+		Image: c.Image.String(), From: c.From, To: c.To,
+	}
+	e, err := events.New(events.Meta{
+		ID: events.FollowID(at.Hash(), events.ChangeMergedType, p.SubjectID()), Source: Source, ChainID: c.Chain, Time: at.When(),
+	}, p)
+	if err != nil {
+		return e, fmt.Errorf("tell of commit %s: %w", at.Hash(), err)
+	}
+	return e, nil
 }
 
 // holdEvents are the holds that came and went with a commit, whoever made it.

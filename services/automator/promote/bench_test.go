@@ -226,13 +226,18 @@ func must(t testing.TB, err error) {
 // pushed has an image arrive, as an event does, until it is a known tag.
 func (b *bench) pushed(tag, digest string) {
 	b.t.Helper()
-	b.catalog.set("ghcr.io/acme/web:"+tag, digest)
-	e, err := events.New(events.Meta{ID: "id-" + tag, Source: "/test", ChainID: "chain-" + tag, Time: time.Now()}, events.ArtifactPublished{Artifact: events.Artifact{
-		Registry: "ghcr.io", Repository: "acme/web", Tag: tag, Provider: "test", Source: "test",
+	b.pushedImage("ghcr.io/acme/web", tag, digest)
+}
+
+func (b *bench) pushedImage(repo, tag, digest string) {
+	b.t.Helper()
+	b.catalog.set(repo+":"+tag, digest)
+	e, err := events.New(events.Meta{ID: "id-" + repo + tag, Source: "/test", ChainID: "chain-" + tag, Time: time.Now()}, events.ArtifactPublished{Artifact: events.Artifact{
+		Registry: "ghcr.io", Repository: strings.TrimPrefix(repo, "ghcr.io/"), Tag: tag, Provider: "test", Source: "test",
 	}})
 	must(b.t, err)
 	must(b.t, b.confirm.Handle(b.t.Context(), e))
-	must(b.t, b.confirm.Work(b.t.Context(), bus.Work{Key: "ghcr.io/acme/web", Items: []string{tag}, Since: time.Now()}))
+	must(b.t, b.confirm.Work(b.t.Context(), bus.Work{Key: repo, Items: []string{tag}, Since: time.Now()}))
 }
 
 func (b *bench) work(items ...string) error {

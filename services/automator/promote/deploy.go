@@ -120,7 +120,11 @@ func (d *Deployer) pass(ctx context.Context, r *Repository, s *State, asked aske
 // learn reads what the items are about from the buckets themselves: the
 // watches are not in step with the queue.
 func (d *Deployer) learn(ctx context.Context, asked asked) error {
-	for _, ready := range []func(context.Context) error{d.Tags.Ready, d.Health.Ready, d.Approvals.Ready} {
+	known := []func(context.Context) error{d.Tags.Ready, d.Health.Ready, d.Approvals.Ready}
+	if d.Pulls != nil {
+		known = append(known, d.Pulls.Ready)
+	}
+	for _, ready := range known {
 		if err := ready(ctx); err != nil {
 			return fmt.Errorf("wait for what is known: %w", err)
 		}

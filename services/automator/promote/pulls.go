@@ -2,10 +2,11 @@ package promote
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/slipway-cd/slipway/events"
@@ -13,88 +14,124 @@ import (
 	"github.com/slipway-cd/slipway/services/automator/pullrequest"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/bus"
-	"github.com/slipway-cd/slipway/shared/gitrepo"
 )
 
-// Pulls opens a pull request for each application whose rule asks for one,
-// brings it up to date, and closes it when it is no longer wanted. What is open
-// is in a bucket.
+// Pulls opens a pull request for each application, or for all applications of a
+// rule, whose rule asks for one, brings it up to date, and closes it when it is
+// no longer wanted. What is open is in a bucket.
 type Pulls struct {
-	bucket *bus.Bucket
+	*bus.Kept[pull]
 	// Host gives the host of a repository's pull requests, by its key.
 	Host func(key string) (pullrequest.Host, error)
 }
 
-// OpenPulls opens the bucket.
+// OpenPulls opens the bucket. [Pulls.Run] must run beside it.
 func OpenPulls(ctx context.Context, b *bus.Bus, host func(key string) (pullrequest.Host, error)) (*Pulls, error) {
-	bucket, err := b.Bucket(ctx, "slipway-pulls", bus.BucketOptions{})
+	kept, err := bus.Keep[pull](ctx, b, "slipway-pulls", bus.BucketOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("open pull requests: %w", err)
 	}
-	return &Pulls{bucket, host}, nil
+	return &Pulls{kept, host}, nil
 }
 
-// pull is what is open for an application.
+// pull is an open pull request.
 type pull struct {
+	Repo   string `json:"repo"` // the repository's key
 	Branch string `json:"branch"`
-	// To are the references that it moves to, by image repository, Tree the
-	// application's folder of which it was made.
-	To   map[string]string `json:"to"`
-	Tree string            `json:"tree"`
+	// Changes are what it makes, by application and image; Trees the folders of
+	// the applications of which it was made.
+	Changes []Change          `json:"changes"`
+	Trees   map[string]string `json:"trees"`
 	// Commit is what we pushed to the branch.
 	Commit string `json:"commit"`
 }
 
-func (p *Pulls) of(ctx context.Context, app events.Application) (open pull, there bool, err error) {
-	e, err := p.bucket.Get(ctx, app.String())
-	if errors.Is(err, bus.ErrNotFound) {
-		return open, false, nil
-	}
-	if err != nil {
-		return open, false, fmt.Errorf("read the pull request of %s: %w", app, err)
-	}
-	return open, json.Unmarshal(e.Value, &open) == nil, nil // what can't be read is opened again
+// has says whether it moves an image of the application.
+func (p pull) has(app events.Application) bool {
+	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Application == app })
 }
 
-// asksPulls says whether any rule asks for pull requests.
-func (s *State) asksPulls() bool {
-	for _, r := range s.Rules {
-		if r.Mode == api.PullRequest {
-			return true
+// wants says whether it moves the same images to the same references.
+func (p pull) wants(changes []Change) bool {
+	return slices.EqualFunc(p.Changes, changes, func(a, b Change) bool {
+		return a.Application == b.Application && a.Image == b.Image && a.To == b.To
+	})
+}
+
+// group are the decisions of a pass that are one pull request's matter.
+type group struct {
+	key, branch string
+	decisions   []Decision
+}
+
+// groupOf is the pull request that a decision wants to be in.
+func groupOf(d Decision) (key, branch string) {
+	if d.rule.PullRequests == api.PullBatch {
+		return "rule " + d.rule.Name, pullrequest.BatchBranch(d.rule.Name)
+	}
+	return d.Application.Name.String(), pullrequest.Branch(d.Application.Name)
+}
+
+// groups sorts decisions by the pull requests that they want or are in.
+func (p *Pulls) groups(repo string, decisions []Decision) []group {
+	all := map[string]group{}
+	add := func(key, branch string, d Decision) {
+		g, there := all[key]
+		if !there {
+			g = group{key: key, branch: branch}
+		}
+		g.decisions = append(g.decisions, d)
+		all[key] = g
+	}
+	open := p.All()
+	for _, d := range decisions {
+		wanted := ""
+		if d.Pull {
+			key, branch := groupOf(d)
+			wanted = key
+			add(key, branch, d)
+		}
+		for key, v := range open {
+			if key != wanted && v.Value.Repo == repo && v.Value.has(d.Application.Name) {
+				add(key, v.Value.Branch, d)
+			}
 		}
 	}
-	return false
+	return slices.SortedFunc(maps.Values(all), func(a, b group) int { return strings.Compare(a.key, b.key) })
 }
 
 // pull brings the pull requests of the decided applications up to date. What a
 // host refuses is told as blocked and tried again later: it holds up nobody.
 func (d *Deployer) pull(ctx context.Context, r *Repository, s *State, decisions []Decision) error {
-	if d.Pulls == nil || !s.asksPulls() {
+	if d.Pulls == nil {
 		return nil
 	}
-	for i := 0; i < len(decisions); {
-		end := i + 1
-		for end < len(decisions) && decisions[end].Application == decisions[i].Application {
-			end++
+	for _, g := range d.Pulls.groups(r.Key, decisions) {
+		err := d.pullFor(ctx, r, s, g)
+		if err == nil {
+			continue
 		}
-		if err := d.pullFor(ctx, r, s, decisions[i:end]); err != nil {
-			if again := d.hostFault(ctx, err); again == nil {
-				return err
-			} else if err := d.notPulled(ctx, r, decisions[i:end], err, *again); err != nil {
-				return err
-			}
+		again := d.hostFault(ctx, err)
+		if again == nil {
+			return err
 		}
-		i = end
+		if err := d.notPulled(ctx, r, g.decisions, err, *again); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// hostFault says when to try again what the host's API would not do; nil for
-// any other error.
+var (
+	errNoHost = errors.New("no pull request can be made")
+	errUnmade = errors.New("the pull request can't be made")
+)
+
+// hostFault says when to try again what the host's API would not do, or what
+// can't be edited; nil for any other error.
 func (d *Deployer) hostFault(ctx context.Context, err error) *time.Time {
 	status, answered := errors.AsType[*pullrequest.StatusError](err)
-	configured := errors.Is(err, errNoHost)
-	if ctx.Err() != nil || !answered && !configured {
+	if ctx.Err() != nil || !answered && !errors.Is(err, errNoHost) && !errors.Is(err, errUnmade) {
 		return nil
 	}
 	again := d.now().Add(5 * time.Minute)
@@ -103,8 +140,6 @@ func (d *Deployer) hostFault(ctx context.Context, err error) *time.Time {
 	}
 	return &again
 }
-
-var errNoHost = errors.New("no pull request can be made")
 
 // notPulled tells why, and has the pairs decided on again.
 func (d *Deployer) notPulled(ctx context.Context, r *Repository, decisions []Decision, why error, again time.Time) error {
@@ -124,41 +159,32 @@ func (d *Deployer) notPulled(ctx context.Context, r *Repository, decisions []Dec
 	return nil
 }
 
-func (d *Deployer) pullFor(ctx context.Context, r *Repository, s *State, decisions []Decision) error {
-	app := decisions[0].Application
-	open, there, err := d.Pulls.of(ctx, app.Name)
+// pullFor makes one pull request what the decisions say.
+func (d *Deployer) pullFor(ctx context.Context, r *Repository, s *State, g group) error {
+	open, there, err := d.Pulls.Read(ctx, g.key)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the pull request of %s: %w", g.key, err)
 	}
-	want := map[string]string{}
-	var changes []Change
-	var targets []events.Image
-	for _, decision := range decisions {
-		if decision.Pull {
-			want[decision.Image.String()] = decision.Target.Reference()
-			targets = append(targets, decision.Target)
-			changes = append(changes, decision.asChange())
-		}
-	}
-	if len(want) == 0 && !there {
+	changes := s.pulled(open.Value.Changes, g)
+	if len(changes) == 0 && !there {
 		return nil
 	}
 	host, err := d.Pulls.Host(r.Key)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoHost, err)
 	}
-	if len(want) == 0 {
-		return d.unpull(ctx, r, host, app, open, decisions[0].Reason)
+	if len(changes) == 0 {
+		return d.unpull(ctx, r, s, host, g, open.Value)
 	}
-	tree, err := s.Head.TreeHash(app.Path)
+	trees, err := s.trees(changes)
 	if err != nil {
 		return err
 	}
-	if there && maps.Equal(open.To, want) {
-		if open.Tree == tree {
+	if there && open.Value.wants(changes) {
+		if maps.Equal(open.Value.Trees, trees) {
 			return nil
 		}
-		pr, found, err := host.Find(ctx, r.Branch, open.Branch)
+		pr, found, err := host.Find(ctx, r.Branch, open.Value.Branch)
 		if err != nil {
 			return err
 		}
@@ -166,76 +192,81 @@ func (d *Deployer) pullFor(ctx context.Context, r *Repository, s *State, decisio
 			return nil // a person said no to it
 		}
 	}
-	files, err := manifest.Folder{FS: s.Head.FS(), Path: app.Path, Aliases: r.loader.aliases}.Promote(ctx, targets)
+	files, err := s.moved(ctx, changes, r.loader.aliases)
 	if err != nil || len(files) == 0 {
 		return err
 	}
-	return d.propose(ctx, r, s, host, pull{Branch: pullrequest.Branch(app.Name), To: want, Tree: tree}, app, files, changes)
-}
-
-// propose pushes the branch, opens the pull request, and tells of it.
-func (d *Deployer) propose(ctx context.Context, r *Repository, s *State, host pullrequest.Host, p pull, app *Application, files map[string][]byte, changes []Change) error {
 	message := d.message(ctx, r, changes)
-	commit, err := r.mirror.PushBranch(ctx, s.Head, p.Branch, d.change(files, message))
-	if err != nil {
+	p := pull{Repo: r.Key, Branch: g.branch, Changes: changes, Trees: trees}
+	if p.Commit, err = d.propose(ctx, r, s, host, proposal{branch: g.branch, message: message, files: files, changes: changes}); err != nil {
 		return err
 	}
-	p.Commit = commit.Hash()
-	var described []pullrequest.Change
-	for _, c := range changes {
-		described = append(described, pullrequest.Change{Application: c.Application, Image: c.Image, From: c.From, To: c.To, Rule: c.Rule, Pusher: c.Pusher, Chain: c.Chain})
-	}
-	title, body, err := pullrequest.Describe(message, described, host.MaxBody())
-	if err != nil {
-		return err
-	}
-	pr, err := host.Open(ctx, pullrequest.Request{Base: r.Branch, Head: p.Branch, Title: title, Body: body, Labels: []string{"slipway"}})
-	if err != nil {
-		return err
-	}
-	var all []events.Event
-	for _, c := range changes {
-		payload := events.ChangeCreated{
-			Repository: r.Name, Branch: r.Branch, Head: p.Branch, Number: pr.Number, URL: pr.URL,
-			Application: app.Name.String(), Image: c.Image.String(), From: c.From, To: c.To,
-		}
-		e, err := events.New(events.Meta{ID: events.FollowID(c.Chain+" "+c.To, payload.Type(), payload.SubjectID()), Source: Source, ChainID: c.Chain, Time: d.now()}, payload)
-		if err != nil {
-			return fmt.Errorf("tell of a pull request: %w", err)
-		}
-		all = append(all, e)
-	}
-	if err := publish(ctx, d.Bus, all); err != nil {
-		return err
-	}
-	text, err := json.Marshal(p)
-	if err != nil {
-		return fmt.Errorf("record the pull request of %s: %w", app.Name, err)
-	}
-	if _, err := d.Pulls.bucket.Put(ctx, app.Name.String(), text); err != nil {
-		return fmt.Errorf("record the pull request of %s: %w", app.Name, err)
+	if _, err := d.Pulls.Write(ctx, g.key, p, open.Revision); err != nil {
+		return fmt.Errorf("record the pull request of %s: %w", g.key, err)
 	}
 	return nil
 }
 
-// unpull closes what is no longer wanted: it was merged, or the policies want
-// something else.
-func (d *Deployer) unpull(ctx context.Context, r *Repository, host pullrequest.Host, app *Application, open pull, why string) error {
-	pr, found, err := host.Find(ctx, r.Branch, open.Branch)
-	if err != nil {
-		return err
-	}
-	if found && pr.State == pullrequest.Open {
-		if err := host.Close(ctx, pr, "It is no longer what the policies want: "+why); err != nil {
-			return err
+// pulled are the changes of a pull request after the decisions of a group: what
+// was decided anew is as it was decided, and what the head has by now is done.
+func (s *State) pulled(open []Change, g group) []Change {
+	var all []Change
+	for _, c := range open {
+		app := s.Applications[c.Application]
+		decided := slices.ContainsFunc(g.decisions, func(d Decision) bool { return d.Application.Name == c.Application && d.Image == c.Image })
+		if !decided && app != nil && app.Blocked == nil && uses(app, c.Image) && current(app, c.Image).Reference() != c.To {
+			all = append(all, c)
 		}
 	}
-	// A branch to which a person has pushed stays.
-	if err := r.mirror.DeleteBranch(ctx, open.Branch, open.Commit); err != nil && !errors.Is(err, gitrepo.ErrMoved) {
-		return err
+	for _, d := range g.decisions {
+		if !d.Pull {
+			continue
+		}
+		if key, _ := groupOf(d); key == g.key {
+			all = append(all, d.asChange())
+		}
 	}
-	if err := d.Pulls.bucket.Delete(ctx, app.Name.String()); err != nil {
-		return fmt.Errorf("forget the pull request of %s: %w", app.Name, err)
+	slices.SortFunc(all, func(a, b Change) int {
+		return strings.Compare(a.Application.String()+" "+a.Image.String(), b.Application.String()+" "+b.Image.String())
+	})
+	return all
+}
+
+// trees are the folders of the changes' applications, by their names.
+func (s *State) trees(changes []Change) (map[string]string, error) {
+	all := map[string]string{}
+	for _, c := range changes {
+		tree, err := s.Head.TreeHash(s.Applications[c.Application].Path)
+		if err != nil {
+			return nil, err
+		}
+		all[c.Application.String()] = tree
 	}
-	return nil
+	return all, nil
+}
+
+// moved are the files with all changes made. The error is errUnmade where one
+// can't be made safely.
+func (s *State) moved(ctx context.Context, changes []Change, aliases events.Aliases) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for i := 0; i < len(changes); {
+		app := s.Applications[changes[i].Application]
+		var targets []events.Image
+		for ; i < len(changes) && changes[i].Application == app.Name; i++ {
+			target, ok := referenced(changes[i].Image, changes[i].To)
+			if !ok {
+				return nil, fmt.Errorf("%w: %s %q is no reference", errUnmade, changes[i].Image, changes[i].To)
+			}
+			targets = append(targets, target)
+		}
+		edited, err := manifest.Folder{FS: manifest.Overlay(s.Head.FS(), files), Path: app.Path, Aliases: aliases}.Promote(ctx, targets)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return nil, fmt.Errorf("%w: %s: %w", errUnmade, app.Name, err)
+		}
+		maps.Copy(files, edited)
+	}
+	return files, nil
 }

@@ -72,11 +72,17 @@ func (p *pulls) states() string {
 
 func pulling(t *testing.T) (*bench, *pulls) {
 	t.Helper()
-	b := start(t, ruled("mode: pullRequest"))
+	return pullingWith(t, ruled("mode: pullRequest"))
+}
+
+func pullingWith(t *testing.T, files map[string]string) (*bench, *pulls) {
+	t.Helper()
+	b := start(t, files)
 	host := &pulls{}
 	var err error
 	b.deploy.Pulls, err = promote.OpenPulls(t.Context(), b.bus, func(string) (pullrequest.Host, error) { return host, nil })
 	must(t, err)
+	run(t, b.deploy.Pulls.Run)
 	return b, host
 }
 
@@ -117,6 +123,91 @@ func TestAPullRequestIsOpenedUpdatedInPlaceAndMerged(t *testing.T) {
 	}
 	if created := b.told(events.ChangeCreatedType); len(created) != 2 {
 		t.Errorf("%d openings were told, want 2", len(created))
+	}
+}
+
+// A host may make a commit of its own of a pull request, with the title alone.
+func TestAPullRequestThatIsSquashedIsTold(t *testing.T) {
+	for name, message := range map[string]string{"with its description": "", "with its title alone": "slipway: move production/shop/web to 1.1.0 (#1)"} {
+		t.Run(name, func(t *testing.T) {
+			b, host := pulling(t)
+			b.pushed("1.1.0", digestA)
+			must(t, b.work("ghcr.io/acme/web:1.1.0"))
+			b.branches()
+			if message == "" {
+				message = b.git.Git("log", "-1", "--format=%B", branch)
+			}
+			b.git.Pull()
+			b.git.Git("merge", "-q", "--squash", branch)
+			b.git.Git("commit", "-q", "-m", message)
+			b.git.Git("push", "-q", "origin", "HEAD:main")
+			host.list[0].State, host.list[0].Merge = pullrequest.Merged, b.git.Git("rev-parse", "HEAD")
+			b.git.Commit("a person goes on", map[string]string{"README.md": "x"})
+			must(t, b.work("head"))
+			merged := b.told(events.ChangeMergedType)
+			if len(merged) != 1 || merged[0].ChainID != "chain-1.1.0" || merged[0].Payload.(events.ChangeMerged).Commit != host.list[0].Merge {
+				t.Errorf("told %+v", merged)
+			}
+		})
+	}
+}
+
+func two(rule string) map[string]string {
+	files := ruled(rule)
+	files["cluster/api.yaml"] = application("api", "shop", "apps/api")
+	files["apps/api/pod.yaml"] = pod("ghcr.io/acme/api:1.0.0")
+	return files
+}
+
+const batchBranch = "origin/slipway/batch_shop-0-_d9112cdeeb"
+
+func TestOnePullRequestForAllOfARule(t *testing.T) {
+	b, host := pullingWith(t, two("mode: pullRequest, pullRequests: batch"))
+	b.pushed("1.1.0", digestA)
+	b.pushedImage("ghcr.io/acme/api", "1.5.0", digestB)
+	must(t, b.work("ghcr.io/acme/web:1.1.0"))
+	must(t, b.work("ghcr.io/acme/api:1.5.0"))
+	b.branches()
+	web, api := b.git.Git("show", batchBranch+":apps/web/pod.yaml"), b.git.Git("show", batchBranch+":apps/api/pod.yaml")
+	if got := host.states(); got != "slipway: move 2 images open" || !strings.Contains(web, "web:1.1.0@"+digestA) || !strings.Contains(api, "api:1.5.0@"+digestB) {
+		t.Fatalf("pull requests: %s\n%s\n%s", got, web, api)
+	}
+	// One application moves on, the other is held: the same one is updated.
+	b.pushed("1.2.0", digestB)
+	must(t, b.work("ghcr.io/acme/web:1.2.0"))
+	b.git.Pull()
+	b.git.Commit("not that", map[string]string{".slipway/holds/production/shop/api.yaml": strings.ReplaceAll(hold(`tag: "1.5.0"`), "web", "api")})
+	must(t, b.work("head"))
+	b.branches()
+	if got := host.states(); got != "1.2.0 open" || !strings.Contains(b.git.Git("show", batchBranch+":apps/api/pod.yaml"), "api:1.0.0") {
+		t.Fatalf("pull requests: %s", got)
+	}
+	b.git.Pull()
+	b.git.Git("merge", "-q", "--no-ff", "--no-edit", batchBranch)
+	b.git.Git("push", "-q", "origin", "HEAD:main")
+	host.list[0].State = pullrequest.Merged
+	must(t, b.work("head"))
+	if merged := b.told(events.ChangeMergedType); b.uses() != "1.2.0" || strings.Contains(b.branches(), "slipway/") || len(merged) != 1 {
+		t.Errorf("uses %s, branches %s, told %+v", b.uses(), b.branches(), merged)
+	}
+}
+
+// What can't be edited in one application keeps nobody else's commit back.
+func TestAPullRequestThatCantBeMadeIsToldAndHoldsUpNobody(t *testing.T) {
+	files := two("mode: pullRequest")
+	files["apps/web/pod.yaml"] = pod(`"ghcr.io/\u0061cme/web:1.0.0"`)
+	b, host := pullingWith(t, files)
+	b.at(time.Now())
+	b.pushed("1.1.0", digestA)
+	b.pushedImage("ghcr.io/acme/api", "1.5.0", digestB)
+	must(t, b.work("ghcr.io/acme/web:1.1.0", "ghcr.io/acme/api:1.5.0"))
+	if got := host.states(); got != "slipway: move production/shop/api to 1.5.0 open" {
+		t.Errorf("pull requests: %s", got)
+	}
+	if !slices.ContainsFunc(b.decisions(), func(d string) bool {
+		return strings.HasPrefix(d, "blocked: the pull request can't be made: production/shop/web: apps/web/pod.yaml:6:")
+	}) {
+		t.Errorf("decided %q", b.decisions())
 	}
 }
 

@@ -3,7 +3,7 @@ package pullrequest
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"slices"
+	"regexp"
 	"strings"
 
 	"github.com/slipway-cd/slipway/events"
@@ -36,18 +36,23 @@ func Branch(app events.Application) string {
 	return gitrepo.OwnBranches + plain + "_" + shortHash(app.String())
 }
 
-// BatchBranch names the head branch for one pull request of several
-// applications, in whatever order: the same ones have the same branch.
-func BatchBranch(apps []events.Application) string {
-	var names []string
-	for _, a := range apps {
-		names = append(names, a.String())
-	}
-	slices.Sort(names)
-	return gitrepo.OwnBranches + "batch-" + shortHash(slices.Compact(names)...)
+// BatchBranch names the head branch for one pull request of all applications of
+// a rule, by the rule's name. RollbackBranch is that of an application's
+// rollback. An underscore stands where no application's branch has one.
+func BatchBranch(rule string) string {
+	plain := unfit.ReplaceAllString(rule, "-")
+	return gitrepo.OwnBranches + "batch_" + plain[:min(len(plain), longestName/2)] + "_" + shortHash(rule)
 }
 
-func shortHash(names ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(names, "\n")))
+// RollbackBranch names the head branch for the rollback of an application.
+func RollbackBranch(app events.Application) string {
+	return gitrepo.OwnBranches + "rollback_" + strings.TrimPrefix(Branch(app), gitrepo.OwnBranches)
+}
+
+// unfit is what a branch's name had better not have.
+var unfit = regexp.MustCompile(`[^A-Za-z0-9]+`)
+
+func shortHash(name string) string {
+	sum := sha256.Sum256([]byte(name))
 	return hex.EncodeToString(sum[:])[:hashDigits]
 }

@@ -46,14 +46,19 @@ func TestBranchesAreNamedAfterApplications(t *testing.T) {
 
 func long() string { return strings.Repeat("a", 250) }
 
-func TestABatchIsNamedAfterWhatIsInIt(t *testing.T) {
-	a, b := app(t, "production/shop/web"), app(t, "production/shop/api")
-	one := pullrequest.BatchBranch([]events.Application{a, b})
-	if one != pullrequest.BatchBranch([]events.Application{b, a, b}) || one == pullrequest.BatchBranch([]events.Application{a}) {
-		t.Errorf("%s doesn't follow what is in it", one)
+func TestABatchIsNamedAfterItsRule(t *testing.T) {
+	for rule, want := range map[string]string{
+		"shop[0]": "slipway/batch_shop-0-_d9112cdeeb", "shop[1]": "slipway/batch_shop-1-_f326913985", "shop-0-": "slipway/batch_shop-0-_b3f09dab39",
+	} {
+		if got := pullrequest.BatchBranch(rule); got != want {
+			t.Errorf("%s has %s, want %s", rule, got, want)
+		}
 	}
-	if !strings.HasPrefix(one, "slipway/batch-") || len(one) != len("slipway/batch-")+10 {
-		t.Errorf("the name is %s", one)
+	if got := pullrequest.BatchBranch(strings.Repeat("läng ", 90)); len(got) > 200 || strings.ContainsAny(got, " ä") {
+		t.Errorf("a long name gives %s", got)
+	}
+	if got := pullrequest.RollbackBranch(app(t, "production/shop/web")); got != "slipway/rollback_production-shop-web" {
+		t.Errorf("a rollback's is %s", got)
 	}
 }
 

@@ -1,0 +1,125 @@
+package promote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/automator/pullrequest"
+	"github.com/slipway-cd/slipway/shared/gitrepo"
+)
+
+// proposal is a commit that people are to merge.
+type proposal struct {
+	branch, message string
+	files           map[string][]byte
+	changes         []Change
+}
+
+// propose pushes the branch, opens the pull request or updates it, and tells of
+// it. It may be called again after a crash.
+func (d *Deployer) propose(ctx context.Context, r *Repository, s *State, host pullrequest.Host, p proposal) (commit string, err error) {
+	made, err := r.mirror.PushBranch(ctx, s.Head, p.branch, d.change(p.files, p.message))
+	if err != nil {
+		return "", err
+	}
+	var described []pullrequest.Change
+	for _, c := range p.changes {
+		described = append(described, pullrequest.Change{Application: c.Application, Image: c.Image, From: c.From, To: c.To, Rule: c.Rule, Pusher: c.Pusher, Chain: c.Chain})
+	}
+	title, body, err := pullrequest.Describe(p.message, described, host.MaxBody())
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errUnmade, err)
+	}
+	pr, err := host.Open(ctx, pullrequest.Request{Base: r.Branch, Head: p.branch, Title: title, Body: body, Labels: []string{"slipway"}})
+	if err != nil {
+		return "", err
+	}
+	var all []events.Event
+	for _, c := range p.changes {
+		payload := events.ChangeCreated{
+			Repository: r.Name, Branch: r.Branch, Head: p.branch, Number: pr.Number, URL: pr.URL,
+			Application: c.Application.String(), Image: c.Image.String(), From: c.From, To: c.To,
+		}
+		e, err := events.New(events.Meta{ID: events.FollowID(c.Chain+" "+c.To, payload.Type(), payload.SubjectID()), Source: Source, ChainID: c.Chain, Time: d.now()}, payload)
+		if err != nil {
+			return "", fmt.Errorf("tell of a pull request: %w", err)
+		}
+		all = append(all, e)
+	}
+	return made.Hash(), publish(ctx, d.Bus, all)
+}
+
+// unpull closes what is no longer wanted: it was merged, or the policies want
+// something else.
+func (d *Deployer) unpull(ctx context.Context, r *Repository, s *State, host pullrequest.Host, g group, open pull) error {
+	pr, found, err := host.Find(ctx, r.Branch, open.Branch)
+	if err != nil {
+		return err
+	}
+	switch {
+	case found && pr.State == pullrequest.Open:
+		if err := host.Close(ctx, pr, "It is no longer what the policies want: "+g.decisions[0].Reason); err != nil {
+			return err
+		}
+	case found && pr.State == pullrequest.Merged:
+		if err := d.merged(ctx, r, s, pr, open); err != nil {
+			return err
+		}
+	}
+	// A branch to which a person has pushed stays.
+	if err := r.mirror.DeleteBranch(ctx, open.Branch, open.Commit); err != nil && !errors.Is(err, gitrepo.ErrMoved) {
+		return err
+	}
+	if err := d.Pulls.Delete(ctx, g.key); err != nil {
+		return fmt.Errorf("forget the pull request of %s: %w", g.key, err)
+	}
+	return nil
+}
+
+// merged tells of changes that were merged without a word of ours: a host may
+// make the message of a squash of the title alone.
+func (d *Deployer) merged(ctx context.Context, r *Repository, s *State, pr pullrequest.PR, open pull) error {
+	untold := map[string]bool{}
+	for _, c := range open.Changes {
+		if app := s.Applications[c.Application]; app != nil && current(app, c.Image).Reference() == c.To {
+			untold[c.key()] = true
+		}
+	}
+	commit := s.Head
+	err := r.mirror.Back(ctx, s.Head, remembered, func(at *gitrepo.Commit) bool {
+		for _, c := range ParseMessage(at.Message()) {
+			delete(untold, c.key())
+		}
+		if at.Merges(open.Commit) || at.Merges(pr.Commit) {
+			clear(untold) // the branch's own commit is there, and was told
+		}
+		if pr.Merge != "" && at.Hash() == pr.Merge {
+			commit = at
+		}
+		return len(untold) > 0
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range open.Changes {
+		if !untold[c.key()] {
+			continue
+		}
+		e, err := c.merged(r, commit)
+		if err != nil {
+			return err
+		}
+		if err := d.Bus.Publish(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// key tells changes apart.
+func (c Change) key() string {
+	return strings.Join([]string{c.Chain, c.Application.String(), c.Image.String(), c.To}, " ")
+}
