@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"world": cmdWorld, "ready": cmdReady, "push": cmdPush, "together": cmdTogether, "want": cmdWant,
-			"commit": cmdCommit, "revert": cmdRevert, "merge": cmdMerge, "post": cmdPost, "slipway": cmdSlipway, "registry": cmdRegistry,
+			"commit": cmdCommit, "revert": cmdRevert, "merge": cmdMerge, "protect": cmdProtect, "post": cmdPost, "slipway": cmdSlipway, "registry": cmdRegistry,
 		},
 		Condition: nil,
 	})
@@ -175,6 +175,13 @@ func cmdMerge(ts *testscript.TestScript, _ bool, args []string) {
 	check(ts, parts.Eventually(context.Background(), patience, func() error {
 		return gitea.API(context.Background(), http.MethodPost, path, map[string]any{"Do": "merge"}, nil)
 	}))
+}
+
+// cmdProtect has the Gitea take no pushes to main, but merges.
+func cmdProtect(ts *testscript.TestScript, _ bool, _ []string) {
+	gitea := world(ts).w.Gitea
+	check(ts, gitea.API(context.Background(), http.MethodPost, fmt.Sprintf("/repos/%s/%s/branch_protections", gitea.User, local.Repo),
+		map[string]any{"rule_name": "main", "enable_push": false}, nil))
 }
 
 // cmdWant waits until a command's output matches (with !: no longer matches).

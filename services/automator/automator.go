@@ -59,6 +59,7 @@ type parts struct {
 	approvals *approval.Store
 	due       *promote.Due
 	pulls     *promote.Pulls
+	waiting   *promote.Waiting
 	repos     *promote.Repos
 	sweeper   *promote.Sweeper
 	confirmer *promote.Confirmer
@@ -111,6 +112,9 @@ func assemble(ctx context.Context, s *service.Service) (*parts, error) {
 	if p.due, err = promote.OpenDue(ctx, s.Bus, p.queues.repos); err != nil {
 		return nil, err
 	}
+	if p.waiting, err = promote.OpenWaiting(ctx, s.Bus); err != nil {
+		return nil, err
+	}
 	if p.pulls, err = promote.OpenPulls(ctx, s.Bus, hosts(s.Config)); err != nil {
 		return nil, err
 	}
@@ -130,7 +134,7 @@ func assemble(ctx context.Context, s *service.Service) (*parts, error) {
 	p.sweeper = &promote.Sweeper{Health: p.health, Revisions: revisions, Aliases: s.Config.Aliases(), Tags: p.tags, Queue: p.queues.sweeps, Registry: client, Repos: p.repos, Bus: s.Bus, Log: s.Log, Interval: s.Config.Sweep.Interval}
 	p.confirmer = &promote.Confirmer{Tags: p.tags, Queue: p.queues.images, Registry: client, Repos: p.repos, Aliases: s.Config.Aliases(), Log: s.Log}
 	p.deployer = &promote.Deployer{
-		Repos: p.repos, Tags: p.tags, Health: p.health, Approvals: p.approvals, Due: p.due, Pulls: p.pulls, Checker: &promote.Checker{Registry: client}, Revisions: revisions, Bus: s.Bus, Log: s.Log,
+		Repos: p.repos, Tags: p.tags, Health: p.health, Approvals: p.approvals, Due: p.due, Pulls: p.pulls, Waiting: p.waiting, Checker: &promote.Checker{Registry: client}, Revisions: revisions, Bus: s.Bus, Log: s.Log,
 		Name: name, Email: email, Signer: signer, Wording: wording, NewImages: p.sweeper.New, Announcer: announcer,
 	}
 	return p, nil
@@ -151,7 +155,7 @@ func hosts(cfg Config) func(key string) (pullrequest.Host, error) {
 // run runs all parts until ctx ends.
 func (p *parts) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{p.tags.Run, p.health.Run, p.approvals.Run, p.pulls.Run, p.due.Run, p.sweeper.Run, p.settle} {
+	for _, part := range []func(context.Context) error{p.tags.Run, p.health.Run, p.approvals.Run, p.pulls.Run, p.waiting.Run, p.due.Run, p.sweeper.Run, p.settle} {
 		group.Go(func() error { return part(ctx) })
 	}
 	group.Go(func() error { return p.queues.images.Run(ctx, p.confirmer.Work) })

@@ -61,19 +61,31 @@ func (m *Mirror) lengthen(ctx context.Context, depth int) error {
 // Parent gives the commit's first parent; ok is false where it has none, or
 // the mirror doesn't know it.
 func (c *Commit) Parent() (parent *Commit, ok bool) {
-	if len(c.c.ParentHashes) == 0 {
+	parents := c.Parents()
+	if len(parents) == 0 {
 		return nil, false
 	}
+	return parents[0], true
+}
+
+// Parents gives the commit's parents, up to the first that the mirror doesn't
+// know.
+func (c *Commit) Parents() []*Commit {
 	c.m.mu.Lock()
 	defer c.m.mu.Unlock()
-	p, err := object.GetCommit(c.m.store, c.c.ParentHashes[0])
-	if err != nil {
-		return nil, false
+	var all []*Commit
+	for _, hash := range c.c.ParentHashes {
+		p, err := object.GetCommit(c.m.store, hash)
+		if err != nil {
+			break
+		}
+		parent, err := c.m.wrap(p)
+		if err != nil {
+			break
+		}
+		all = append(all, parent)
 	}
-	if parent, err = c.m.wrap(p); err != nil {
-		return nil, false
-	}
-	return parent, true
+	return all
 }
 
 // Merges says whether the commit is a merge of the one with that id, which may

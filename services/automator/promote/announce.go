@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/api"
@@ -100,46 +101,59 @@ func (c Change) merged(r *Repository, at *gitrepo.Commit) (events.Event, error) 
 
 // holdEvents are the holds that came and went with a commit, whoever made it.
 func holdEvents(c *gitrepo.Commit) ([]events.Event, error) {
-	parent, ok := c.Parent()
-	if !ok {
-		return nil, nil
-	}
-	for _, at := range []*gitrepo.Commit{parent, c} {
-		if _, err := at.TreeHash(api.HoldsPath); err != nil {
-			return nil, err
-		}
-	}
-	was, _ := parent.TreeHash(api.HoldsPath)
-	if is, _ := c.TreeHash(api.HoldsPath); is == was {
-		return nil, nil
-	}
-	before, err := loadHolds(parent.FS())
+	is, err := c.TreeHash(api.HoldsPath)
 	if err != nil {
 		return nil, err
+	}
+	// What a merge brings was told of the commit that it merges.
+	var before []holds
+	for _, parent := range c.Parents() {
+		was, err := parent.TreeHash(api.HoldsPath)
+		if err != nil || was == is {
+			return nil, err
+		}
+		held, err := loadHolds(parent.FS())
+		if err != nil {
+			return nil, err
+		}
+		before = append(before, held)
+	}
+	if len(before) == 0 {
+		return nil, nil
 	}
 	after, err := loadHolds(c.FS())
 	if err != nil {
 		return nil, err
 	}
 	var all []events.Event
-	for _, side := range []struct {
-		kind        events.Type
-		these, less holds
-	}{{events.HoldPlacedType, after, before}, {events.HoldReleasedType, before, after}} {
-		for application, h := range side.these {
+	tell := func(kind events.Type, from holds, others []holds) {
+		for application, h := range from {
 			for _, hold := range h.list {
-				if side.less[application].has(hold) {
+				if slices.ContainsFunc(others, func(o holds) bool { return o[application].has(hold) }) {
 					continue
 				}
-				e, err := holdEvent(side.kind, hold, c)
-				if err != nil {
-					continue // a person's hold of what is no application
+				if e, err := holdEvent(kind, hold, c); err == nil { // else a person's, of what is no application
+					all = append(all, e)
 				}
-				all = append(all, e)
 			}
 		}
 	}
+	tell(events.HoldPlacedType, after, before)
+	tell(events.HoldReleasedType, common(before), []holds{after})
 	return all, nil
+}
+
+// common are the holds that all have.
+func common(all []holds) holds {
+	both := holds{}
+	for application, h := range all[0] {
+		for _, hold := range h.list {
+			if !slices.ContainsFunc(all[1:], func(o holds) bool { return !o[application].has(hold) }) {
+				both[application] = heldVersions{list: append(both[application].list, hold)}
+			}
+		}
+	}
+	return both
 }
 
 func holdEvent(kind events.Type, h *api.Hold, c *gitrepo.Commit) (events.Event, error) {

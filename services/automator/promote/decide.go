@@ -67,7 +67,10 @@ type Facts struct {
 	Revision func(events.Image) (revision string, ok bool)
 	// Proposal is the pair's, open or ended; nil where there never was one.
 	Proposal *approval.Proposal
-	Aliases  events.Aliases
+	// Waiting is a rollback or hold of the application that waits to be merged;
+	// nil for none.
+	Waiting *waiting
+	Aliases events.Aliases
 }
 
 // Decide is a pure function of the state of Git and the facts. ok is false
@@ -79,7 +82,7 @@ func Decide(s *State, app *Application, image events.ImageRepository, f Facts) (
 		return d.end(events.Blocked, strings.Join(told, "; ")).settled(f), len(told) > 0
 	}
 	d.Rule, d.rule = rule.Name, rule
-	held := s.holds[app.Name.String()]
+	held := f.Waiting.held(s.holds[app.Name.String()])
 	switch {
 	case rule.broken != nil:
 		d = d.end(events.Blocked, rule.broken.Error())
@@ -89,6 +92,8 @@ func Decide(s *State, app *Application, image events.ImageRepository, f Facts) (
 		d = d.end(events.Blocked, held.broken.Error())
 	case app.Suspended != "":
 		d = d.end(events.Skip, "the application is suspended: "+app.Suspended)
+	case f.Waiting.suspends() != "":
+		d = d.end(events.Skip, "the application is suspended: "+f.Waiting.suspends())
 	case rule.Mode == api.Never:
 		d = d.end(events.Skip, "the rule's mode is never")
 	default:

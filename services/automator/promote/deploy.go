@@ -44,6 +44,9 @@ type Deployer struct {
 	Checker *Checker
 	// Pulls makes pull requests; nil where none can be made.
 	Pulls *Pulls
+	// Waiting has what waits to be merged; nil where no pull request can be
+	// made.
+	Waiting *Waiting
 	// NewImages is told of image repositories that came into use.
 	NewImages func(ctx context.Context, repos []events.ImageRepository) error
 	Announcer *Announcer
@@ -103,6 +106,9 @@ func (d *Deployer) pass(ctx context.Context, r *Repository, s *State, asked aske
 	if s, err = d.serve(ctx, r, s, slices.Concat(reverts, rollbacks, asked.requests)); err != nil {
 		return err
 	}
+	if err := d.settleWaiting(ctx, r, s, asked.merges); err != nil {
+		return err
+	}
 	touched := r.touched(s)
 	if len(touched) > 0 {
 		d.logProblems(ctx, r, s)
@@ -123,6 +129,9 @@ func (d *Deployer) learn(ctx context.Context, asked asked) error {
 	known := []func(context.Context) error{d.Tags.Ready, d.Health.Ready, d.Approvals.Ready}
 	if d.Pulls != nil {
 		known = append(known, d.Pulls.Ready)
+	}
+	if d.Waiting != nil {
+		known = append(known, d.Waiting.Ready)
 	}
 	for _, ready := range known {
 		if err := ready(ctx); err != nil {
@@ -176,7 +185,7 @@ func (d *Deployer) promote(ctx context.Context, r *Repository, s *State, asked a
 	go func() { told <- d.tell(ctx, decisions, asked.arrived) }()
 	err = d.commit(ctx, r, s, batch)
 	if err := errors.Join(err, <-told); err != nil {
-		return err
+		return errors.Join(err, d.refused(ctx, decisions, err))
 	}
 	if err := d.pull(ctx, r, s, decisions); err != nil {
 		return err
@@ -199,6 +208,24 @@ func (d *Deployer) commit(ctx context.Context, r *Repository, s *State, batch ba
 	}
 	_, err = r.advance(ctx, commit)
 	return err
+}
+
+// refused tells, in the host's words, of what the branch doesn't take. It is
+// tried again.
+func (d *Deployer) refused(ctx context.Context, decisions []Decision, why error) error {
+	if !errors.Is(why, gitrepo.ErrRefused) {
+		return nil
+	}
+	for _, decision := range decisions {
+		if decision.Outcome != events.Deploy {
+			continue
+		}
+		of := map[events.ImageRepository][]string{decision.Image: {decision.Target.Tag}}
+		if err := d.tell(ctx, []Decision{decision.blocked(why)}, of); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // message words a commit. A release doesn't wait for somebody to mend a
@@ -230,7 +257,7 @@ func (d *Deployer) decide(ctx context.Context, r *Repository, s *State, asked as
 			return
 		}
 		done[pair{app.Name, image}] = true
-		f := Facts{Tags: d.Tags.Of(image), Now: now, Runs: d.Health.Of, Aliases: r.loader.aliases}
+		f := Facts{Tags: d.Tags.Of(image), Now: now, Runs: d.Health.Of, Aliases: r.loader.aliases, Waiting: d.waitsFor(app.Name)}
 		if p, ok := d.Approvals.Of(app.Name.String(), image.String()); ok {
 			f.Proposal = &p
 		}
@@ -269,6 +296,7 @@ func (d *Deployer) decide(ctx context.Context, r *Repository, s *State, asked as
 type batch struct {
 	files   map[string][]byte
 	changes []Change
+	placed  []Request // the holds in it
 }
 
 // edit makes the edits of every decision to deploy. One that can't be made

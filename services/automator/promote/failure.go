@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -186,6 +187,13 @@ func (d *Deployer) calm(ctx context.Context, s *State, f failure) error {
 		case events.HoldEvent:
 			if p.By == automatic && p.Application != f.Application {
 				rolled[p.Application] = true
+			}
+		}
+	}
+	if d.Waiting != nil {
+		for name, w := range d.Waiting.All() {
+			if name != f.Application && w.Value.At.After(since) && slices.ContainsFunc(w.Value.Requests, func(q Request) bool { return q.By == automatic }) {
+				rolled[name] = true
 			}
 		}
 	}

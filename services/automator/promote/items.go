@@ -36,6 +36,9 @@ type asked struct {
 	sources []events.Application
 	// requests are what people want done.
 	requests []Request
+	// merges are the applications of which it is to be looked whether what waits
+	// for them was merged or closed.
+	merges []events.Application
 	// failures are of applications that did not become healthy.
 	failures []failure
 }
@@ -55,6 +58,12 @@ func readItems(items []string) asked {
 		if name, ok := strings.CutPrefix(item, runs); ok {
 			if app, err := events.ParseApplication(name); err == nil {
 				a.sources = append(a.sources, app)
+			}
+			continue
+		}
+		if name, ok := strings.CutPrefix(item, merges); ok {
+			if app, err := events.ParseApplication(name); err == nil {
+				a.merges = append(a.merges, app)
 			}
 			continue
 		}

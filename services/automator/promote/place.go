@@ -59,6 +59,7 @@ func (b *batch) hold(s *State, q Request) (changed bool, err error) {
 		}
 	}
 	b.files[file] = append(bytes.Clone(text), document...)
+	b.placed = append(b.placed, q)
 	return true, nil
 }
 

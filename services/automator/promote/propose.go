@@ -11,8 +11,8 @@ import (
 	"github.com/slipway-cd/slipway/shared/gitrepo"
 )
 
-// proposal is a commit that people are to merge.
-type proposal struct {
+// draft is a commit that people are to merge.
+type draft struct {
 	branch, message string
 	files           map[string][]byte
 	changes         []Change
@@ -20,10 +20,10 @@ type proposal struct {
 
 // propose pushes the branch, opens the pull request or updates it, and tells of
 // it. It may be called again after a crash.
-func (d *Deployer) propose(ctx context.Context, r *Repository, s *State, host pullrequest.Host, p proposal) (commit string, err error) {
+func (d *Deployer) propose(ctx context.Context, r *Repository, s *State, host pullrequest.Host, p draft) (pr pullrequest.PR, commit string, err error) {
 	made, err := r.mirror.PushBranch(ctx, s.Head, p.branch, d.change(p.files, p.message))
 	if err != nil {
-		return "", err
+		return pr, "", err
 	}
 	var described []pullrequest.Change
 	for _, c := range p.changes {
@@ -31,11 +31,11 @@ func (d *Deployer) propose(ctx context.Context, r *Repository, s *State, host pu
 	}
 	title, body, err := pullrequest.Describe(p.message, described, host.MaxBody())
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", errUnmade, err)
+		return pr, "", fmt.Errorf("%w: %w", errUnmade, err)
 	}
-	pr, err := host.Open(ctx, pullrequest.Request{Base: r.Branch, Head: p.branch, Title: title, Body: body, Labels: []string{"slipway"}})
+	pr, err = host.Open(ctx, pullrequest.Request{Base: r.Branch, Head: p.branch, Title: title, Body: body, Labels: []string{"slipway"}})
 	if err != nil {
-		return "", err
+		return pr, "", err
 	}
 	var all []events.Event
 	for _, c := range p.changes {
@@ -45,11 +45,11 @@ func (d *Deployer) propose(ctx context.Context, r *Repository, s *State, host pu
 		}
 		e, err := events.New(events.Meta{ID: events.FollowID(c.Chain+" "+c.To, payload.Type(), payload.SubjectID()), Source: Source, ChainID: c.Chain, Time: d.now()}, payload)
 		if err != nil {
-			return "", fmt.Errorf("tell of a pull request: %w", err)
+			return pr, "", fmt.Errorf("tell of a pull request: %w", err)
 		}
 		all = append(all, e)
 	}
-	return made.Hash(), publish(ctx, d.Bus, all)
+	return pr, made.Hash(), publish(ctx, d.Bus, all)
 }
 
 // unpull closes what is no longer wanted: it was merged, or the policies want

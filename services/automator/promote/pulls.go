@@ -198,7 +198,7 @@ func (d *Deployer) pullFor(ctx context.Context, r *Repository, s *State, g group
 	}
 	message := d.message(ctx, r, changes)
 	p := pull{Repo: r.Key, Branch: g.branch, Changes: changes, Trees: trees}
-	if p.Commit, err = d.propose(ctx, r, s, host, proposal{branch: g.branch, message: message, files: files, changes: changes}); err != nil {
+	if _, p.Commit, err = d.propose(ctx, r, s, host, draft{branch: g.branch, message: message, files: files, changes: changes}); err != nil {
 		return err
 	}
 	if _, err := d.Pulls.Write(ctx, g.key, p, open.Revision); err != nil {

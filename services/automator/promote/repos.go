@@ -237,6 +237,16 @@ func (r *Repository) touched(s *State) []*Application {
 	return all
 }
 
+// reconsider has an application decided on as if it had changed.
+func (r *Repository) reconsider(app events.Application) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pending == nil {
+		r.pending = map[events.Application]bool{}
+	}
+	r.pending[app] = true
+}
+
 func (r *Repository) settled() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

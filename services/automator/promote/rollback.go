@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,38 +19,74 @@ import (
 // remembered is how many commits are looked through for a former version.
 const remembered = 1000
 
-// serve does what was asked for, in one commit. What can't be done is told in
-// the request's own chain, and stops no other.
+// serve does what was asked for, in one commit or, where the rule or the branch
+// wants it so, by pull requests. What can't be done is told in the request's own
+// chain, and stops no other.
 func (d *Deployer) serve(ctx context.Context, r *Repository, s *State, requests []Request) (*State, error) {
-	b := batch{files: map[string][]byte{}}
-	var said []string
-	for _, q := range requests {
-		done, err := d.attempt(ctx, r, s, q, &b)
-		if err != nil {
-			if ctx.Err() != nil || !isRequest(err) {
-				return s, err
-			}
-			if err := d.refuse(ctx, q, err); err != nil {
-				return s, err
-			}
-			continue
-		}
-		if done != "" {
-			said = append(said, done)
-		}
+	direct, pulled := requests, []Request(nil)
+	if d.Waiting != nil {
+		direct, pulled = s.byPull(requests)
 	}
-	if len(b.files) == 0 {
-		return s, nil
+	now, err := d.serveDirect(ctx, r, s, direct)
+	var refused error
+	if errors.Is(err, gitrepo.ErrRefused) && d.Waiting != nil {
+		d.Log.WarnContext(ctx, "the branch refused what was asked for: a person has to merge it", "repository", r.Key, "error", err.Error())
+		now, pulled, refused, err = s, append(pulled, direct...), err, nil
 	}
-	commit, err := r.mirror.Push(ctx, s.Head, d.change(b.files, askedMessage(said, b.changes, requests)))
 	if err != nil {
 		return s, err
 	}
-	d.Log.InfoContext(ctx, "committed what was asked for", "repository", r.Key, "commit", commit.Hash(), "requests", len(requests))
+	slices.SortStableFunc(pulled, func(a, b Request) int { return strings.Compare(a.Application, b.Application) })
+	for len(pulled) > 0 {
+		end := 1
+		for end < len(pulled) && pulled[end].Application == pulled[0].Application {
+			end++
+		}
+		if err := d.takeBack(ctx, r, now, pulled[:end], refused); err != nil {
+			return now, err
+		}
+		pulled = pulled[end:]
+	}
+	return now, nil
+}
+
+func (d *Deployer) serveDirect(ctx context.Context, r *Repository, s *State, requests []Request) (*State, error) {
+	b := batch{files: map[string][]byte{}}
+	said, done, err := d.attemptAll(ctx, r, s, requests, &b)
+	if err != nil || len(b.files) == 0 {
+		return s, err
+	}
+	commit, err := r.mirror.Push(ctx, s.Head, d.change(b.files, askedMessage(said, b.changes, done)))
+	if err != nil {
+		return s, err
+	}
+	d.Log.InfoContext(ctx, "committed what was asked for", "repository", r.Key, "commit", commit.Hash(), "requests", len(done))
 	if err := d.Announcer.Tell(ctx, r, commit); err != nil {
 		return s, err
 	}
 	return r.advance(ctx, commit)
+}
+
+// attemptAll adds requests to the batch: done are those that can be, and said
+// is what they do. The others are refused.
+func (d *Deployer) attemptAll(ctx context.Context, r *Repository, s *State, requests []Request, b *batch) (said []string, done []Request, err error) {
+	for _, q := range requests {
+		does, err := d.attempt(ctx, r, s, q, b)
+		if err != nil {
+			if ctx.Err() != nil || !isRequest(err) {
+				return nil, nil, err
+			}
+			if err := d.refuse(ctx, q, err); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		done = append(done, q)
+		if does != "" {
+			said = append(said, does)
+		}
+	}
+	return said, done, nil
 }
 
 // attempt adds one request to the batch, and says in words what it does; empty
@@ -351,9 +388,14 @@ func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
 // refuse tells, in the request's chain, why it isn't done.
 func (d *Deployer) refuse(ctx context.Context, q Request, why error) error {
 	d.Log.WarnContext(ctx, "a request is not done", "application", q.Application, "kind", string(q.Kind), "by", q.By, "error", why.Error())
-	made := events.DecisionMade{Application: q.Application, Image: q.Image, Outcome: events.Blocked, Rule: string(q.Kind) + " by " + q.By, Reason: why.Error()}
+	return d.answer(ctx, q, events.Blocked, why.Error())
+}
+
+// answer tells, in the request's chain, what becomes of it.
+func (d *Deployer) answer(ctx context.Context, q Request, outcome events.Outcome, reason string) error {
+	made := events.DecisionMade{Application: q.Application, Image: q.Image, Outcome: outcome, Rule: string(q.Kind) + " by " + q.By, Reason: reason}
 	e, err := events.New(events.Meta{
-		ID: events.FollowID(q.ID, events.DecisionMadeType, made.SubjectID()), Source: Source, ChainID: q.ID, Time: d.now(),
+		ID: events.FollowID(q.ID, events.DecisionMadeType, made.SubjectID()+" "+string(outcome)+" "+reason), Source: Source, ChainID: q.ID, Time: d.now(),
 	}, made)
 	if err != nil {
 		return nil //nolint:nilerr // of no application that could be named
