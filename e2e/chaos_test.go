@@ -39,6 +39,7 @@ type chaos struct {
 	w     *local.World
 	o     *local.Observer
 	maria *local.Clone
+	git   *gitHost // nil where it never goes away
 	begun time.Time
 
 	mu     sync.Mutex

@@ -3,9 +3,11 @@ package e2e_test
 import (
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,6 +57,7 @@ var rounds = []round{
 	{"the bus restarts", 1, busRestarts},
 	{"a person races", 3, personRaces},
 	{"the registry is out", 2, out(func(w *local.World) *local.Proxy { return w.RegistryProxy })},
+	{"the Git host is out", 2, gitIsOut},
 	{"the cluster's API is out", 1, out(func(w *local.World) *local.Proxy { return w.APIProxy })},
 }
 
@@ -65,7 +68,9 @@ var rounds = []round{
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	rng, end := seed(t), duration(t)
-	c := newChaos(t, local.Options{})
+	host := &gitHost{}
+	c := newChaos(t, local.Options{AroundGit: host.around})
+	c.git = host
 	c.begin()
 	var hat []round
 	for _, r := range rounds {
@@ -230,6 +235,41 @@ func out(proxy func(*local.World) *local.Proxy) func(*chaos, *rand.Rand) {
 		c.arrives(p)
 		c.inCluster(note)
 	}
+}
+
+// gitHost goes away and comes back: what it is asked for is done, or not, and
+// the answer is lost.
+type gitHost struct{ out, deaf atomic.Bool }
+
+func (g *gitHost) around(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !g.out.Load() {
+			h.ServeHTTP(w, r)
+			return
+		}
+		if !g.deaf.Load() {
+			h.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		panic(http.ErrAbortHandler)
+	})
+}
+
+// gitIsOut: what can't be fetched or pushed, or seemed not to be, is in one
+// commit and in the cluster when the host is back.
+func gitIsOut(c *chaos, rng *rand.Rand) {
+	wait := func() {}
+	if rng.IntN(2) == 0 {
+		wait = c.disturb(rng)
+	}
+	p := c.push(anImage(rng))
+	c.single = append(c.single, p)
+	time.Sleep(millis(rng, 120))
+	c.git.deaf.Store(rng.IntN(2) == 0)
+	c.git.out.Store(true)
+	time.Sleep(millis(rng, 1500))
+	c.git.out.Store(false)
+	wait()
+	c.arrives(p)
 }
 
 // personRaces: a person pushes to the branch that the automator pushes to.
