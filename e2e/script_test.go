@@ -3,6 +3,11 @@ package e2e_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +50,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"world": cmdWorld, "ready": cmdReady, "push": cmdPush, "together": cmdTogether, "want": cmdWant,
-			"commit": cmdCommit, "revert": cmdRevert, "merge": cmdMerge, "protect": cmdProtect, "post": cmdPost, "slipway": cmdSlipway, "registry": cmdRegistry,
+			"commit": cmdCommit, "revert": cmdRevert, "merge": cmdMerge, "protect": cmdProtect, "sign": cmdSign, "until": cmdUntil, "post": cmdPost, "slipway": cmdSlipway, "registry": cmdRegistry,
 		},
 		Condition: nil,
 	})
@@ -57,6 +62,7 @@ type scriptWorld struct {
 	bin, dir string
 	w        *local.World
 	clone    *local.Clone
+	key      *ecdsa.PrivateKey // signs images
 }
 
 func (s *scriptWorld) stop() {
@@ -106,6 +112,29 @@ func cmdWorld(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("CLONE", s.clone.Dir)
 	ts.Setenv("HOOKS", s.w.HooksURL)
 	ts.Setenv("CONFIG", s.w.Config)
+	s.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(ts, err)
+	public, err := x509.MarshalPKIXPublicKey(s.key.Public())
+	check(ts, err)
+	ts.Setenv("COSIGN_KEY", string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})))
+}
+
+// cmdSign signs the image that was pushed last, by the key whose public half is
+// COSIGN_KEY: sign shop/web.
+func cmdSign(ts *testscript.TestScript, _ bool, args []string) {
+	s := world(ts)
+	check(ts, parts.SignImage(context.Background(), s.w.Registry.Addr, args[0], ts.Getenv("DIGEST"), s.key))
+}
+
+// cmdUntil sets CRON and LASTS to those of a window that is open now and ends
+// after so many seconds: until 5.
+func cmdUntil(ts *testscript.TestScript, _ bool, args []string) {
+	left, err := strconv.Atoi(args[0])
+	check(ts, err)
+	end := time.Now().UTC().Add(time.Duration(left) * time.Second)
+	begin := time.Now().UTC().Add(-time.Minute).Truncate(time.Minute)
+	ts.Setenv("CRON", fmt.Sprintf("%d %d %d %d *", begin.Minute(), begin.Hour(), begin.Day(), begin.Month()))
+	ts.Setenv("LASTS", end.Sub(begin).Round(time.Second).String())
 }
 
 // cmdReady waits until that many of the shop's applications are ready.
