@@ -50,7 +50,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"world": cmdWorld, "ready": cmdReady, "push": cmdPush, "together": cmdTogether, "want": cmdWant,
-			"commit": cmdCommit, "revert": cmdRevert, "merge": cmdMerge, "protect": cmdProtect, "sign": cmdSign, "until": cmdUntil, "post": cmdPost, "slipway": cmdSlipway, "registry": cmdRegistry,
+			"commit": cmdCommit, "revert": cmdRevert, "merge": cmdMerge, "protect": cmdProtect, "sign": cmdSign, "until": cmdUntil, "replace": cmdReplace, "post": cmdPost, "slipway": cmdSlipway, "registry": cmdRegistry,
 		},
 		Condition: nil,
 	})
@@ -211,6 +211,15 @@ func cmdProtect(ts *testscript.TestScript, _ bool, _ []string) {
 	gitea := world(ts).w.Gitea
 	check(ts, gitea.API(context.Background(), http.MethodPost, fmt.Sprintf("/repos/%s/%s/branch_protections", gitea.User, local.Repo),
 		map[string]any{"rule_name": "main", "enable_push": false}, nil))
+}
+
+// cmdReplace replaces a text by another in a file: replace FILE OLD NEW.
+func cmdReplace(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	if !strings.Contains(text, args[1]) {
+		ts.Fatalf("%s has no %q:\n%s", args[0], args[1], text)
+	}
+	check(ts, os.WriteFile(args[0], []byte(strings.Replace(text, args[1], args[2], 1)), 0o600))
 }
 
 // cmdWant waits until a command's output matches (with !: no longer matches).

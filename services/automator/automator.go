@@ -5,6 +5,7 @@ package automator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"sync"
@@ -33,21 +34,36 @@ func Run(ctx context.Context, cfg Config) error { return service.Run(ctx, cfg, P
 
 // Part is the automator for a process that it may share.
 func Part() service.Part {
-	return service.Part{Name: "automator", Check: check, Run: run, API: true}
+	return service.Part{Name: "automator", Check: check, Run: run, Anew: true, API: true}
 }
 
+// check gives the faults of what is read from the config and its secrets.
 func check(cfg Config) error {
-	for i, r := range cfg.Repositories {
-		for j, p := range r.Policies {
-			if _, err := api.ParsePatterns(p.Applications); err != nil {
-				return fmt.Errorf("repositories[%d].policies[%d].applications: %w", i, j, err)
-			}
+	var faults []error
+	fault := func(what string, err error) {
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", what, err))
 		}
 	}
-	if _, err := promote.ParseWording(cfg.Automator.Commit.Message); err != nil {
-		return fmt.Errorf("automator.commit.message: %w", err)
+	for i, r := range cfg.Repositories {
+		for j, p := range r.Policies {
+			_, err := api.ParsePatterns(p.Applications)
+			fault(fmt.Sprintf("repositories[%d].policies[%d].applications", i, j), err)
+		}
+		_, err := gitconfig.Options(cfg, r)
+		fault(fmt.Sprintf("repositories[%d]", i), err)
 	}
-	return nil
+	_, err := registryClient(cfg)
+	faults = append(faults, err)
+	_, err = server.NewPeople(cfg.Automator.People)
+	faults = append(faults, err)
+	_, err = promote.ParseWording(cfg.Automator.Commit.Message)
+	fault("automator.commit.message", err)
+	_, _, err = cfg.Automator.Commit.Identity()
+	fault("automator.commit.author", err)
+	_, err = gitconfig.Signer(cfg.Automator.Commit)
+	faults = append(faults, err)
+	return errors.Join(faults...)
 }
 
 // parts are the automator's, put together.

@@ -27,7 +27,7 @@ type Config = service.Config
 func Run(ctx context.Context, cfg Config) error { return service.Run(ctx, cfg, Part()) }
 
 // Part is the synchronizer for a process that it may share.
-func Part() service.Part { return service.Part{Name: Name, Check: check, Run: run} }
+func Part() service.Part { return service.Part{Name: Name, Check: check, Run: run, Anew: true} }
 
 // check gives the faults of the config that only the synchronizer knows.
 func check(cfg service.Config) error {

@@ -6,23 +6,28 @@ import (
 	"sync"
 )
 
-// HandleAPI serves h on listen.api, below a path such as "/v1/". Only a part
-// whose API is set may call it.
+// HandleAPI serves h on listen.api, below a path such as "/v1/", in the place of
+// what was served there before. Only a part whose API is set may call it.
 func (s *Service) HandleAPI(path string, h http.Handler) { s.listeners.api.handle(path, h) }
 
 // apiMux are the APIs of the process's parts.
 type apiMux struct {
-	mu  sync.RWMutex
-	mux *http.ServeMux
+	mu     sync.RWMutex
+	byPath map[string]http.Handler
+	mux    *http.ServeMux
 }
 
 func (m *apiMux) handle(path string, h http.Handler) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.mux == nil {
-		m.mux = http.NewServeMux()
+	if m.byPath == nil {
+		m.byPath = map[string]http.Handler{}
 	}
-	m.mux.Handle(path, h)
+	m.byPath[path] = h
+	m.mux = http.NewServeMux()
+	for path, h := range m.byPath {
+		m.mux.Handle(path, h)
+	}
 }
 
 // ServeHTTP answers 503 while no part is there yet.

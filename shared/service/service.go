@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -39,6 +40,9 @@ type Part struct {
 	Check func(Config) error
 	// Run works until ctx ends and returns when nothing is under way.
 	Run func(ctx context.Context, s *Service) error
+	// Anew says that a changed config is taken up by running the part again;
+	// others take it up themselves, by [Service.Watch].
+	Anew bool
 	// API says that it serves listen.api, by [Service.HandleAPI].
 	API bool
 }
@@ -98,8 +102,12 @@ func Run(ctx context.Context, cfg Config, parts ...Part) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, p := range parts {
 		s := &Service{Name: p.Name, Config: cfg, Log: log.With("service", p.Name), Metrics: metrics, Bus: b, listeners: l}
+		run := p.Run
+		if p.Anew {
+			run = p.runAnew
+		}
 		group.Go(func() error {
-			if err := p.Run(ctx, s); err != nil && ctx.Err() == nil {
+			if err := run(ctx, s); err != nil && ctx.Err() == nil {
 				return fmt.Errorf("%s: %w", p.Name, err)
 			}
 			return nil
@@ -108,7 +116,14 @@ func Run(ctx context.Context, cfg Config, parts ...Part) error {
 	group.Go(func() error { return l.serve(ctx) })
 	if cfg.File != "" {
 		own := &Service{Name: "listeners", Config: cfg, Log: log.With("service", "listeners"), Metrics: metrics}
-		group.Go(func() error { return own.Watch(ctx, l.reload) })
+		group.Go(func() error {
+			return own.Watch(ctx, func(now Config) error {
+				if !reflect.DeepEqual(now.Bus, cfg.Bus) {
+					return errors.New("bus: a changed bus needs a restart")
+				}
+				return l.reload(now)
+			})
+		})
 	}
 	log.Info("started", "parts", names(parts))
 	err = group.Wait()
