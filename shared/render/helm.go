@@ -190,6 +190,7 @@ func chartObjects(src *source, pieces []piece) ([]Object, error) {
 	var objects []Object
 	var faults []error
 	own := map[ID]bool{} // what isn't a hook
+	definitions := map[ID]bool{}
 	for _, p := range pieces {
 		if !p.Apply {
 			continue
@@ -199,9 +200,12 @@ func chartObjects(src *source, pieces []piece) ([]Object, error) {
 			faults = append(faults, err)
 		}
 		for _, o := range found {
-			if p.Hook && own[o.ID] {
-				continue // Helm makes it twice; to keep in sync, once is enough
+			// What Helm makes twice is kept in sync once: a hook that is also
+			// an object, a CRD of a chart that is there under two names.
+			if p.Hook && own[o.ID] || p.CRD && definitions[o.ID] {
+				continue
 			}
+			definitions[o.ID] = definitions[o.ID] || p.CRD
 			own[o.ID] = own[o.ID] || !p.Hook
 			objects = append(objects, o)
 		}
@@ -238,7 +242,7 @@ func (p piece) objects(src *source) ([]Object, error) {
 }
 
 func (p piece) line(n int) int {
-	if p.CRD {
+	if p.CRD && path.Ext(p.File) != packed {
 		return max(n-1, 0)
 	}
 	return 0

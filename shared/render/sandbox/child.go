@@ -107,10 +107,10 @@ func closeAll(files []*os.File) {
 // kill ends it at once; it still has to be waited for.
 func (c *child) kill() { _ = c.cmd.Process.Kill() } // fails when it is gone
 
-// end lets one that waits go.
+// end ends one that waits: it has nothing to lose.
 func (c *child) end() {
-	closeAll([]*os.File{c.in})
-	go func() { _, _ = c.wait() }() // an end of its input is an end to it
+	c.kill()
+	go func() { _, _ = c.wait() }() // it was killed, and knows nothing to say
 }
 
 // wait waits for its end, and gives what it said on stderr.
@@ -157,9 +157,9 @@ func (c *child) exchange(request []byte, limits Limits) ([]byte, error) {
 	return answer, err
 }
 
-// outOfMemory reads Go's last words.
+// outOfMemory reads the last words of Go, or of its race detector.
 func outOfMemory(said []byte) bool {
-	for _, words := range []string{"out of memory", "cannot allocate memory", "stack overflow", "failed to create new OS thread"} {
+	for _, words := range []string{"out of memory", "cannot allocate memory", "stack overflow", "failed to create new OS thread", "failed to allocate"} {
 		if bytes.Contains(said, []byte(words)) {
 			return true
 		}

@@ -60,7 +60,7 @@ func serve(in io.Reader, out io.Writer, f func([]byte) []byte) {
 	for r := range requests {
 		bounds.set(r.limits.Memory)
 		answer := f(r.data)
-		if err := writeAnswer(out, answer, heldBytes() > r.limits.Memory/4, r.limits); err != nil {
+		if err := writeAnswer(out, answer, heldBytes() > r.limits.Memory/8, r.limits); err != nil {
 			return
 		}
 	}
