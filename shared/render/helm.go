@@ -302,7 +302,11 @@ func inflateJob(request []byte) []byte {
 	return data
 }
 
-// oneLine joins the lines of helm's errors.
+// longest is how much of an error of Helm's is told, in bytes.
+const longest = 2000
+
+// oneLine joins the lines of helm's errors. Of a long one the middle goes: a
+// template that calls itself is told with every call.
 func oneLine(text string) string {
 	var parts []string
 	for line := range strings.Lines(text) {
@@ -310,7 +314,11 @@ func oneLine(text string) string {
 			parts = append(parts, part)
 		}
 	}
-	return strings.Join(slices.Compact(parts), " ")
+	text = strings.Join(slices.Compact(parts), " ")
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest/2]+" … "+text[len(text)-longest/2:], "")
+	}
+	return text
 }
 
 var bom = []byte("\xef\xbb\xbf")
