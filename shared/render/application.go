@@ -38,7 +38,8 @@ func ReleaseOf(app *api.Application) Release {
 		Namespace:   cmp.Or(app.Spec.Destination.Namespace, app.Metadata.Namespace),
 	}
 	if h := app.Spec.Source.Helm; h != nil {
-		r.Chart, r.ValuesFiles, r.Values = h.Chart, h.ValuesFiles, h.Values
+		// Settings are for a chart: where there is none, that is a fault.
+		r.Chart, r.ValuesFiles, r.Values = cmp.Or(h.Chart, "."), h.ValuesFiles, h.Values
 		r.ReleaseName = cmp.Or(h.ReleaseName, r.ReleaseName)
 	}
 	return r

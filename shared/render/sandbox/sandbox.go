@@ -53,6 +53,7 @@ func (e *LimitError) Error() string {
 		return fmt.Sprintf("it wanted more than %d MiB of memory", e.Limits.Memory>>20)
 	case Output:
 		return fmt.Sprintf("it gave more than %d bytes", e.Limits.Output)
+	case Killed:
 	}
 	return "its process was killed twice from outside, most likely because the machine or the container has no memory left"
 }

@@ -63,7 +63,12 @@ func obey(request []byte) []byte {
 	return append([]byte("did "), request...)
 }
 
-func recurse(b []byte) []byte { return append(recurse(append(b, 'x'))[:1], 'y') }
+func recurse(b []byte) []byte {
+	if len(b) > 1<<40 {
+		return b
+	}
+	return append(recurse(append(b, 'x'))[:1], 'y')
+}
 
 // roomy is enough for the race detector, too.
 var roomy = Limits{Time: time.Minute, Memory: 700 << 20, Output: 16 << 20}
@@ -239,6 +244,20 @@ func TestARequestAndAnAnswerArriveAsTheyWere(t *testing.T) {
 		if err != nil || !full || !bytes.Equal(answer, data) {
 			t.Errorf("answer of %d bytes: %d, %v, %v", size, len(answer), full, err)
 		}
+	}
+}
+
+func TestAProgramThatDoesNotServeHasNoChildren(t *testing.T) {
+	p := newPool(t, 1)
+	serving.Store(false)
+	_, err := call(t, p, "work", roomy)
+	serving.Store(true)
+	if !errors.Is(err, ErrNotServing) {
+		t.Errorf("not told to serve: %v", err)
+	}
+	t.Setenv(marker, "1")
+	if _, err := call(t, p, "work", roomy); !errors.Is(err, ErrNotServing) {
+		t.Errorf("in a child: %v", err)
 	}
 }
 

@@ -31,14 +31,14 @@ func Serve(f func(request []byte) []byte) {
 		return
 	}
 	serve(os.Stdin, os.Stdout, f)
-	os.Exit(0)
+	os.Exit(0) //nolint:forbidigo // we are main's first act, and in a child its only one
 }
 
 // serve answers requests one after the other. The input is read while f works,
 // so that its end, which is the parent's, ends us in the midst of it.
 func serve(in io.Reader, out io.Writer, f func([]byte) []byte) {
-	os.Stdout = os.Stderr // nothing else may write there
-	log.SetOutput(io.Discard)
+	os.Stdout = os.Stderr     // nothing else may write there
+	log.SetOutput(io.Discard) //nolint:forbidigo // what libraries say by it
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	signal.Ignore(os.Interrupt, syscall.SIGTERM) // the parent decides
 	debug.SetMaxStack(maxStack)
@@ -49,7 +49,7 @@ func serve(in io.Reader, out io.Writer, f func([]byte) []byte) {
 		for {
 			r, err := readRequest(buffered)
 			if err != nil {
-				os.Exit(0)
+				os.Exit(0) //nolint:forbidigo // the parent is gone, and f can't be stopped
 			}
 			requests <- r
 		}
