@@ -20,6 +20,7 @@ import (
 	"github.com/slipway-cd/slipway/e2e/parts"
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/bus"
+	"github.com/slipway-cd/slipway/shared/render"
 )
 
 // pushed is an image that was pushed.
@@ -62,6 +63,7 @@ var separateBin = sync.OnceValues(func() (string, error) {
 
 // TestMain takes away what the tests built for all of them.
 func TestMain(m *testing.M) {
+	render.Child()
 	code := m.Run()
 	if built.Load() {
 		if dir, err := separateBin(); err == nil {

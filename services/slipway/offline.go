@@ -158,5 +158,6 @@ func newRender() *cobra.Command {
 	}
 	c.Flags().StringVar(&o.Path, "path", "", "the folder (default .)")
 	c.Flags().StringVarP(&o.Application, "filename", "f", "", "a file with one Application, in the repository that holds its path")
+	c.Flags().StringVar(&o.Namespace, "namespace", "", "a chart's release namespace (default the Application's destination, else default)")
 	return c
 }

@@ -7,9 +7,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/slipway-cd/slipway/services/slipway"
+	"github.com/slipway-cd/slipway/shared/render"
 )
 
 func TestMain(m *testing.M) {
+	render.Child()
 	testscript.Main(m, map[string]func(){
 		"slipway": func() { os.Exit(slipway.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})

@@ -2,6 +2,7 @@ package synchronizer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,12 +22,15 @@ type RenderOptions struct {
 	// Application is a file with one Application, whose path is taken in the
 	// repository that holds the file.
 	Application string
+	// Namespace is what a chart takes for its release's; empty: that of the
+	// Application's objects, and "default" for a path.
+	Namespace string
 }
 
 // Render writes what the synchronizer would apply, as a YAML stream in apply
 // order. It uses no cluster and no network.
 func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
-	dir, err := folder(o)
+	dir, release, err := folder(o)
 	if err != nil {
 		return err
 	}
@@ -38,7 +42,8 @@ func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	result, err := render.Render(ctx, render.Request{FS: os.DirFS(root), Path: filepath.ToSlash(within)})
+	release.Namespace = cmp.Or(o.Namespace, release.Namespace)
+	result, err := render.Render(ctx, render.Request{FS: os.DirFS(root), Path: filepath.ToSlash(within), Helm: release})
 	if err != nil {
 		return err
 	}
@@ -59,21 +64,43 @@ func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 	return nil
 }
 
-// folder is the absolute folder that the options mean.
-func folder(o RenderOptions) (string, error) {
+// folder is the absolute folder that the options mean, and the release that
+// it is if it is a chart.
+func folder(o RenderOptions) (string, render.Release, error) {
 	if (o.Path == "") == (o.Application == "") {
-		return "", errors.New("give either a path or an Application")
+		return "", render.Release{}, errors.New("give either a path or an Application")
 	}
 	if o.Path != "" {
-		return filepath.Abs(o.Path)
+		dir, err := filepath.Abs(o.Path)
+		return dir, render.Release{}, err
 	}
-	data, err := os.ReadFile(o.Application)
+	application, err := readApplication(o.Application)
 	if err != nil {
-		return "", err
+		return "", render.Release{}, err
 	}
-	documents, err := api.Decode(o.Application, data)
+	file, err := filepath.Abs(o.Application)
 	if err != nil {
-		return "", err
+		return "", render.Release{}, err
+	}
+	root, err := repositoryRoot(filepath.Dir(file))
+	if err != nil {
+		return "", render.Release{}, err
+	}
+	if root == filepath.Dir(root) {
+		root = filepath.Dir(file) // in no repository: beside the file
+	}
+	return filepath.Join(root, filepath.FromSlash(application.Spec.Source.Path)), render.ReleaseOf(application), nil
+}
+
+// readApplication reads a file's one Application.
+func readApplication(name string) (*api.Application, error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	documents, err := api.Decode(name, data)
+	if err != nil {
+		return nil, err
 	}
 	var found []*api.Application
 	for _, d := range documents {
@@ -82,20 +109,9 @@ func folder(o RenderOptions) (string, error) {
 		}
 	}
 	if len(found) != 1 {
-		return "", fmt.Errorf("%s holds %d Applications, not one", o.Application, len(found))
+		return nil, fmt.Errorf("%s holds %d Applications, not one", name, len(found))
 	}
-	file, err := filepath.Abs(o.Application)
-	if err != nil {
-		return "", err
-	}
-	root, err := repositoryRoot(filepath.Dir(file))
-	if err != nil {
-		return "", err
-	}
-	if root == filepath.Dir(root) {
-		root = filepath.Dir(file) // in no repository: beside the file
-	}
-	return filepath.Join(root, filepath.FromSlash(found[0].Spec.Source.Path)), nil
+	return found[0], nil
 }
 
 // repositoryRoot is the closest folder above that holds .git. Where none does,

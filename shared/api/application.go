@@ -81,6 +81,9 @@ func (a *Application) Validate() error {
 			faults = append(faults, fmt.Errorf("spec.%s %q is neither %s nor %s", f.name, f.value, f.may[1], f.may[2]))
 		}
 	}
+	if a.Spec.Source.Helm != nil {
+		faults = append(faults, a.Spec.Source.Helm.validate(a.Spec.Source.Path))
+	}
 	return errors.Join(faults...)
 }
 
@@ -91,6 +94,9 @@ type Source struct {
 	Branch     string `json:"branch"`
 	// Path is a directory within the repository.
 	Path string `json:"path"`
+	// Helm says how a chart is rendered. A path with a Chart.yaml is a chart
+	// without it, too.
+	Helm *HelmSource `json:"helm,omitempty"`
 }
 
 // Destination is where the objects go.

@@ -139,7 +139,11 @@ func (c *checker) check(n *yaml.Node, t reflect.Type, path string) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if n.Tag == "!!null" || t.Kind() == reflect.Interface {
+	if t.Kind() == reflect.Interface {
+		asKubernetes(n)
+		return
+	}
+	if n.Tag == "!!null" {
 		return
 	}
 	if reflect.PointerTo(t).Implements(unmarshaler) {
@@ -156,6 +160,10 @@ func (c *checker) check(n *yaml.Node, t reflect.Type, path string) {
 			c.fault(n, path, "must be a mapping")
 			return
 		}
+		if t.Elem().Kind() == reflect.Interface {
+			asKubernetes(n)
+			return
+		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			c.check(n.Content[i+1], t.Elem(), path+"."+n.Content[i].Value)
 		}
@@ -169,6 +177,31 @@ func (c *checker) check(n *yaml.Node, t reflect.Type, path string) {
 		}
 	default:
 		c.checkScalar(n, t, path)
+	}
+}
+
+// booleans are the words that are booleans to Kubernetes, which reads YAML
+// 1.1, and strings to our parser.
+var booleans = map[string]string{
+	"y": "true", "Y": "true", "yes": "true", "Yes": "true", "YES": "true", "on": "true", "On": "true", "ON": "true",
+	"n": "false", "N": "false", "no": "false", "No": "false", "NO": "false", "off": "false", "Off": "false", "OFF": "false",
+}
+
+// asKubernetes makes a tree of any form mean to us what it means to the API
+// server, to which the same document is applied.
+func asKubernetes(n *yaml.Node) {
+	plain := n.Kind == yaml.ScalarNode && n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle|yaml.TaggedStyle) == 0
+	if value, ok := booleans[n.Value]; ok && plain && n.Tag == "!!str" {
+		n.Tag, n.Value = "!!bool", value
+	}
+	if n.Tag == "!!timestamp" {
+		n.Tag = "!!str"
+	}
+	for i, child := range n.Content {
+		asKubernetes(child)
+		if n.Kind == yaml.MappingNode && i%2 == 0 && child.Kind == yaml.ScalarNode && child.Tag != "!!merge" {
+			child.Tag = "!!str" // a key is a string in JSON
+		}
 	}
 }
 

@@ -23,6 +23,9 @@ var gitOnly = map[string]bool{"DeploymentPolicy": true, "Hold": true}
 type document struct {
 	raw  []byte
 	line int // of its first byte, from 1
+	// printed says that Helm printed it: what it takes, we take (a key that
+	// is there twice), and what isn't an object is a fault.
+	printed bool
 }
 
 // split cuts a stream at its separators. What stands on a separator's own
@@ -37,7 +40,7 @@ func split(data []byte) []document {
 			end = len(data)
 		}
 		if text := bytes.TrimRight(data[at:end], " \t\r\n"); bytes.Equal(text, []byte("---")) || bytes.HasPrefix(text, []byte("--- ")) {
-			docs = append(docs, document{data[start:at], startLine})
+			docs = append(docs, document{raw: data[start:at], line: startLine})
 			start, startLine = end, line+1
 			if rest := bytes.TrimSpace(text[3:]); len(rest) > 0 && rest[0] != '#' {
 				start, startLine = at, line
@@ -45,7 +48,7 @@ func split(data []byte) []document {
 		}
 		at, line = end, line+1
 	}
-	return append(docs, document{data[start:], startLine})
+	return append(docs, document{raw: data[start:], line: startLine})
 }
 
 // blank says whether a document holds nothing but comments.
@@ -76,7 +79,11 @@ var yamlLine = regexp.MustCompile(`line (\d+)`)
 // parse reads a document as Kubernetes' clients do: YAML to JSON, integers
 // kept. It is nil for what is not a mapping.
 func (d document) parse(file string) (map[string]any, error) {
-	data, err := yaml.YAMLToJSONStrict(d.raw)
+	read := yaml.YAMLToJSONStrict
+	if d.printed {
+		read = yaml.YAMLToJSON
+	}
+	data, err := read(d.raw)
 	if err != nil {
 		return nil, d.fault(file, err)
 	}
@@ -100,10 +107,11 @@ func (d document) fault(file string, err error) error {
 			text = strings.TrimPrefix(strings.Replace(text, m[0]+": ", "", 1), "unmarshal errors:\n  ")
 		}
 	}
-	return &Error{
-		File: file, Line: line, Reason: ReasonInvalid, Message: "invalid YAML: " + strings.TrimSpace(text),
-		Help: "mend it, or leave the file out with .slipwayignore", Err: err,
+	help := "mend it, or leave the file out with .slipwayignore"
+	if d.printed {
+		help = seeTemplate
 	}
+	return &Error{File: file, Line: line, Reason: ReasonInvalid, Message: "invalid YAML: " + strings.TrimSpace(text), Help: help, Err: err}
 }
 
 // identify reads an object's identity; ok is false for what isn't a
@@ -130,6 +138,9 @@ func (id ID) leftOut() bool {
 	}
 }
 
+// seeTemplate is what to do about what a chart gives.
+const seeTemplate = "see what `helm template` prints for it"
+
 var errNoName = errors.New("metadata.name is missing")
 
 // objects gives the objects of a document: none, one, or a List's items.
@@ -142,6 +153,12 @@ func (d document) objects(src *source, file string) ([]Object, error) {
 		return nil, err
 	}
 	id, ok := identify(m)
+	if !ok && d.printed && len(m) > 0 {
+		return nil, &Error{
+			File: file, Line: d.firstLine(), Reason: ReasonInvalid, Help: seeTemplate,
+			Message: "it renders to something that is not a Kubernetes object: apiVersion or kind is missing",
+		}
+	}
 	if !ok || id.leftOut() {
 		return nil, nil
 	}

@@ -17,12 +17,14 @@ const (
 	ReasonUnsupported Reason = "Unsupported"
 	// ReasonInvalid says that a file can't be read as what it claims to be.
 	ReasonInvalid Reason = "InvalidManifest"
-	// ReasonBuild says that kustomize failed.
+	// ReasonBuild says that kustomize or Helm failed.
 	ReasonBuild Reason = "BuildFailed"
 	// ReasonDuplicate says that an object is there twice.
 	ReasonDuplicate Reason = "DuplicateObject"
 	// ReasonTooLarge says that a limit was passed.
 	ReasonTooLarge Reason = "TooLarge"
+	// ReasonLimit says that a chart took too much time or memory.
+	ReasonLimit Reason = "LimitExceeded"
 )
 
 // Error is one fault in the repository. It names the place, and what to do.

@@ -77,8 +77,8 @@ func (s scanner) kustomization(root *yaml.Node) error {
 	for _, name := range helmFields {
 		if n := field(root, name); n != nil {
 			return &Error{
-				File: s.file, Line: s.line(n), Reason: ReasonUnsupported, Message: name + ": Helm is not supported yet",
-				Help: "commit the output of `helm template`",
+				File: s.file, Line: s.line(n), Reason: ReasonUnsupported, Message: name + ": a chart within a kustomization is not supported",
+				Help: "make the chart an application of its own, or commit the output of `helm template`",
 			}
 		}
 	}

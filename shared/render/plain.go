@@ -49,7 +49,7 @@ func enter(src *source, ignored *ignores, dir, name string) error {
 	if err := enterAny(src, ignored, dir, name); err != nil || name == dir {
 		return err
 	}
-	return src.refuseHelm(name)
+	return src.refuseChart(name)
 }
 
 // enterAny is enter for those who may also look into charts.

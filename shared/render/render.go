@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Request says what to render.
@@ -16,6 +17,8 @@ type Request struct {
 	FS fs.FS
 	// Path is a directory of FS, slash-separated; "." or "" is all of it.
 	Path string
+	// Helm says how the path is rendered if it is a chart, or names one.
+	Helm Release
 	// Limits bound the work; the zero value is [DefaultLimits].
 	Limits Limits
 }
@@ -25,10 +28,13 @@ type Limits struct {
 	FileBytes  int64 // of one file
 	TotalBytes int64 // of all files
 	Documents  int   // YAML documents, and items of Lists
+	// Time and Memory (bytes) are what a chart's templates may take.
+	Time   time.Duration
+	Memory int64
 }
 
 // DefaultLimits hold where a request says nothing.
-var DefaultLimits = Limits{FileBytes: 4 << 20, TotalBytes: 64 << 20, Documents: 20_000}
+var DefaultLimits = Limits{FileBytes: 4 << 20, TotalBytes: 64 << 20, Documents: 20_000, Time: 30 * time.Second, Memory: 512 << 20}
 
 func (l Limits) orDefault() Limits {
 	if l.FileBytes == 0 {
@@ -40,6 +46,12 @@ func (l Limits) orDefault() Limits {
 	if l.Documents == 0 {
 		l.Documents = DefaultLimits.Documents
 	}
+	if l.Time == 0 {
+		l.Time = DefaultLimits.Time
+	}
+	if l.Memory == 0 {
+		l.Memory = DefaultLimits.Memory
+	}
 	return l
 }
 
@@ -50,6 +62,7 @@ type Kind string
 const (
 	Plain     Kind = "plain"
 	Kustomize Kind = "kustomize"
+	Helm      Kind = "helm"
 )
 
 // ID names an object. Namespace is as rendered: empty for a cluster-wide
@@ -138,7 +151,7 @@ func Render(ctx context.Context, req Request) (Result, error) {
 	if err := src.isDir(dir); err != nil {
 		return Result{Inputs: []string{dir}}, err
 	}
-	result, err := render(ctx, src, dir)
+	result, err := render(ctx, src, dir, req.Helm)
 	if err == nil {
 		err = errors.Join(duplicates(result.Objects)...)
 	}
@@ -150,9 +163,9 @@ func Render(ctx context.Context, req Request) (Result, error) {
 	return result, err
 }
 
-func render(ctx context.Context, src *source, dir string) (Result, error) {
-	if err := src.refuseHelm(dir); err != nil {
-		return Result{Inputs: []string{dir}}, err
+func render(ctx context.Context, src *source, dir string, helm Release) (Result, error) {
+	if helm.wanted() || src.isFile(path.Join(dir, chartFile)) {
+		return renderChart(ctx, src, dir, helm)
 	}
 	file, err := src.kustomization(dir)
 	if err != nil {

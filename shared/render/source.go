@@ -116,16 +116,14 @@ func (s *source) kustomization(dir string) (string, error) {
 	return found, nil
 }
 
-func (s *source) refuseHelm(dir string) error {
-	if chart := path.Join(dir, "Chart.yaml"); s.isFile(chart) {
-		return helmError(chart)
+// refuseChart refuses a chart among plain files.
+func (s *source) refuseChart(dir string) error {
+	chart := path.Join(dir, chartFile)
+	if !s.isFile(chart) {
+		return nil
 	}
-	return nil
-}
-
-func helmError(chart string) error {
 	return &Error{
-		File: chart, Reason: ReasonUnsupported, Message: "Helm is not supported yet",
-		Help: "commit the output of `helm template`, or leave the chart out with .slipwayignore",
+		File: chart, Reason: ReasonUnsupported, Message: "a Helm chart lies among the files of an application that isn't one",
+		Help: "name its folder in the application's path or helm.chart, or leave it out with .slipwayignore",
 	}
 }

@@ -19,6 +19,7 @@ type Folder struct {
 	// of the path. Only files below Path are ever changed.
 	FS      fs.FS
 	Path    string
+	Helm    render.Release // of a chart
 	Aliases events.Aliases
 }
 
@@ -184,7 +185,7 @@ func hidden(data []byte) string {
 // Promote is [Folder.Set] for an application: it renders before and after the
 // edit, and errs unless exactly the images changed.
 func (f Folder) Promote(ctx context.Context, images []events.Image) (map[string][]byte, error) {
-	before, err := render.Render(ctx, render.Request{FS: f.FS, Path: f.Path})
+	before, err := render.Render(ctx, render.Request{FS: f.FS, Path: f.Path, Helm: f.Helm})
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +196,7 @@ func (f Folder) Promote(ctx context.Context, images []events.Image) (map[string]
 	if err := errors.Join(r.Problems...); err != nil {
 		return nil, err
 	}
-	after, err := render.Render(ctx, render.Request{FS: Overlay(f.FS, r.Files), Path: f.Path})
+	after, err := render.Render(ctx, render.Request{FS: Overlay(f.FS, r.Files), Path: f.Path, Helm: f.Helm})
 	if err != nil {
 		return nil, fmt.Errorf("%w: after the edit it doesn't render: %w", ErrUnsafe, err)
 	}

@@ -41,7 +41,7 @@ type builder struct {
 const maxDepth = 10
 
 func (b *builder) descend(ctx context.Context, cluster, dir string) {
-	r := b.render(ctx, dir)
+	r := b.render(ctx, render.Request{FS: b.s.Head.FS(), Path: dir})
 	if r.err != nil {
 		b.s.Problems = append(b.s.Problems, fmt.Errorf("applications of cluster %s: %w", cluster, r.err))
 	}
@@ -52,22 +52,23 @@ func (b *builder) descend(ctx context.Context, cluster, dir string) {
 
 // render gives what a path stands for, from the old state where nothing that
 // it depends on changed.
-func (b *builder) render(ctx context.Context, dir string) *rendered {
-	dir = path.Clean(dir)
-	if r, done := b.s.paths[dir]; done {
+func (b *builder) render(ctx context.Context, req render.Request) *rendered {
+	req.Path = path.Clean(req.Path)
+	key := req.Key()
+	if r, done := b.s.paths[key]; done {
 		return r
 	}
 	if b.old != nil {
-		if r, known := b.old.paths[dir]; known && !r.result.Touched(b.changed) {
-			b.s.paths[dir] = r
+		if r, known := b.old.paths[key]; known && !r.result.Touched(b.changed) {
+			b.s.paths[key] = r
 			return r
 		}
 	}
-	b.fresh[dir] = true
-	result, err := render.Render(ctx, render.Request{FS: b.s.Head.FS(), Path: dir})
+	b.fresh[key] = true
+	result, err := render.Render(ctx, req)
 	r := &rendered{images: manifest.Images(result.Objects, b.aliases), err: err}
 	if err != nil {
-		r.images = b.scan(dir)
+		r.images = b.scan(req.Path)
 	}
 	for _, o := range result.Objects {
 		if o.Kind == api.ApplicationKind && o.Group() == api.Group {
@@ -76,7 +77,7 @@ func (b *builder) render(ctx context.Context, dir string) *rendered {
 	}
 	result.Objects = nil
 	r.result = result
-	b.s.paths[dir] = r
+	b.s.paths[key] = r
 	return r
 }
 
@@ -146,7 +147,9 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 			d.where, source, d.app.Spec.Source.Branch, b.name, b.config.Branch)
 		return
 	}
-	r := b.render(ctx, app.Path)
+	req := render.Application(b.s.Head.FS(), d.app)
+	r := b.render(ctx, req)
+	app.Helm, app.rendered = req.Helm, req.Key()
 	app.Images = r.images
 	if r.err != nil {
 		app.Blocked = r.err

@@ -329,7 +329,7 @@ func (b *batch) application(ctx context.Context, r *Repository, s *State, decisi
 	}
 	// What the batch did before is part of the folder: two applications may
 	// share a file.
-	f := manifest.Folder{FS: manifest.Overlay(s.Head.FS(), b.files), Path: decisions[0].Application.Path, Aliases: r.loader.aliases}
+	f := manifest.Folder{FS: manifest.Overlay(s.Head.FS(), b.files), Path: decisions[0].Application.Path, Helm: decisions[0].Application.Helm, Aliases: r.loader.aliases}
 	files, err := f.Promote(ctx, targets)
 	if err != nil {
 		if ctx.Err() != nil {

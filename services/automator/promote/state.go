@@ -8,6 +8,7 @@ import (
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/automator/manifest"
 	"github.com/slipway-cd/slipway/shared/gitrepo"
+	"github.com/slipway-cd/slipway/shared/render"
 	"github.com/slipway-cd/slipway/shared/service"
 )
 
@@ -23,6 +24,10 @@ type Application struct {
 	OnFailure string
 	// Suspended is why a person has suspended it; empty when nobody has.
 	Suspended string
+	// Helm says how it is rendered if it is a chart.
+	Helm render.Release
+
+	rendered string // the key of its render
 }
 
 // State is what one commit of a config repo says: applications and rules. It
@@ -99,7 +104,7 @@ func (l *loader) load(ctx context.Context, old *State, head *gitrepo.Commit, cha
 	}
 	for _, app := range s.Applications {
 		s.index(app)
-		if all || b.fresh[app.Path] || heldAnew[app.Name.String()] || !app.same(old.Applications[app.Name]) {
+		if all || b.fresh[app.rendered] || heldAnew[app.Name.String()] || !app.same(old.Applications[app.Name]) {
 			touched = append(touched, app)
 		}
 	}

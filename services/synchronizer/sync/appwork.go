@@ -120,7 +120,7 @@ func (b *Brain) markSource(ctx context.Context, a *app, fault error) error {
 // bring renders the head and decides whether there is anything to do.
 func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit, work Work) error {
 	started := time.Now()
-	result, renderErr := render.Render(ctx, render.Request{FS: head.FS(), Path: l.application.Spec.Source.Path})
+	result, renderErr := render.Render(ctx, render.Application(head.FS(), l.application))
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

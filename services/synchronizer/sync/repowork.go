@@ -83,7 +83,7 @@ func (b *Brain) compare(ctx context.Context, r *repo, a *app, head Commit, wake 
 	var renderErr error
 	if !r.index.knows(a.key) {
 		var result render.Result
-		result, renderErr = render.Render(ctx, render.Request{FS: head.FS(), Path: application.Spec.Source.Path})
+		result, renderErr = render.Render(ctx, render.Application(head.FS(), application))
 		r.index.set(a.key, result.Inputs)
 	}
 	if renderErr == nil && u.GetGeneration() == application.Status.Generation() && settled(application.Status) {

@@ -5,7 +5,11 @@ import (
 	"os"
 
 	"github.com/slipway-cd/slipway/services/automator"
+	"github.com/slipway-cd/slipway/shared/render"
 	"github.com/slipway-cd/slipway/shared/service"
 )
 
-func main() { os.Exit(service.Main(automator.Part())) }
+func main() {
+	render.Child()
+	os.Exit(service.Main(automator.Part()))
+}

@@ -7,9 +7,11 @@ import (
 
 	"github.com/slipway-cd/slipway/services/slipway"
 	"github.com/slipway-cd/slipway/shared/kube"
+	"github.com/slipway-cd/slipway/shared/render"
 )
 
 func main() {
+	render.Child()
 	kube.LogTo(os.Stderr)
 	os.Exit(slipway.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -1,0 +1,46 @@
+package render
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+// Application is the request for what an application's source says, in the
+// repository that it names.
+func Application(fsys fs.FS, app *api.Application) Request {
+	return Request{FS: fsys, Path: app.Spec.Source.Path, Helm: ReleaseOf(app)}
+}
+
+// Key is the same for requests that give the same of the same commit, and for
+// no others. It doesn't tell commits apart.
+func (r Request) Key() string {
+	dir := path.Clean(r.Path)
+	src := &source{fsys: r.FS, dirs: map[string]bool{}}
+	if !r.Helm.wanted() && !src.isFile(path.Join(dir, chartFile)) {
+		return dir
+	}
+	settings, err := json.Marshal(r.Helm)
+	if err != nil {
+		settings = fmt.Appendf(nil, "%#v", r.Helm) // what can't be rendered is told by the render
+	}
+	return dir + "\x00" + string(settings)
+}
+
+// ReleaseOf says how an application's chart is rendered, if it is one.
+func ReleaseOf(app *api.Application) Release {
+	r := Release{
+		ReleaseName: app.Metadata.Name,
+		Namespace:   cmp.Or(app.Spec.Destination.Namespace, app.Metadata.Namespace),
+	}
+	if h := app.Spec.Source.Helm; h != nil {
+		// Settings are for a chart: where there is none, that is a fault.
+		r.Chart, r.ValuesFiles, r.Values = cmp.Or(h.Chart, "."), h.ValuesFiles, h.Values
+		r.ReleaseName = cmp.Or(h.ReleaseName, r.ReleaseName)
+	}
+	return r
+}

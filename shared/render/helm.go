@@ -1,0 +1,327 @@
+package render
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/slipway-cd/slipway/shared/render/sandbox"
+)
+
+// Release says how a chart is rendered. The zero value is what `helm template`
+// does with the path.
+type Release struct {
+	// Chart is the chart's folder, or its packed file (.tgz), relative to the
+	// path; empty: the path itself, if it has a Chart.yaml.
+	Chart string
+	// ReleaseName and Namespace are those of the release; empty:
+	// "release-name" and "default".
+	ReleaseName, Namespace string
+	// ValuesFiles are relative to the path, each over those before.
+	ValuesFiles []string
+	// Values are over all files.
+	Values map[string]any
+	// KubeVersion is what a chart takes for the cluster's; empty:
+	// [DefaultKubeVersion].
+	KubeVersion string
+	// APIVersions are what a chart finds beside Kubernetes' own.
+	APIVersions []string
+}
+
+// DefaultKubeVersion is what `helm template` 4.3 tells charts.
+const DefaultKubeVersion = "v1.37.0"
+
+const (
+	chartFile = "Chart.yaml"
+	packed    = ".tgz"
+)
+
+// wanted says that the settings are for a chart, whatever the path is.
+func (h Release) wanted() bool { return h.Chart != "" || len(h.ValuesFiles) > 0 || len(h.Values) > 0 }
+
+// job is what a child gets: all that a chart is made of.
+type job struct {
+	Chart       string // its path in the repository, for errors
+	Packed      bool   // Files are one archive
+	Files       []file
+	ValuesFiles []file
+	Values      json.RawMessage `json:",omitempty"`
+	ReleaseName string
+	Namespace   string
+	KubeVersion string
+	APIVersions []string
+	Limits      Limits
+	Used        int64 // of Limits.TotalBytes
+}
+
+// file is one of a job; those of the chart are named from its folder on.
+type file struct {
+	Name string
+	Data []byte
+}
+
+// inflated is what a child answers: what helm prints, in pieces, or a fault.
+type inflated struct {
+	Pieces []piece
+	Fault  *Error `json:",omitempty"`
+}
+
+// piece is what helm prints between two separators of its own.
+type piece struct {
+	File  string // the template's path in the repository
+	Text  []byte // without the separator
+	CRD   bool   // of the folder crds: may hold several documents
+	Hook  bool
+	Apply bool // false: a hook for what Slipway doesn't do
+}
+
+// children run Helm. A few more than processors: one that loops is no reason
+// for others to wait.
+var children = sandbox.New(max(4, runtime.GOMAXPROCS(0)))
+
+// renderChart gives what `helm template --include-crds` prints.
+func renderChart(ctx context.Context, src *source, dir string, h Release) (Result, error) {
+	result := Result{Kind: Helm}
+	chart := path.Join(dir, h.Chart)
+	result.Inputs = append(result.Inputs, chart)
+	j := job{
+		Chart: chart, ReleaseName: cmp.Or(h.ReleaseName, "release-name"), Namespace: cmp.Or(h.Namespace, "default"),
+		KubeVersion: cmp.Or(h.KubeVersion, DefaultKubeVersion), APIVersions: h.APIVersions, Limits: src.limits,
+	}
+	var faults []error
+	for _, name := range h.ValuesFiles {
+		at := path.Join(dir, name)
+		result.Inputs = append(result.Inputs, at)
+		data, err := valuesFile(src, at)
+		if err != nil {
+			faults = append(faults, err)
+		}
+		j.ValuesFiles = append(j.ValuesFiles, file{at, data})
+	}
+	if err := j.chart(ctx, src); err != nil {
+		faults = append(faults, err)
+	}
+	if len(h.Values) > 0 {
+		var err error
+		if j.Values, err = json.Marshal(h.Values); err != nil {
+			faults = append(faults, &Error{File: chart, Reason: ReasonInvalid, Message: "the application's values: " + err.Error(), Err: err})
+		}
+	}
+	if len(faults) > 0 {
+		return result, errors.Join(faults...)
+	}
+	j.Used = src.bytes
+	pieces, err := inflate(ctx, j)
+	if err != nil {
+		return result, err
+	}
+	result.Objects, err = chartObjects(src, pieces)
+	order(result.Objects)
+	return result, err
+}
+
+func valuesFile(src *source, name string) ([]byte, error) {
+	switch {
+	case !fs.ValidPath(name):
+		return nil, &Error{
+			File: name, Reason: ReasonPath, Message: "the values file is not inside the repository",
+			Help: "write it relative to the application's path, without leaving the repository",
+		}
+	case !src.isFile(name):
+		return nil, &Error{
+			File: name, Reason: ReasonPath, Message: "the values file is not in the repository",
+			Help: "check helm.valuesFiles: paths are relative to the application's path, and links are not followed", Err: fs.ErrNotExist,
+		}
+	}
+	return src.read(name)
+}
+
+// inflate lets a child render.
+func inflate(ctx context.Context, j job) ([]piece, error) {
+	request, err := json.Marshal(j)
+	if err != nil {
+		return nil, err
+	}
+	data, err := children.Call(ctx, request, sandbox.Limits{Time: j.Limits.Time, Memory: j.Limits.Memory, Output: 2*j.Limits.TotalBytes + 1<<20})
+	if err != nil {
+		return nil, childError(path.Join(j.Chart, chartFile), err)
+	}
+	return readInflated(j.Chart, data)
+}
+
+func readInflated(chart string, data []byte) ([]piece, error) {
+	var answer inflated
+	if err := json.Unmarshal(data, &answer); err != nil {
+		return nil, &Error{File: chart, Reason: ReasonBuild, Message: "helm: the answer can't be read: " + err.Error(), Err: err}
+	}
+	if answer.Fault != nil {
+		return nil, answer.Fault
+	}
+	return answer.Pieces, nil
+}
+
+func childError(chart string, err error) error {
+	limit, ok := errors.AsType[*sandbox.LimitError](err)
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case !ok:
+		return &Error{File: chart, Reason: ReasonBuild, Message: "helm: " + err.Error(), Err: err}
+	}
+	help := map[sandbox.Limit]string{
+		sandbox.Time:   "look for a loop in its templates, or split the chart",
+		sandbox.Memory: "look for a template that grows without end, or split the chart",
+		sandbox.Output: "split the chart",
+		sandbox.Killed: "give the container more memory",
+	}[limit.Limit]
+	return &Error{File: chart, Reason: ReasonLimit, Message: "the chart can't be rendered: " + limit.Error(), Help: help, Err: err}
+}
+
+// chartObjects are the objects of what helm prints.
+func chartObjects(src *source, pieces []piece) ([]Object, error) {
+	var objects []Object
+	var faults []error
+	own := map[ID]bool{} // what isn't a hook
+	definitions := map[ID]bool{}
+	for _, p := range pieces {
+		if !p.Apply {
+			continue
+		}
+		found, err := p.objects(src)
+		if err != nil {
+			faults = append(faults, err)
+		}
+		for _, o := range found {
+			// What Helm makes twice is kept in sync once: a hook that is also
+			// an object, a CRD of a chart that is there under two names.
+			if p.Hook && own[o.ID] || p.CRD && definitions[o.ID] {
+				continue
+			}
+			definitions[o.ID] = definitions[o.ID] || p.CRD
+			own[o.ID] = own[o.ID] || !p.Hook
+			objects = append(objects, o)
+		}
+		if len(faults) >= maxFaults {
+			break
+		}
+	}
+	return objects, errors.Join(faults...)
+}
+
+// objects are those of a piece. Its first line is helm's comment, so that the
+// lines of a CRD's file are known; of a template's output they say nothing.
+func (p piece) objects(src *source) ([]Object, error) {
+	docs := []document{{raw: p.Text, line: 1}}
+	if p.CRD {
+		docs = split(p.Text)
+	}
+	var objects []Object
+	for _, d := range docs {
+		d.printed = true
+		found, err := d.objects(src, p.File)
+		if e, ok := errors.AsType[*Error](err); ok {
+			e.Line = p.line(e.Line)
+		}
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, found...)
+	}
+	for i := range objects {
+		objects[i].Line = p.line(objects[i].Line)
+	}
+	return objects, nil
+}
+
+func (p piece) line(n int) int {
+	if p.CRD && path.Ext(p.File) != packed {
+		return max(n-1, 0)
+	}
+	return 0
+}
+
+// chart reads the files of the chart.
+func (j *job) chart(ctx context.Context, src *source) error {
+	info := src.stat(j.Chart)
+	switch {
+	case !fs.ValidPath(j.Chart):
+		return &Error{File: j.Chart, Reason: ReasonPath, Message: "the chart is not inside the repository", Help: "check helm.chart: it is relative to the application's path"}
+	case info == nil:
+		return &Error{
+			File: j.Chart, Reason: ReasonPath, Message: "the chart is not in the repository",
+			Help: "check helm.chart: it is relative to the application's path, and links are not followed", Err: fs.ErrNotExist,
+		}
+	case info.Mode().IsRegular() && path.Ext(j.Chart) == packed:
+		data, err := src.read(j.Chart)
+		j.Packed, j.Files = true, []file{{path.Base(j.Chart), data}}
+		return err
+	case !src.isFile(path.Join(j.Chart, chartFile)):
+		return &Error{
+			File: path.Join(j.Chart, chartFile), Reason: ReasonPath, Message: "it is not in the repository, and Helm settings are given",
+			Help: "name the chart's folder in helm.chart, or take the Helm settings away", Err: fs.ErrNotExist,
+		}
+	}
+	files, err := chartFiles(ctx, src, j.Chart)
+	j.Files = files
+	return err
+}
+
+// Child makes this process able to render charts. It is the first thing that
+// main does, and in a test TestMain: charts are rendered in a child process of
+// the same binary, in which it doesn't return.
+func Child() { sandbox.Serve(inflateJob) }
+
+// inflateJob is a child's whole work.
+func inflateJob(request []byte) []byte {
+	var j job
+	var answer inflated
+	err := json.Unmarshal(request, &j)
+	if err == nil {
+		answer.Pieces, err = j.inflate()
+	}
+	if err != nil {
+		fault, ok := errors.AsType[*Error](err)
+		if !ok {
+			fault = &Error{File: path.Join(j.Chart, chartFile), Reason: ReasonBuild, Message: "helm: " + oneLine(err.Error())}
+		}
+		fault.Err = nil // it stays here
+		answer = inflated{Fault: fault}
+	}
+	data, err := json.Marshal(answer)
+	if err != nil {
+		panic(fmt.Sprintf("write an answer: %v", err)) // plain data
+	}
+	return data
+}
+
+// longest is how much of an error of Helm's is told, in bytes.
+const longest = 2000
+
+// oneLine joins the lines of helm's errors. Of a long one the middle goes: a
+// template that calls itself is told with every call.
+func oneLine(text string) string {
+	var parts []string
+	for line := range strings.Lines(text) {
+		if part := strings.TrimSpace(line); part != "" {
+			parts = append(parts, part)
+		}
+	}
+	text = strings.Join(slices.Compact(parts), " ")
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest/2]+" … "+text[len(text)-longest/2:], "")
+	}
+	return text
+}
+
+var bom = []byte("\xef\xbb\xbf")
+
+// trimBOM is what Helm does to every file of a chart.
+func trimBOM(data []byte) []byte { return bytes.TrimPrefix(data, bom) }
