@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/render"
@@ -42,10 +43,16 @@ const maxFile = 64 << 20
 // edited, its kustomization gets an entry in images; and every kustomization
 // is built again to see that the image is what it should be.
 func (f Folder) Set(ctx context.Context, images []events.Image) (Result, error) {
+	return f.set(ctx, images, func(string) bool { return true })
+}
+
+// set is Set for the files that are taken.
+func (f Folder) set(ctx context.Context, images []events.Image, takes func(file string) bool) (Result, error) {
 	files, err := render.Files(f.FS, f.Path)
 	if err != nil {
 		return Result{}, err
 	}
+	files = slices.DeleteFunc(files, func(file string) bool { return !takes(file) })
 	s := &setter{Folder: f, images: images, policies: newPolicies(), foreign: map[string]string{}, r: Result{Files: map[string][]byte{}}}
 	// What Flux's markers mark may be named in another file: files with
 	// markers come last.
@@ -189,6 +196,9 @@ func (f Folder) Promote(ctx context.Context, images []events.Image) (map[string]
 	if err != nil {
 		return nil, err
 	}
+	if f.isChart() {
+		return f.promoteChart(ctx, images, before.Objects)
+	}
 	r, err := f.Set(ctx, images)
 	if err != nil {
 		return nil, err
@@ -196,9 +206,5 @@ func (f Folder) Promote(ctx context.Context, images []events.Image) (map[string]
 	if err := errors.Join(r.Problems...); err != nil {
 		return nil, err
 	}
-	after, err := render.Render(ctx, render.Request{FS: Overlay(f.FS, r.Files), Path: f.Path, Helm: f.Helm})
-	if err != nil {
-		return nil, fmt.Errorf("%w: after the edit it doesn't render: %w", ErrUnsafe, err)
-	}
-	return r.Files, Prove(before.Objects, after.Objects, images, f.Aliases)
+	return r.Files, f.proved(ctx, before.Objects, r.Files, images)
 }

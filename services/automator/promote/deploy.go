@@ -265,6 +265,18 @@ func (d *Deployer) decide(ctx context.Context, r *Repository, s *State, asked as
 			all = append(all, decision)
 		}
 	}
+	// What one file says of several applications is decided together.
+	takeAll := func(app *Application, image events.ImageRepository) {
+		take(app, image)
+		if app == nil {
+			return
+		}
+		for _, other := range s.sharing(app, app.Path) {
+			if uses(other, image) {
+				take(other, image)
+			}
+		}
+	}
 	for image := range asked.arrived {
 		for _, app := range s.Using(image) {
 			take(app, image)
@@ -272,15 +284,15 @@ func (d *Deployer) decide(ctx context.Context, r *Repository, s *State, asked as
 	}
 	for _, app := range touched {
 		for _, i := range app.Images {
-			take(app, i.Image.Repository)
+			takeAll(app, i.Image.Repository)
 		}
 	}
 	for _, p := range asked.pairs {
-		take(s.Applications[p.app], p.image)
+		takeAll(s.Applications[p.app], p.image)
 	}
 	for _, source := range asked.sources {
 		for _, p := range s.waiting(source) {
-			take(s.Applications[p.app], p.image)
+			takeAll(s.Applications[p.app], p.image)
 		}
 	}
 	slices.SortFunc(all, func(a, b Decision) int {
@@ -308,7 +320,7 @@ func (d *Deployer) edit(ctx context.Context, r *Repository, s *State, decisions 
 		for end < len(decisions) && decisions[end].Application == decisions[i].Application {
 			end++
 		}
-		if err := b.application(ctx, r, s, decisions[i:end]); err != nil {
+		if err := b.application(ctx, r, s, decisions[i:end], decisions); err != nil {
 			return b, err
 		}
 		i = end
@@ -316,8 +328,8 @@ func (d *Deployer) edit(ctx context.Context, r *Repository, s *State, decisions 
 	return b, nil
 }
 
-// application edits one application for its decisions.
-func (b *batch) application(ctx context.Context, r *Repository, s *State, decisions []Decision) error {
+// application edits one application for its decisions, which are some of all.
+func (b *batch) application(ctx context.Context, r *Repository, s *State, decisions, all []Decision) error {
 	var targets []events.Image
 	for _, d := range decisions {
 		if d.Outcome == events.Deploy {
@@ -331,6 +343,15 @@ func (b *batch) application(ctx context.Context, r *Repository, s *State, decisi
 	// share a file.
 	f := manifest.Folder{FS: manifest.Overlay(s.Head.FS(), b.files), Path: decisions[0].Application.Path, Helm: decisions[0].Application.Helm, Aliases: r.loader.aliases}
 	files, err := f.Promote(ctx, targets)
+	together := maps.Clone(b.files)
+	maps.Copy(together, files)
+	if err == nil {
+		err = s.bystanders(ctx, decisions[0].Application, files, together, r.loader.aliases, func(other *Application, to events.Image) bool {
+			return slices.ContainsFunc(all, func(d Decision) bool {
+				return d.Outcome == events.Deploy && d.Application.Name == other.Name && d.Target == to
+			})
+		})
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -342,7 +363,7 @@ func (b *batch) application(ctx context.Context, r *Repository, s *State, decisi
 		}
 		return nil
 	}
-	maps.Copy(b.files, files)
+	b.files = together
 	for _, d := range decisions {
 		if d.Outcome == events.Deploy {
 			b.changes = append(b.changes, d.asChange())

@@ -227,6 +227,13 @@ func (b *bench) proposal() approval.Proposal {
 	return p
 }
 
+// approve has a person of the leads approve a proposal.
+func (b *bench) approve(id string) {
+	b.t.Helper()
+	_, err := b.votes.Vote(b.t.Context(), id, approval.Vote{Person: "maria", Groups: []string{"leads"}, Decision: "approved", At: b.deploy.Now()})
+	must(b.t, err)
+}
+
 // vote has a person of the leads vote, and the pair decided on again.
 func (b *bench) vote(person, decision string, override bool) {
 	b.t.Helper()

@@ -259,7 +259,7 @@ func (s *State) moved(ctx context.Context, changes []Change, aliases events.Alia
 			}
 			targets = append(targets, target)
 		}
-		edited, err := manifest.Folder{FS: manifest.Overlay(s.Head.FS(), files), Path: app.Path, Aliases: aliases}.Promote(ctx, targets)
+		edited, err := manifest.Folder{FS: manifest.Overlay(s.Head.FS(), files), Path: app.Path, Helm: app.Helm, Aliases: aliases}.Promote(ctx, targets)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
@@ -267,6 +267,14 @@ func (s *State) moved(ctx context.Context, changes []Change, aliases events.Alia
 			return nil, fmt.Errorf("%w: %s: %w", errUnmade, app.Name, err)
 		}
 		maps.Copy(files, edited)
+		err = s.bystanders(ctx, app, edited, files, aliases, func(other *Application, to events.Image) bool {
+			return slices.ContainsFunc(changes, func(c Change) bool {
+				return c.Application == other.Name && c.Image == to.Repository && c.To == to.Reference()
+			})
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", errUnmade, app.Name, err)
+		}
 	}
 	return files, nil
 }

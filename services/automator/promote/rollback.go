@@ -155,6 +155,11 @@ func (d *Deployer) rollback(ctx context.Context, r *Repository, s *State, app *A
 	}
 	f := manifest.Folder{FS: manifest.Overlay(s.Head.FS(), b.files), Path: app.Path, Helm: app.Helm, Aliases: r.loader.aliases}
 	files, err := f.Promote(ctx, targets)
+	together := maps.Clone(b.files)
+	maps.Copy(together, files)
+	if err == nil {
+		err = s.bystanders(ctx, app, files, together, r.loader.aliases, func(*Application, events.Image) bool { return false })
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return "", ctx.Err()

@@ -42,6 +42,7 @@ type State struct {
 	holds   holds
 	byImage map[events.ImageRepository][]*Application
 	paths   map[string]*rendered
+	inputs  []input // sorted
 }
 
 // Using gives the applications that use an image repository, by name.
@@ -111,6 +112,7 @@ func (l *loader) load(ctx context.Context, old *State, head *gitrepo.Commit, cha
 	for _, apps := range s.byImage {
 		slices.SortFunc(apps, byName)
 	}
+	s.inputs = s.inputsOf()
 	slices.SortFunc(touched, byName)
 	return s, touched, nil
 }
