@@ -61,8 +61,8 @@ var Kinds = []Kind{
 	{ServiceUpgradedType, "healthy with a new image", []string{"synchronizer"}, []string{"automator"}, decodeService(ServiceUpgradedType)},
 	{ServiceRolledBackType, "healthy with an older image", []string{"synchronizer"}, []string{"automator"}, decodeService(ServiceRolledBackType)},
 	{ServiceRemovedType, "pruned", []string{"synchronizer"}, []string{"automator"}, decodeService(ServiceRemovedType)},
-	{IncidentDetectedType, "something is wrong and needs somebody", []string{"automator"}, nil, decodeIncident(IncidentDetectedType)},
-	{IncidentResolvedType, "it no longer is", []string{"automator"}, nil, decodeIncident(IncidentResolvedType)},
+	{IncidentDetectedType, "something is wrong and needs somebody", []string{"automator", "synchronizer"}, []string{"automator"}, decodeIncident(IncidentDetectedType)},
+	{IncidentResolvedType, "it no longer is", []string{"synchronizer"}, []string{"automator"}, decodeIncident(IncidentResolvedType)},
 	{EnvironmentModifiedType, "configuration applied, no new image", []string{"synchronizer"}, nil, decodeEnvironmentModified},
 }
 

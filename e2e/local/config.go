@@ -72,7 +72,7 @@ automator:
   people:
   - {name: maria, groups: [leads], token: {file: {{.Maria}}}}
   - {name: omar, groups: [shop], token: {file: {{.Omar}}}}
-synchronizer: {kubeconfig: {{.Kubeconfig}}, trusted: [slipway-system]}
+synchronizer: {kubeconfig: {{.Kubeconfig}}, trusted: [slipway-system], degradedAfter: 3s}
 sweep: {interval: {{.Sweep}}}
 `))
 

@@ -185,6 +185,7 @@ func (p *parts) run(ctx context.Context) error {
 		{bus.Subscription{Name: "automator-refs", Types: []events.Type{events.RefUpdatedType}}, p.repos.Handle},
 		{bus.Subscription{Name: "automator-health", Types: []events.Type{
 			events.PipelineRunFinishedType, events.ServiceDeployedType, events.ServiceUpgradedType, events.ServiceRolledBackType,
+			events.IncidentDetectedType, events.IncidentResolvedType,
 		}}, p.health.Handle},
 		{bus.Subscription{Name: "automator-failures", Types: []events.Type{events.PipelineRunFinishedType}}, p.repos.HandleFailure},
 	} {

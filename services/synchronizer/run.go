@@ -69,7 +69,7 @@ func run(ctx context.Context, s *service.Service) error {
 	}
 	cfg := s.Config
 	brain := sync.New(sync.Config{
-		Cluster: cfg.Cluster, Trusted: cfg.Synchronizer.Trusted, Concurrency: cfg.Synchronizer.Concurrency, Sweep: cfg.Sweep.Interval,
+		Cluster: cfg.Cluster, Trusted: cfg.Synchronizer.Trusted, Concurrency: cfg.Synchronizer.Concurrency, DegradedAfter: cfg.Synchronizer.DegradedAfter, Sweep: cfg.Sweep.Interval,
 		Repositories: known, Images: cfg.Aliases(), Git: cfg.GitAliases(),
 		Source: "/synchronizer/" + cfg.Cluster, Log: s.Log, Metrics: s.Metrics,
 	}, parts)

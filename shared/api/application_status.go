@@ -16,6 +16,8 @@ type ApplicationStatus struct {
 	Chains []string `json:"chains,omitempty"`
 	// Synced is when Revision was applied.
 	Synced *time.Time `json:"synced,omitempty"`
+	// Degraded is since when it is no longer healthy, though it was.
+	Degraded *time.Time `json:"degraded,omitempty"`
 	// Images are the whole references of the last sync.
 	Images []string `json:"images,omitempty"`
 	// Inventory is everything that was, or was about to be, applied.

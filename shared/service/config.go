@@ -214,6 +214,9 @@ type Synchronizer struct {
 	Kubeconfig  string   `yaml:"kubeconfig"`  // default: in cluster, $KUBECONFIG, ~/.kube/config
 	Trusted     []string `yaml:"trusted"`     // namespaces that act with our own rights; default slipway-system
 	Concurrency int      `yaml:"concurrency"` // applications at a time; default 8
+	// DegradedAfter is how long an application that was healthy may not be
+	// ready before it is told to be degraded; default 30s.
+	DegradedAfter time.Duration `yaml:"degradedAfter"`
 }
 
 // Sweep is the slow poll that finds what no webhook told of.
@@ -233,6 +236,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Automator.Debounce.Pace, 250*time.Millisecond)
 	def(&c.Automator.Commit.Author, "Slipway <slipway@localhost>")
 	def(&c.Synchronizer.Concurrency, 8)
+	def(&c.Synchronizer.DegradedAfter, 30*time.Second)
 	if c.Synchronizer.Trusted == nil {
 		c.Synchronizer.Trusted = []string{"slipway-system"}
 	}

@@ -43,6 +43,9 @@ func (c Config) Validate() error {
 		f.add("automator.commit.author", "%v", err)
 	}
 	c.validatePeople(f)
+	if c.Synchronizer.DegradedAfter < 0 {
+		f.add("synchronizer.degradedAfter", "%s is negative", c.Synchronizer.DegradedAfter)
+	}
 	if c.Synchronizer.Concurrency < 1 {
 		f.add("synchronizer.concurrency", "%d is less than 1", c.Synchronizer.Concurrency)
 	}

@@ -185,6 +185,42 @@ func TestAnImageHasToBeHealthyElsewhereFirst(t *testing.T) {
 	}
 }
 
+// A source that ceases to be healthy after its sync starts its time again, too.
+func TestASourceThatDegradesLaterStartsItsTimeAgain(t *testing.T) {
+	b := start(t, ruled(`after: {application: staging/shop/web, healthyFor: 10m}`))
+	noon := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	incident := func(kind events.Type, source string, at time.Time) {
+		t.Helper()
+		e, err := events.New(events.Meta{ID: fmt.Sprint(kind, at), Source: source, ChainID: "c", Time: at}, events.Incident{
+			Kind: kind, Environment: "staging", Application: "staging/shop/web", Description: "it is not well",
+		})
+		must(t, err)
+		must(t, b.health.Handle(t.Context(), e))
+	}
+	b.pushed("1.1.0", digestA)
+	incident(events.IncidentDetectedType, "/synchronizer/staging", noon.Add(-time.Hour)) // of what nobody told
+	b.at(noon)
+	b.staging("success", "1.1.0", digestA, noon)
+	incident(events.IncidentDetectedType, "/automator", noon.Add(time.Minute)) // another's matter
+	incident(events.IncidentDetectedType, "/synchronizer/staging", noon.Add(5*time.Minute))
+	b.at(noon.Add(11 * time.Minute))
+	must(t, b.work(web))
+	if got := b.last(); b.uses() != "1.0.0" || !strings.Contains(got, "which is not healthy with it") {
+		t.Fatalf("decided %q, uses %s", got, b.uses())
+	}
+	incident(events.IncidentResolvedType, "/synchronizer/staging", noon.Add(12*time.Minute))
+	b.at(noon.Add(21 * time.Minute))
+	must(t, b.work(web))
+	if b.uses() != "1.0.0" {
+		t.Fatal("it did not start its time again")
+	}
+	b.at(noon.Add(22 * time.Minute))
+	must(t, b.work(web))
+	if b.uses() != "1.1.0" {
+		t.Errorf("uses %s: %q", b.uses(), b.decisions())
+	}
+}
+
 // What was healthy for long enough may follow also when its source went on.
 func TestAnImageThatProvedItselfIsNotStarvedByTheNext(t *testing.T) {
 	b := start(t, ruled(`after: {application: staging/shop/web, healthyFor: 10m}`))

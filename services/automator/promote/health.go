@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slipway-cd/slipway/events"
@@ -124,6 +125,13 @@ func tells(e events.Event) (application string, r Running, ok bool) {
 		// A run that was superseded or failed to apply says nothing of what
 		// runs.
 		return p.Application, r, p.Outcome == events.Success || p.Outcome == events.Failure
+	case events.Incident:
+		// Images and commit are those that were told before.
+		r = Running{At: e.Time}
+		if p.Kind == events.IncidentResolvedType {
+			r.HealthySince = e.Time
+		}
+		return p.Application, r, strings.HasPrefix(e.Source, "/synchronizer/")
 	case events.ServiceEvent:
 		if p.HealthySince == nil {
 			return p.Application, r, false
@@ -141,6 +149,9 @@ func (h *Health) learn(ctx context.Context, application string, now Running) err
 	old := stored.Value
 	if now.At.Before(old.At) {
 		return nil // told late
+	}
+	if now.Images == nil && now.Commit == "" {
+		now.Images, now.Commit = old.Images, old.Commit
 	}
 	same := slices.Equal(old.Images, now.Images)
 	if same && !old.HealthySince.IsZero() && !now.HealthySince.IsZero() && old.HealthySince.Before(now.HealthySince) {

@@ -34,6 +34,8 @@ type Verdict struct {
 	Ready   bool
 	Failed  []string // what won't become ready by itself
 	Waiting []string // what isn't ready yet
+	// Unknown says that a watch has not read everything yet.
+	Unknown bool
 }
 
 // String says what isn't ready and why, at most five of them.
@@ -91,6 +93,7 @@ func (w *Watcher) Judge(targets []Target) Verdict {
 	for _, t := range targets {
 		seen, known := w.Look(t.Resource, t.Namespace, t.Name)
 		state, message := judge(t, seen, known)
+		verdict.Unknown = verdict.Unknown || seen == nil && !known
 		switch state {
 		case status.CurrentStatus:
 			continue

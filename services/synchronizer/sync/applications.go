@@ -35,6 +35,7 @@ type applications struct {
 	byKey    map[string]*app
 	bySource map[string]map[string]*app
 	waiting  map[string]map[string]bool // namespace of objects → applications
+	guarded  map[string]bool            // applications
 
 	wakeups workqueue.TypedRateLimitingInterface[wakeup]
 }
@@ -44,9 +45,10 @@ type app struct {
 	key  string // namespace/name
 	name events.Application
 
-	mu   sync.Mutex
-	wait *wait
-	last *unstructured.Unstructured // our own last write
+	mu    sync.Mutex
+	wait  *wait
+	guard *guard                     // while nothing is waited for
+	last  *unstructured.Unstructured // our own last write
 
 	// marked says that the status tells of a branch that can't be fetched.
 	marked atomic.Bool
@@ -69,7 +71,7 @@ type wait struct {
 
 func newApplications(b *Brain) *applications {
 	a := &applications{
-		brain: b, byKey: map[string]*app{}, bySource: map[string]map[string]*app{}, waiting: map[string]map[string]bool{},
+		brain: b, byKey: map[string]*app{}, bySource: map[string]map[string]*app{}, waiting: map[string]map[string]bool{}, guarded: map[string]bool{},
 		wakeups: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[wakeup]()),
 	}
 	a.informer = dynamicinformer.NewFilteredDynamicInformer(b.clients.Dynamic, Resource, "", 0, cache.Indexers{}, nil).Informer()
@@ -236,6 +238,18 @@ func (a *applications) remove(obj any) {
 	}
 	a.mu.Unlock()
 	a.setWaiting(keyOf(u), nil)
+	a.setGuarded(keyOf(u), false)
+}
+
+// keys are all applications.
+func (a *applications) keys() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := make([]string, 0, len(a.byKey))
+	for key := range a.byKey {
+		all = append(all, key)
+	}
+	return all
 }
 
 func (a *applications) get(key string) *app {
@@ -270,10 +284,23 @@ func (a *applications) of(source string) []*app {
 	return all
 }
 
-func (a *applications) isWaiting(key string) bool {
+// isWatched says whether an application is woken by its objects.
+func (a *applications) isWatched(key string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.waiting[""][key]
+	return a.waiting[""][key] || a.guarded[key]
+}
+
+// setGuarded notes that an application is woken by its objects though it waits
+// for nothing. Pods, which are many and nobody's in particular, don't wake it.
+func (a *applications) setGuarded(key string, on bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if on {
+		a.guarded[key] = true
+	} else {
+		delete(a.guarded, key)
+	}
 }
 
 func (a *applications) waitingIn(namespace string) []string {

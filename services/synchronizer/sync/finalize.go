@@ -15,6 +15,7 @@ import (
 // manages, or leaves it as it is, and lets it go.
 func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
 	b.stopWaiting(a)
+	b.leave(a)
 	if !slices.Contains(l.object.GetFinalizers(), finalizer) {
 		return nil
 	}

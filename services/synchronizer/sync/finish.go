@@ -18,6 +18,7 @@ const telling = 2 * time.Second
 // it. A run that needn't wait ends with the first look.
 func (b *Brain) startWaiting(n *run) {
 	a := n.app
+	b.leave(a)
 	w := &wait{run: n, targets: n.targets(), told: time.Now()}
 	namespaces := map[string]bool{"": true}
 	for _, t := range w.targets {
@@ -72,7 +73,7 @@ func (b *Brain) look(ctx context.Context, key string) error {
 	defer a.mu.Unlock()
 	w := a.wait
 	if w == nil {
-		return nil
+		return b.watchOver(ctx, a)
 	}
 	verdict := b.watcher.Judge(w.targets)
 	n := w.run
@@ -150,8 +151,13 @@ func (b *Brain) finish(ctx context.Context, w *wait, l *live) error {
 	if err := b.publish(ctx, n, b.finishedEvents(n, events.Success, ""), b.serviceEvents(n, l.status().History)); err != nil {
 		return err
 	}
+	if began := l.status().Degraded; began != nil {
+		if err := b.incident(ctx, n.app, l, events.IncidentResolvedType, *began, message); err != nil {
+			return err
+		}
+	}
 	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
-		s.Healthy = n.commit
+		s.Healthy, s.Degraded = n.commit, nil
 		s.Inventory = without(s.Inventory, dropped)
 		s.Remember(n.history(outcome, ""))
 		conditions{ready: "True", reason: reason, message: message, generation: n.generation, now: time.Now()}.set(s)
@@ -163,7 +169,10 @@ func (b *Brain) finish(ctx context.Context, w *wait, l *live) error {
 	b.metrics.done(outcome, n.started)
 	b.log.Info("sync finished", "outcome", strings.ToLower(reason), "application", n.app.name.String(), "commit", n.commit, "took", time.Since(n.started))
 	b.stopWaiting(n.app)
-	return nil
+	if !n.spec.Sync.Waits() {
+		return nil
+	}
+	return b.stand(n.app, l)
 }
 
 // prune deletes what is gone from Git, and gives the entries to drop.

@@ -97,7 +97,7 @@ func (b *Brain) compare(ctx context.Context, r *repo, a *app, head Commit, wake 
 // settled says that the last sync went all its way.
 func settled(s *api.ApplicationStatus) bool {
 	ready := s.Condition(api.ConditionReady)
-	return ready != nil && ready.Status == "True" && s.Attempted == s.Revision &&
+	return ready != nil && (ready.Status == "True" || ready.Reason == reasonDegraded) && s.Attempted == s.Revision &&
 		s.Condition(api.ConditionReconciling) == nil && s.Condition(api.ConditionStalled) == nil
 }
 

@@ -157,6 +157,7 @@ const (
 	reasonApplied     = "Applied"
 	reasonApplyFailed = "ApplyFailed"
 	reasonUnhealthy   = "Unhealthy"
+	reasonDegraded    = "Degraded"
 	reasonPruneFailed = "PruneFailed"
 	reasonSource      = "SourceUnavailable"
 	reasonRepository  = "UnknownRepository"

@@ -65,16 +65,19 @@ type Work struct {
 
 // Config is what a brain works with.
 type Config struct {
-	Cluster      string
-	Trusted      []string // namespaces that act with our own rights
-	Concurrency  int
-	Sweep        time.Duration // how often each branch is looked at; never when 0
-	Repositories []Repository
-	Images       events.Aliases // of registries
-	Git          events.Aliases // of Git hosts
-	Source       string         // of our events, "/synchronizer/<cluster>"
-	Log          *slog.Logger
-	Metrics      prometheus.Registerer
+	Cluster     string
+	Trusted     []string // namespaces that act with our own rights
+	Concurrency int
+	// DegradedAfter is how long an application that was healthy may not be
+	// ready before it is told to be degraded.
+	DegradedAfter time.Duration
+	Sweep         time.Duration // how often each branch is looked at; never when 0
+	Repositories  []Repository
+	Images        events.Aliases // of registries
+	Git           events.Aliases // of Git hosts
+	Source        string         // of our events, "/synchronizer/<cluster>"
+	Log           *slog.Logger
+	Metrics       prometheus.Registerer
 }
 
 // Parts are what a brain is connected to.
@@ -146,6 +149,9 @@ func (b *Brain) Run(ctx context.Context) error {
 		done.Wait()
 		return err
 	}
+	for _, key := range b.apps.keys() {
+		b.health.Add(key) // what was healthy is watched over
+	}
 	start(b.apps.store)
 	start(func(ctx context.Context) error { b.sweep(ctx); return nil })
 	start(func(ctx context.Context) error { return b.listen(ctx, b.Handle) })
@@ -205,7 +211,7 @@ func (b *Brain) changed(scope kube.Scope, kept any, _ bool) {
 		return
 	}
 	if name, err := events.ParseApplication(seen.Owner); err == nil && name.Cluster == b.cfg.Cluster {
-		if key := name.Namespace + "/" + name.Name; b.apps.isWaiting(key) {
+		if key := name.Namespace + "/" + name.Name; b.apps.isWatched(key) {
 			b.health.Add(key)
 		}
 	}

@@ -1,0 +1,172 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+// guard looks at an application that was applied and became healthy: it may
+// cease to be so. The watches wake it.
+type guard struct {
+	commit     string
+	generation int64
+	targets    []health.Target
+	// since is when it was seen not to be ready; zero while it is.
+	since time.Time
+}
+
+// stand puts a guard over what an application's inventory says. The
+// application's mutex is held. After a start it is found again in the status.
+func (b *Brain) stand(a *app, l *live) error {
+	s := l.status()
+	g := &guard{commit: s.Revision, generation: s.ObservedGeneration}
+	for _, e := range s.Inventory {
+		if e.State != api.Applied {
+			continue
+		}
+		kind := schema.GroupVersionKind{Group: e.Group, Version: e.Version, Kind: e.Kind}
+		resource, err := b.clients.Mapper.Find(kind)
+		if err != nil {
+			return fmt.Errorf("watch %s %s: %w", kind.Kind, e.Name, err)
+		}
+		// Whoever replaces an object keeps it healthy, too: its uid doesn't count.
+		g.targets = append(g.targets, health.Target{Kind: kind, Resource: resource, Namespace: e.Namespace, Name: e.Name})
+	}
+	a.guard = g
+	b.apps.setGuarded(a.key, true)
+	b.health.Add(a.key)
+	return nil
+}
+
+// leave takes the guard away. The application's mutex is held.
+func (b *Brain) leave(a *app) {
+	a.guard = nil
+	b.apps.setGuarded(a.key, false)
+}
+
+// guardable says whether an application is applied and was healthy.
+func guardable(l *live) bool {
+	s := l.status()
+	return settled(s) && l.application.Spec.Sync.Waits() && l.object.GetDeletionTimestamp() == nil && s.ObservedGeneration == l.object.GetGeneration()
+}
+
+// watchOver tells, once an episode, that an application is no longer healthy,
+// and that it is again.
+func (b *Brain) watchOver(ctx context.Context, a *app) error {
+	if a.guard == nil {
+		l, err := b.current(ctx, a)
+		if err != nil || l == nil || !guardable(l) {
+			return err
+		}
+		if err := b.retell(ctx, a, l); err != nil {
+			return err
+		}
+		return b.stand(a, l)
+	}
+	g := a.guard
+	verdict := b.watcher.Judge(g.targets)
+	if verdict.Unknown {
+		b.health.AddAfter(a.key, time.Second) // the watches have just begun
+		return nil
+	}
+	now := time.Now()
+	switch {
+	case verdict.Ready:
+		g.since = time.Time{}
+	case g.since.IsZero():
+		g.since = now
+	}
+	if left := b.cfg.DegradedAfter - now.Sub(g.since); !verdict.Ready && len(verdict.Failed) == 0 && left > 0 {
+		b.health.AddAfter(a.key, left)
+		return nil
+	}
+	l, err := b.current(ctx, a)
+	if err != nil {
+		return err
+	}
+	if l == nil || !guardable(l) || l.status().Revision != g.commit {
+		b.leave(a)
+		return nil
+	}
+	if verdict.Ready == (l.status().Degraded == nil) {
+		return nil
+	}
+	if verdict.Ready {
+		return b.recovered(ctx, a, l)
+	}
+	return b.degraded(ctx, a, l, verdict.String())
+}
+
+// degraded records an episode before it tells of it: after a crash in between
+// [Brain.retell] does.
+func (b *Brain) degraded(ctx context.Context, a *app, l *live, why string) error {
+	message := fmt.Sprintf("applied %.12s was healthy, and no longer is: %s", a.guard.commit, why)
+	at := time.Now().UTC().Truncate(time.Second)
+	err := b.write(ctx, a, l, func(s *api.ApplicationStatus) {
+		if s.Degraded != nil {
+			return // by another replica
+		}
+		s.Degraded = &at
+		conditions{ready: "False", reason: reasonDegraded, message: message, generation: a.guard.generation, now: at}.set(s)
+	})
+	if err != nil {
+		return err
+	}
+	b.notes.warn(l.object, reasonDegraded, message)
+	b.log.Warn("no longer healthy", "application", a.name.String(), "commit", a.guard.commit, "why", why)
+	return b.incident(ctx, a, l, events.IncidentDetectedType, *l.status().Degraded, message)
+}
+
+func (b *Brain) recovered(ctx context.Context, a *app, l *live) error {
+	began := *l.status().Degraded
+	message := fmt.Sprintf("applied %.12s and healthy again", a.guard.commit)
+	// It is told first: of what is no longer in the status nobody would know.
+	if err := b.incident(ctx, a, l, events.IncidentResolvedType, began, message); err != nil {
+		return err
+	}
+	b.notes.say(l.object, reasonHealthy, message)
+	return b.write(ctx, a, l, func(s *api.ApplicationStatus) {
+		s.Degraded = nil
+		conditions{ready: "True", reason: reasonHealthy, message: message, generation: a.guard.generation, now: time.Now()}.set(s)
+	})
+}
+
+// retell tells of an episode whose record may be all that a replica that died
+// did of it: an event that is there already is no second one.
+func (b *Brain) retell(ctx context.Context, a *app, l *live) error {
+	c := l.status().Condition(api.ConditionReady)
+	if l.status().Degraded == nil || c == nil || c.Reason != reasonDegraded {
+		return nil
+	}
+	return b.incident(ctx, a, l, events.IncidentDetectedType, *l.status().Degraded, c.Message)
+}
+
+// incident tells of an episode on the chain of what runs.
+func (b *Brain) incident(ctx context.Context, a *app, l *live, kind events.Type, began time.Time, message string) error {
+	environment := l.application.Spec.Environment
+	if environment == "" {
+		environment = b.cfg.Cluster
+	}
+	cause := fmt.Sprintf("%s %s", l.object.GetUID(), began.UTC().Format(time.RFC3339))
+	chain := events.ChainFor("incident", cause)
+	if chains := l.status().Chains; len(chains) > 0 {
+		chain = chains[0]
+	}
+	e, err := events.New(events.Meta{ID: events.FollowID(cause, kind, a.name.String()), Source: b.cfg.Source, ChainID: chain, Time: time.Now()}, events.Incident{
+		Kind: kind, Environment: environment, Application: a.name.String(), Description: message, Commit: l.status().Revision,
+	})
+	if err != nil {
+		return fmt.Errorf("make event for %s: %w", a.name, err)
+	}
+	if err := b.bus.Publish(ctx, e); err != nil {
+		return fmt.Errorf("publish for %s: %w", a.name, err)
+	}
+	return nil
+}
