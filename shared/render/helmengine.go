@@ -81,6 +81,9 @@ func sortDependencies(c *chart.Chart, where places) {
 
 // check refuses what Helm would refuse to install.
 func (j job) check(c *chart.Chart) error {
+	if v := c.Metadata.APIVersion; v != chart.APIVersionV1 && v != chart.APIVersionV2 {
+		return j.fault(chartFile, ReasonUnsupported, fmt.Sprintf("apiVersion %q of a chart is not supported, only v1 and v2", v), "")
+	}
 	if t := c.Metadata.Type; t != "" && t != "application" {
 		return j.fault(chartFile, ReasonUnsupported, fmt.Sprintf("a chart of type %s can't be deployed", t), "name a chart that uses it")
 	}
