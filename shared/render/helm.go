@@ -90,6 +90,8 @@ type piece struct {
 	CRD   bool   // of the folder crds: may hold several documents
 	Hook  bool
 	Apply bool // false: a hook for what Slipway doesn't do
+	// Varies says that it is another at each render.
+	Varies bool
 }
 
 // children run Helm. A few more than processors: one that loops is no reason
@@ -216,6 +218,7 @@ func chartObjects(src *source, pieces []piece) ([]Object, error) {
 			}
 			definitions[o.ID] = definitions[o.ID] || p.CRD
 			own[o.ID] = own[o.ID] || !p.Hook
+			o.Varies = p.Varies
 			objects = append(objects, o)
 		}
 		if len(faults) >= maxFaults {

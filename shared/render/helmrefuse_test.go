@@ -134,6 +134,24 @@ func TestHooksOfOtherTimesAreLeftOut(t *testing.T) {
 	}
 }
 
+func TestWhatAChartMakesUpIsTold(t *testing.T) {
+	t.Parallel()
+	files := repo("web/Chart.yaml", chartYAML,
+		"web/templates/a.yaml", cmOf("password", "  p: {{ randAlphaNum 16 }}\n"),
+		"web/templates/b.yaml", cmOf("hash", "  h: {{ include (print $.Template.BasePath \"/a.yaml\") . | sha256sum }}\n"),
+		"web/templates/c.yaml", cmOf("same", "  a: {{ .Release.Name }}\n"),
+	)
+	got, err := render.Render(t.Context(), render.Request{FS: files, Path: "web"})
+	if err != nil || len(got.Objects) != 3 {
+		t.Fatalf("%d objects, %v", len(got.Objects), err)
+	}
+	for _, o := range got.Objects {
+		if want := o.Name == "password" || o.Name == "hash"; o.Varies != want {
+			t.Errorf("%s varies: %v", o.ID, o.Varies)
+		}
+	}
+}
+
 func TestAChartStopsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
