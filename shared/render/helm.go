@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/gob"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ type job struct {
 	Packed      bool   // Files are one archive
 	Files       []file
 	ValuesFiles []file
-	Values      json.RawMessage `json:",omitempty"`
+	Values      []byte // JSON
 	ReleaseName string
 	Namespace   string
 	KubeVersion string
@@ -71,7 +72,15 @@ type file struct {
 // inflated is what a child answers: what helm prints, in pieces, or a fault.
 type inflated struct {
 	Pieces []piece
-	Fault  *Error `json:",omitempty"`
+	Fault  fault
+}
+
+// fault is an [Error] on the wire, without its cause.
+type fault struct {
+	File          string
+	Line          int
+	Reason        Reason
+	Message, Help string
 }
 
 // piece is what helm prints between two separators of its own.
@@ -81,6 +90,8 @@ type piece struct {
 	CRD   bool   // of the folder crds: may hold several documents
 	Hook  bool
 	Apply bool // false: a hook for what Slipway doesn't do
+	// Varies says that it is another at each render.
+	Varies bool
 }
 
 // children run Helm. A few more than processors: one that loops is no reason
@@ -146,11 +157,11 @@ func valuesFile(src *source, name string) ([]byte, error) {
 
 // inflate lets a child render.
 func inflate(ctx context.Context, j job) ([]piece, error) {
-	request, err := json.Marshal(j)
-	if err != nil {
+	var request bytes.Buffer
+	if err := gob.NewEncoder(&request).Encode(j); err != nil {
 		return nil, err
 	}
-	data, err := children.Call(ctx, request, sandbox.Limits{Time: j.Limits.Time, Memory: j.Limits.Memory, Output: 2*j.Limits.TotalBytes + 1<<20})
+	data, err := children.Call(ctx, request.Bytes(), sandbox.Limits{Time: j.Limits.Time, Memory: j.Limits.Memory, Output: j.Limits.TotalBytes + 1<<20})
 	if err != nil {
 		return nil, childError(path.Join(j.Chart, chartFile), err)
 	}
@@ -159,11 +170,11 @@ func inflate(ctx context.Context, j job) ([]piece, error) {
 
 func readInflated(chart string, data []byte) ([]piece, error) {
 	var answer inflated
-	if err := json.Unmarshal(data, &answer); err != nil {
+	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&answer); err != nil {
 		return nil, &Error{File: chart, Reason: ReasonBuild, Message: "helm: the answer can't be read: " + err.Error(), Err: err}
 	}
-	if answer.Fault != nil {
-		return nil, answer.Fault
+	if f := answer.Fault; f != (fault{}) {
+		return nil, &Error{File: f.File, Line: f.Line, Reason: f.Reason, Message: f.Message, Help: f.Help}
 	}
 	return answer.Pieces, nil
 }
@@ -207,6 +218,7 @@ func chartObjects(src *source, pieces []piece) ([]Object, error) {
 			}
 			definitions[o.ID] = definitions[o.ID] || p.CRD
 			own[o.ID] = own[o.ID] || !p.Hook
+			o.Varies = p.Varies
 			objects = append(objects, o)
 		}
 		if len(faults) >= maxFaults {
@@ -283,23 +295,22 @@ func Child() { sandbox.Serve(inflateJob) }
 func inflateJob(request []byte) []byte {
 	var j job
 	var answer inflated
-	err := json.Unmarshal(request, &j)
+	err := gob.NewDecoder(bytes.NewReader(request)).Decode(&j)
 	if err == nil {
 		answer.Pieces, err = j.inflate()
 	}
 	if err != nil {
-		fault, ok := errors.AsType[*Error](err)
+		e, ok := errors.AsType[*Error](err)
 		if !ok {
-			fault = &Error{File: path.Join(j.Chart, chartFile), Reason: ReasonBuild, Message: "helm: " + oneLine(err.Error())}
+			e = &Error{File: path.Join(j.Chart, chartFile), Reason: ReasonBuild, Message: "helm: " + oneLine(err.Error())}
 		}
-		fault.Err = nil // it stays here
-		answer = inflated{Fault: fault}
+		answer = inflated{Fault: fault{e.File, e.Line, e.Reason, e.Message, e.Help}}
 	}
-	data, err := json.Marshal(answer)
-	if err != nil {
+	var data bytes.Buffer
+	if err := gob.NewEncoder(&data).Encode(answer); err != nil {
 		panic(fmt.Sprintf("write an answer: %v", err)) // plain data
 	}
-	return data
+	return data.Bytes()
 }
 
 // longest is how much of an error of Helm's is told, in bytes.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -18,9 +19,37 @@ import (
 	releaseutil "helm.sh/helm/v4/pkg/release/v1/util"
 )
 
-// inflate does what `helm template --include-crds` does, by the same steps.
+// anew are the functions of templates that don't give the same twice.
+var anew = regexp.MustCompile(`\b(rand(AlphaNum|Alpha|Ascii|Numeric|Bytes|Int)|gen(PrivateKey|CA|CAWithKey|SelfSignedCert|SelfSignedCertWithKey|SignedCert|SignedCertWithKey)|uuidv4|htpasswd|bcrypt|encryptAES|shuffle|now|ago|keys|values)\b`)
+
+// inflate does what `helm template --include-crds` does. What a chart makes up
+// anew each time is found by doing it twice, where it may.
 func (j job) inflate() ([]piece, error) {
-	c, places, err := j.load()
+	files, where, err := j.unpack()
+	if err != nil {
+		return nil, err
+	}
+	mayVary := slices.ContainsFunc(files, func(f *archive.BufferedFile) bool { return anew.Match(f.Data) })
+	pieces, err := j.once(files, where)
+	if err != nil || !mayVary {
+		return pieces, err
+	}
+	if files, where, err = j.unpack(); err != nil { // Helm's loader renames them
+		return nil, err
+	}
+	again, err := j.once(files, where)
+	if err != nil {
+		return nil, err
+	}
+	for i := range pieces {
+		pieces[i].Varies = len(again) != len(pieces) || !bytes.Equal(pieces[i].Text, again[i].Text)
+	}
+	return pieces, nil
+}
+
+// once takes the steps of `helm template`.
+func (j job) once(files []*archive.BufferedFile, places places) ([]piece, error) {
+	c, err := j.load(files, places)
 	if err != nil {
 		return nil, err
 	}
@@ -57,17 +86,13 @@ func (j job) inflate() ([]piece, error) {
 
 // load reads the chart. Subcharts are put in order, since Helm's loader gives
 // them in any.
-func (j job) load() (*chart.Chart, places, error) {
-	files, where, err := j.unpack()
-	if err != nil {
-		return nil, nil, err
-	}
+func (j job) load(files []*archive.BufferedFile, where places) (*chart.Chart, error) {
 	c, err := loader.LoadFiles(files)
 	if err != nil {
-		return nil, nil, j.fault(chartFile, ReasonInvalid, "helm: "+oneLine(err.Error()), "")
+		return nil, j.fault(chartFile, ReasonInvalid, "helm: "+oneLine(err.Error()), "")
 	}
 	sortDependencies(c, where)
-	return c, where, nil
+	return c, nil
 }
 
 func sortDependencies(c *chart.Chart, where places) {
@@ -81,6 +106,9 @@ func sortDependencies(c *chart.Chart, where places) {
 
 // check refuses what Helm would refuse to install.
 func (j job) check(c *chart.Chart) error {
+	if v := c.Metadata.APIVersion; v != chart.APIVersionV1 && v != chart.APIVersionV2 {
+		return j.fault(chartFile, ReasonUnsupported, fmt.Sprintf("apiVersion %q of a chart is not supported, only v1 and v2", v), "")
+	}
 	if t := c.Metadata.Type; t != "" && t != "application" {
 		return j.fault(chartFile, ReasonUnsupported, fmt.Sprintf("a chart of type %s can't be deployed", t), "name a chart that uses it")
 	}

@@ -50,6 +50,8 @@ func TestRenderHelmRefuses(t *testing.T) {
 		{"a schema of a schema on the network", chart("values.schema.json", `{"$schema":"https://127.0.0.1:1/meta"}`), render.Release{}, render.ReasonUnsupported, []string{"web/values.schema.json", "https://127.0.0.1:1/meta"}, true},
 		{"no JSON as a schema", chart("values.schema.json", `{`), render.Release{}, render.ReasonInvalid, []string{"web/"}, true},
 		{"a broken Chart.yaml", chart("Chart.yaml", "name: [\n"), render.Release{}, render.ReasonInvalid, []string{"web/Chart.yaml", "cannot load"}, true},
+		{"a chart of another version", chart("Chart.yaml", "apiVersion: v3\nname: web\nversion: 1.0.0\n"), render.Release{}, render.ReasonUnsupported, []string{"web/Chart.yaml", "v3"}, true},
+		{"an empty dependency", chart("Chart.yaml", chartYAML+"dependencies: [null]\n"), render.Release{}, render.ReasonInvalid, []string{"web/Chart.yaml", "empty or null"}, true},
 		{"a chart without a version", chart("Chart.yaml", "apiVersion: v2\nname: web\n"), render.Release{}, render.ReasonInvalid, []string{"web/Chart.yaml", "version"}, true},
 		{"broken values", chart("values.yaml", "a: [\n"), render.Release{}, render.ReasonInvalid, []string{"web/", "values.yaml"}, true},
 		{"a missing values file", chart(), render.Release{ValuesFiles: []string{"no.yaml", "neither.yaml"}}, render.ReasonPath, []string{"web/no.yaml", "web/neither.yaml", "helm.valuesFiles"}, true},
@@ -129,6 +131,24 @@ func TestHooksOfOtherTimesAreLeftOut(t *testing.T) {
 	}
 	if want := []string{"both", "pre-install", "post-install", "pre-upgrade", "post-upgrade", "post-delete-post-upgrade"}; !slices.Equal(kept, want) {
 		t.Errorf("kept %q, want %q", kept, want)
+	}
+}
+
+func TestWhatAChartMakesUpIsTold(t *testing.T) {
+	t.Parallel()
+	files := repo("web/Chart.yaml", chartYAML,
+		"web/templates/a.yaml", cmOf("password", "  p: {{ randAlphaNum 16 }}\n"),
+		"web/templates/b.yaml", cmOf("hash", "  h: {{ include (print $.Template.BasePath \"/a.yaml\") . | sha256sum }}\n"),
+		"web/templates/c.yaml", cmOf("same", "  a: {{ .Release.Name }}\n"),
+	)
+	got, err := render.Render(t.Context(), render.Request{FS: files, Path: "web"})
+	if err != nil || len(got.Objects) != 3 {
+		t.Fatalf("%d objects, %v", len(got.Objects), err)
+	}
+	for _, o := range got.Objects {
+		if want := o.Name == "password" || o.Name == "hash"; o.Varies != want {
+			t.Errorf("%s varies: %v", o.ID, o.Varies)
+		}
 	}
 }
 

@@ -106,6 +106,9 @@ type Object struct {
 	// where it isn't known.
 	File string
 	Line int
+	// Varies says that the object is another at each render: its chart makes
+	// up a password, a certificate or a time, or hashes one.
+	Varies bool
 }
 
 // Where is "file:line", or the file alone.

@@ -193,6 +193,9 @@ func (b *Brain) unmark(ctx context.Context, a *app, l *live) error {
 // resync applies again what is applied. It is silent unless something had to
 // be put right.
 func (b *Brain) resync(ctx context.Context, a *app, l *live, result render.Result) error {
+	// What a chart makes up anew stays as it is until a commit or the spec
+	// changes: else every resync would be a new password.
+	result.Objects = slices.DeleteFunc(result.Objects, func(o render.Object) bool { return o.Varies })
 	n := &run{app: a, commit: l.status().Revision, generation: l.object.GetGeneration(), spec: l.application.Spec}
 	if err := b.prepare(n, result); err != nil {
 		return err
