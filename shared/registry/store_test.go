@@ -205,7 +205,7 @@ func newEd25519(t *testing.T, prehash bool) key {
 	}}
 }
 
-func keys(t *testing.T, of ...key) []registry.Key {
+func keys(t *testing.T, of ...key) registry.Keys {
 	t.Helper()
 	var text []byte
 	for _, k := range of {
