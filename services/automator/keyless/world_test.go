@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -55,10 +56,12 @@ type shop struct {
 	t      *testing.T
 	repo   name.Repository
 	image  v1.Image
-	digest string // of the image
-	text   []byte // its manifest
-	asked  int    // requests
+	digest string       // of the image
+	text   []byte       // its manifest
+	asked  atomic.Int64 // requests
 	client *registry.Client
+	// standIn says that the registry has no API of referrers.
+	standIn atomic.Bool
 }
 
 func open(t *testing.T) *shop {
@@ -66,7 +69,11 @@ func open(t *testing.T) *shop {
 	s := &shop{t: t}
 	h := ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(true))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.asked++
+		s.asked.Add(1)
+		if s.standIn.Load() && strings.Contains(r.URL.Path, "/referrers/") {
+			http.NotFound(w, r)
+			return
+		}
 		h.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
@@ -117,6 +124,19 @@ func (s *shop) refer(text []byte) {
 	at, err := img.Digest()
 	ok(s.t, err)
 	ok(s.t, remote.Write(s.repo.Digest(at.String()), img))
+}
+
+// flood pushes one bundle and lists it many times as referring to the image, at
+// the tag that stands in for a registry's API of referrers.
+func (s *shop) flood(times int, text []byte) {
+	s.t.Helper()
+	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	one := s.artifact(layer{media: bundle03, data: text})
+	for range times {
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: one})
+	}
+	s.standIn.Store(true)
+	ok(s.t, remote.WriteIndex(s.repo.Tag(strings.Replace(s.digest, ":", "-", 1)), index))
 }
 
 // tag pushes signatures under the image's tag for them.
