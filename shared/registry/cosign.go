@@ -73,23 +73,29 @@ func (c *Client) VerifyCosign(ctx context.Context, image events.Image, trust Tru
 	if trust == nil {
 		return fmt.Errorf("verify %s: nobody is trusted", image)
 	}
-	repo, puller, err := c.repository(image.Repository)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, signatureWithin)
-	defer cancel()
-	v := &verifier{ctx: ctx, repo: repo, puller: puller, image: repo.Digest(image.Digest), digest: image.Digest, trust: trust}
-	for _, look := range []func() error{v.underTag, v.referring} {
-		err := look()
-		if v.good {
-			return nil
+	var verdict error
+	err = c.ask(ctx, question{image.Repository, true, signatureWithin}, func(ctx context.Context, at target) error {
+		v := &verifier{ctx: ctx, repo: at.repo, puller: at.puller, image: at.repo.Digest(image.Digest), digest: image.Digest, trust: trust}
+		verdict = nil
+		for _, look := range []func() error{v.underTag, v.referring} {
+			err := look()
+			if v.good {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return fail("ask the registry for the signatures of", image.String(), err)
-		}
+		verdict = v.verdict()
+		return nil
+	})
+	switch {
+	case err != nil:
+		return fail("ask the registry for the signatures of", image.String(), err)
+	case verdict != nil:
+		return fmt.Errorf("verify %s: %w", image, verdict)
 	}
-	return fmt.Errorf("verify %s: %w", image, v.verdict())
+	return nil
 }
 
 // verifier counts what was found with one image.
