@@ -44,6 +44,9 @@ func check(cfg Config) error {
 			}
 		}
 	}
+	if _, err := registryHosts(cfg); err != nil {
+		return err
+	}
 	if _, err := promote.ParseWording(cfg.Automator.Commit.Message); err != nil {
 		return fmt.Errorf("automator.commit.message: %w", err)
 	}
@@ -87,10 +90,11 @@ func assemble(ctx context.Context, s *service.Service) (*parts, error) {
 	if p.queues, err = openQueues(ctx, s); err != nil {
 		return nil, err
 	}
-	client, err := registryClient(s.Config)
+	registries, err := registryHosts(s.Config)
 	if err != nil {
 		return nil, err
 	}
+	client := registry.New(registries)
 	if p.tags, err = promote.OpenTags(ctx, s.Bus); err != nil {
 		return nil, err
 	}
@@ -219,19 +223,4 @@ func hostOf(key string) string {
 		return key
 	}
 	return u.Host
-}
-
-func registryClient(cfg Config) (*registry.Client, error) {
-	var hosts []registry.Host
-	for i, r := range cfg.Registries {
-		user, password, err := r.Credentials.Basic()
-		if err != nil {
-			return nil, fmt.Errorf("registries[%d].credentials: %w", i, err)
-		}
-		hosts = append(hosts, registry.Host{
-			Name: r.Host, Endpoint: r.Endpoint, Insecure: r.Insecure,
-			User: user, Password: password, DockerConfig: r.Credentials.DockerConfig,
-		})
-	}
-	return registry.New(hosts), nil
 }
