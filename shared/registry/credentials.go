@@ -162,6 +162,9 @@ func dockerConfig(file string, hosts ...string) Source {
 			return none, never, fmt.Errorf("read docker config %s: %w", file, err)
 		}
 		for _, host := range hosts {
+			if host == "" {
+				continue // a mirror has no other name
+			}
 			if host == name.DefaultRegistry {
 				host = authn.DefaultAuthKey
 			}

@@ -1,15 +1,18 @@
 package registry_test
 
 import (
+	"context"
 	"crypto/elliptic"
 	"errors"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 
@@ -37,9 +40,7 @@ func run(t *testing.T, prefix string) *server {
 			s.asked++
 		}
 		if s.status != 0 {
-			for k, v := range s.header {
-				w.Header()[k] = v
-			}
+			maps.Copy(w.Header(), s.header)
 			w.WriteHeader(s.status)
 			return
 		}
@@ -131,7 +132,7 @@ var errAny, errLimit = errors.New("any"), errors.New("limit")
 
 func is(err, want error) bool {
 	_, limited := errors.AsType[*registry.LimitError](err)
-	return errors.Is(err, want) || (want == errAny && err != nil) || (want == errLimit && limited)
+	return errors.Is(err, want) || (errors.Is(want, errAny) && err != nil) || (errors.Is(want, errLimit) && limited)
 }
 
 // What has a digest proves itself: mirrors are asked first, and passed over.
@@ -175,6 +176,40 @@ func TestADigestIsAskedOfMirrorsFirst(t *testing.T) {
 			t.Fatalf("%v doesn't name both", err)
 		}
 	})
+}
+
+// Whoever doesn't answer leaves time for others.
+func TestWhoHangsIsPassedOver(t *testing.T) {
+	done := make(chan struct{})
+	h := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-done:
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(h.Close)
+	t.Cleanup(func() { close(done) })
+	hangs, good := &server{url: h.URL}, run(t, "")
+	digest := copied(t, good)
+	for name, ask := range map[string]func(ctx context.Context) error{
+		"the registry, for a tag": func(ctx context.Context) error {
+			found, err := mirrored(hangs, good).Resolve(ctx, events.Image{Repository: web, Tag: "1.0.0"})
+			if err == nil && !found.Mirror {
+				t.Errorf("found %+v", found)
+			}
+			return err
+		},
+		"a mirror, for a digest": func(ctx context.Context) error {
+			_, err := mirrored(good, hangs).Platforms(ctx, events.Image{Repository: web, Digest: digest})
+			return err
+		},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		if err := ask(ctx); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
+	}
 }
 
 // A mirror that failed isn't waited for again and again.

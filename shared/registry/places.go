@@ -19,13 +19,15 @@ import (
 	"github.com/slipway-cd/slipway/events"
 )
 
+// mirrorRest is how long a mirror that failed isn't asked.
+const mirrorRest = 30 * time.Second
+
+// The shares, in tenths, that a place gets of the time that is left, so that
+// another can be asked after it.
 const (
-	// mirrorTimeout bounds one exchange with a mirror: another is tried then.
-	mirrorTimeout = 3 * time.Second
-	// originTimeout is the same for a registry that has mirrors.
-	originTimeout = 5 * time.Second
-	// mirrorRest is how long a mirror that failed isn't asked.
-	mirrorRest = 30 * time.Second
+	originShare = 5
+	mirrorShare = 3
+	allOfIt     = 10
 )
 
 // place is a server that has a registry's images: the registry itself, or a
@@ -51,7 +53,7 @@ type target struct {
 }
 
 // question is what is asked: of which repository, whether the answer may be
-// another tomorrow, and how long one place may take.
+// another tomorrow, and how long one place may take at most.
 type question struct {
 	repository events.ImageRepository
 	moving     bool
@@ -166,16 +168,16 @@ func (c *Client) ask(ctx context.Context, q question, f func(context.Context, ta
 		return err
 	}
 	if len(mirrors) == 0 {
-		return origin.within(ctx, q.within, f)
+		return origin.within(ctx, q.within, allOfIt, f)
 	}
 	if !q.moving {
 		said, ok := inTurn(ctx, mirrors, q, f)
 		if ok {
 			return nil
 		}
-		return and(origin.within(ctx, q.within, f), said)
+		return and(origin.within(ctx, q.within, allOfIt, f), said)
 	}
-	if err = origin.within(ctx, min(q.within, originTimeout), f); err == nil || ctx.Err() != nil || !away(err) {
+	if err = origin.within(ctx, q.within, originShare, f); err == nil || ctx.Err() != nil || !away(err) {
 		return err
 	}
 	said, ok := inTurn(ctx, mirrors, q, f)
@@ -194,7 +196,7 @@ func inTurn(ctx context.Context, mirrors []*place, q question, f func(context.Co
 		}
 		at, err := m.at(q.repository)
 		if err == nil {
-			err = at.within(ctx, min(q.within, mirrorTimeout), f)
+			err = at.within(ctx, q.within, mirrorShare, f)
 		}
 		if err == nil {
 			return nil, true
@@ -227,9 +229,12 @@ func (p *place) rest() {
 	p.resume = time.Now().Add(mirrorRest)
 }
 
-// within asks one place, no longer than it may take.
-func (t target) within(ctx context.Context, d time.Duration, f func(context.Context, target) error) error {
-	ctx, cancel := context.WithTimeout(ctx, d)
+// within asks one place, no longer than its share of the time that is left.
+func (t target) within(ctx context.Context, most time.Duration, tenths time.Duration, f func(context.Context, target) error) error {
+	if end, ok := ctx.Deadline(); ok {
+		most = min(most, time.Until(end))
+	}
+	ctx, cancel := context.WithTimeout(ctx, most*tenths/allOfIt)
 	defer cancel()
 	return t.try(ctx, f)
 }

@@ -192,8 +192,11 @@ func assertion(r *http.Request, key *rsa.PublicKey, audience string) error {
 	if err == nil {
 		err = json.Unmarshal(text, &claims)
 	}
-	if err != nil || claims.Iss != "slipway@acme.iam.gserviceaccount.com" || claims.Aud != audience || claims.Scope != "https://www.googleapis.com/auth/cloud-platform" {
-		return fmt.Errorf("claims %+v, %v", claims, err)
+	if err != nil {
+		return err
+	}
+	if claims.Iss != "slipway@acme.iam.gserviceaccount.com" || claims.Aud != audience || claims.Scope != "https://www.googleapis.com/auth/cloud-platform" {
+		return fmt.Errorf("claims %+v", claims)
 	}
 	return nil
 }

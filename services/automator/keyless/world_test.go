@@ -1,7 +1,6 @@
 package keyless_test
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -284,6 +283,7 @@ func entriesOf(t *testing.T, v *ca.VirtualSigstore, e *ca.TestEntity) []*protore
 
 // withProof adds a proof of inclusion to the entry of a log.
 func withProof(t *testing.T, v *ca.VirtualSigstore) func(*protobundle.Bundle) {
+	t.Helper()
 	return func(b *protobundle.Bundle) {
 		entry := b.GetVerificationMaterial().GetTlogEntries()[0]
 		proof, err := v.GetInclusionProof(entry.GetCanonicalizedBody())
@@ -326,12 +326,3 @@ func with(l layer, note, value string) layer {
 }
 
 func sum(text []byte) string { s := sha256.Sum256(text); return "sha256:" + hex.EncodeToString(s[:]) }
-
-func replaced(t *testing.T, text []byte, old, with string) []byte {
-	t.Helper()
-	changed := bytes.ReplaceAll(text, []byte(old), []byte(with))
-	if bytes.Equal(changed, text) {
-		t.Fatalf("%q isn't there", old)
-	}
-	return changed
-}
