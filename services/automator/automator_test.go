@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -58,8 +59,18 @@ func TestREADMEsRegistriesAreTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	hosts, err := registryHosts(cfg)
-	if err != nil || len(hosts) != 3 || hosts[0].Password != "x" || hosts[1].Source == nil || len(hosts[2].Mirrors) != 2 || hosts[2].Mirrors[0].DockerConfig == "" {
-		t.Errorf("%+v, %v", hosts, err)
+	if err != nil || len(hosts) != 3 || hosts[0].Source == nil || hosts[1].Source == nil || len(hosts[2].Mirrors) != 2 || hosts[2].Mirrors[0].DockerConfig == "" {
+		t.Fatalf("%+v, %v", hosts, err)
+	}
+	// A secret that is rotated counts without a restart.
+	for _, secret := range []string{"x", "y"} {
+		if err := os.WriteFile(filepath.Join(dir, "ghcr"), []byte(secret+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, until, err := hosts[0].Source(t.Context())
+		if err != nil || got.Username != "slipway" || got.Password != secret || time.Until(until) > reread {
+			t.Errorf("%+v until %s, %v; want %s", got, until, err, secret)
+		}
 	}
 }
 

@@ -1,8 +1,12 @@
 package automator
 
 import (
+	"context"
 	"fmt"
 	"net/url"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/slipway-cd/slipway/services/automator/keychain"
 	"github.com/slipway-cd/slipway/shared/registry"
@@ -35,15 +39,25 @@ func registryHosts(cfg Config) ([]registry.Host, error) {
 	return hosts, nil
 }
 
+// reread is how long a secret counts before its file is read again: it may have
+// been rotated. One that the registry refuses is read again at once.
+const reread = time.Minute
+
 // registryHost adds credentials; the error begins with the rest of their place
 // in the config.
 func registryHost(h registry.Host, host string, c service.Credentials) (registry.Host, error) {
-	var err error
-	if h.User, h.Password, err = c.Basic(); err != nil {
-		return h, fmt.Errorf(": %w", err)
-	}
 	h.DockerConfig = c.DockerConfig
+	if c.Password != nil || c.Token != nil {
+		h.Source = func(context.Context) (authn.AuthConfig, time.Time, error) {
+			user, password, err := c.Basic()
+			return authn.AuthConfig{Username: user, Password: password}, time.Now().Add(reread), err
+		}
+		if _, _, err := c.Basic(); err != nil {
+			return h, fmt.Errorf(": %w", err)
+		}
+	}
 	if c.Ambient != "" {
+		var err error
 		if h.Source, err = keychain.Source(c.Ambient, host); err != nil {
 			return h, fmt.Errorf(".ambient: %w", err)
 		}
