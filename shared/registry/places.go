@@ -230,7 +230,7 @@ func (p *place) rest() {
 }
 
 // within asks one place, no longer than its share of the time that is left.
-func (t target) within(ctx context.Context, most time.Duration, tenths time.Duration, f func(context.Context, target) error) error {
+func (t target) within(ctx context.Context, most, tenths time.Duration, f func(context.Context, target) error) error {
 	if end, ok := ctx.Deadline(); ok {
 		most = min(most, time.Until(end))
 	}

@@ -76,6 +76,9 @@ func (c Credentials) validateRegistry(f *faults, at string) {
 	if ways > 1 {
 		f.add(at, "give one of password, token, dockerConfig and ambient")
 	}
+	if (c.Password != nil || c.Token != nil) && c.User == "" {
+		f.add(at+".user", "there is none, and without one a registry isn't given the secret (with a token, many take any)")
+	}
 	if c.Ambient != "" && !slices.Contains(ambients, c.Ambient) {
 		hint := ""
 		if near := nearest(c.Ambient, ambients); len(near) > 0 {

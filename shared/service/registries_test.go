@@ -26,6 +26,8 @@ func TestRegistriesAreChecked(t *testing.T) {
 		`{host: r.example.com, credentials: {ambient: ecs}}`:                                                         `"ecs" is none of ecr, gcr, acr (did you mean ecr?)`,
 		`{host: r.example.com, credentials: {ambient: aws}}`:                                                         `"aws" is none of ecr, gcr, acr`,
 		`{host: r.example.com, credentials: {ambient: ecr, dockerConfig: /x}}`:                                       "give one of",
+		`{host: r.example.com, credentials: {token: {env: PATH}}}`:                                                   "registries[0].credentials.user: there is none",
+		`{host: r.example.com, credentials: {user: x, token: {env: PATH}}}`:                                          "",
 		`{host: r.example.com, credentials: {file: /x}}`:                                                             "file is for NATS",
 		`{host: r.example.com, credentials: {ssh: {key: {file: /x}, knownHosts: {text: "x"}}}}`:                      "ssh and githubApp are for Git hosts",
 		"{host: r.example.com}\nrepositories: [{url: \"https://git.example.com/a\", credentials: {ambient: gcr}}]":   "ambient are not for Git hosts",
