@@ -46,6 +46,15 @@ func TestLayoutReceiversAndContractLinkNoKubernetes(t *testing.T) {
 	}
 }
 
+// Signing in to clouds and Sigstore weigh 11 MB, of which only who asks
+// registries for much has a use.
+func TestLayoutReceiversAndTheClientOfRegistriesLinkNoCloud(t *testing.T) {
+	for _, p := range []string{"shared/registry", "services/registry-receiver", "services/git-receiver"} {
+		deps := strings.Fields(goTool(t, "list", "-deps", layout.Module+p))
+		report(t, layout.Links(p, deps, "github.com/sigstore/", "github.com/aws/", "github.com/Azure/"))
+	}
+}
+
 func TestLayoutServicesHaveTheirShapeAndNames(t *testing.T) {
 	report(t, layout.Services(os.DirFS(root(t))))
 }

@@ -48,6 +48,7 @@ var owners = []struct {
 	{"github.com/nats-io/", []string{"shared/bus"}},
 	{"github.com/go-git/", []string{"shared/gitrepo"}},
 	{"k8s.io/client-go", []string{"shared/kube", "services/synchronizer", "services/rollouts", "e2e"}},
+	{"github.com/sigstore/", []string{"services/automator"}},
 	{"github.com/go-chi/", []string{"shared/service", "shared/webhook", "services/automator", "services/dashboard"}},
 }
 

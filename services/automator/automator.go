@@ -53,7 +53,7 @@ func check(cfg Config) error {
 		_, err := gitconfig.Options(cfg, r)
 		fault(fmt.Sprintf("repositories[%d]", i), err)
 	}
-	_, err := registryClient(cfg)
+	_, err := registryHosts(cfg)
 	faults = append(faults, err)
 	_, err = server.NewPeople(cfg.Automator.People)
 	faults = append(faults, err)
@@ -105,10 +105,11 @@ func assemble(ctx context.Context, s *service.Service) (*parts, error) {
 	if p.queues, err = openQueues(ctx, s); err != nil {
 		return nil, err
 	}
-	client, err := registryClient(s.Config)
+	registries, err := registryHosts(s.Config)
 	if err != nil {
 		return nil, err
 	}
+	client := registry.New(registries)
 	if p.tags, err = promote.OpenTags(ctx, s.Bus); err != nil {
 		return nil, err
 	}
@@ -241,19 +242,4 @@ func hostOf(key string) string {
 		return key
 	}
 	return u.Host
-}
-
-func registryClient(cfg Config) (*registry.Client, error) {
-	var hosts []registry.Host
-	for i, r := range cfg.Registries {
-		user, password, err := r.Credentials.Basic()
-		if err != nil {
-			return nil, fmt.Errorf("registries[%d].credentials: %w", i, err)
-		}
-		hosts = append(hosts, registry.Host{
-			Name: r.Host, Endpoint: r.Endpoint, Insecure: r.Insecure,
-			User: user, Password: password, DockerConfig: r.Credentials.DockerConfig,
-		})
-	}
-	return registry.New(hosts), nil
 }

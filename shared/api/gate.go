@@ -61,16 +61,29 @@ type Verify struct {
 	Cosign *Cosign `json:"cosign,omitempty"`
 }
 
-// Cosign wants a signature by one of the keys.
+// Cosign wants a signature by one of the keys, or by one of the identities:
+// exactly one of the two is given.
 type Cosign struct {
 	// Key is public keys in PEM form, or a path to them beside the policy's
 	// file.
-	Key string `json:"key"`
+	Key string `json:"key,omitempty"`
+	// Keyless are identities.
+	Keyless *Keyless `json:"keyless,omitempty"`
 }
 
 func (v *Verify) validate() error {
-	if v != nil && (v.Cosign == nil || strings.TrimSpace(v.Cosign.Key) == "") {
-		return errors.New("cosign.key is required: public keys in PEM form, or a path to them beside this file")
+	switch {
+	case v == nil:
+		return nil
+	case v.Cosign == nil, strings.TrimSpace(v.Cosign.Key) == "" && v.Cosign.Keyless == nil:
+		return errors.New("cosign.key (public keys in PEM form, or a path to them beside this file) or cosign.keyless is required")
+	case v.Cosign.Keyless == nil:
+		return nil
+	case v.Cosign.Key != "":
+		return errors.New("cosign: give either key or keyless, not both")
+	}
+	if err := v.Cosign.Keyless.validate(); err != nil {
+		return fmt.Errorf("cosign.keyless: %w", err)
 	}
 	return nil
 }

@@ -50,7 +50,12 @@ func TestWhatIsWrongInARulesGatesIsToldWithItsPlace(t *testing.T) {
 		"    mode: automatic\n    after: {application: staging}":                                        "after: invalid name: application \"staging\"",
 		"    mode: automatic\n    after: {application: \"staging/{team}/{name}\"}":                      "placeholder",
 		"    mode: automatic\n    after: {application: a/b/c, same: name}":                              `same "name" is neither digest nor revision`,
-		"    mode: automatic\n    verify: {cosign: {}}":                                                 "cosign.key is required",
+		"    mode: automatic\n    verify: {cosign: {}}":                                                 "cosign.keyless is required",
+		"    mode: automatic\n    verify: {cosign: {key: k.pub, keyless: {}}}":                          "not both",
+		"    mode: automatic\n    verify: {cosign: {keyless: {}}}":                                      "roots is required",
+		"    mode: automatic\n    verify: {cosign: {keyless: {roots: r.json}}}":                         "identities is empty",
+		"    mode: automatic\n    verify: {cosign: {keyless: {roots: r.json, identities: [{}]}}}":       "exactly one of issuer and issuerRegExp",
+		"    mode: automatic\n    verify: {cosign: {keyless: {roots: r.json, issuer: x}}}":              "issuer",
 	} {
 		_, err := api.Decode("shop.yaml", []byte(document(rule)))
 		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "shop.yaml:") {

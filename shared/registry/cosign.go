@@ -20,14 +20,15 @@ import (
 var (
 	// ErrUnsigned says that an image has no signature yet: one may come.
 	ErrUnsigned = errors.New("the image is not signed (yet)")
-	// ErrOtherKey says that an image has signatures, and none by our keys.
-	ErrOtherKey = errors.New("the image is signed by another key")
-	// ErrOtherDigest says that a signature by our key, where it lies with the
-	// image, is for another one.
+	// ErrOtherKey says that an image has signatures, and none by our keys or
+	// identities.
+	ErrOtherKey = errors.New("the image is signed by someone else")
+	// ErrOtherDigest says that a signature by who is trusted, where it lies with
+	// the image, is for another one.
 	ErrOtherDigest = errors.New("the signature is for another digest")
 	// ErrBadSignature says that what lies with the image as its signature
-	// can't be read.
-	ErrBadSignature = errors.New("the image's signature can't be read")
+	// can't be read, or doesn't prove who made it.
+	ErrBadSignature = errors.New("the image's signature is not valid")
 )
 
 // Where cosign keeps signatures, and what they are.
@@ -43,39 +44,58 @@ const (
 	signatureWithin = 30 * time.Second
 )
 
-// VerifyCosign verifies that one of the keys has signed the image's digest, as
-// `cosign verify --key` does: by signatures under the tag sha256-….sig, or by
+// Trust says whose signatures count: [Keys], or the identities of package
+// keyless.
+type Trust interface {
+	// ID tells who is trusted, and by what proof: what was verified for one ID
+	// isn't for another.
+	ID() string
+	// String names who is trusted, as "the key with the fingerprint …".
+	String() string
+	// Verify errs unless one who is trusted has signed s.Message: with
+	// [ErrOtherKey] where it was someone else, else with what is wrong with the
+	// signature.
+	Verify(s Signature) error
+}
+
+// VerifyCosign verifies that one who is trusted has signed the image's digest,
+// as `cosign verify` does: by signatures under the tag sha256-….sig, or by
 // those that refer to the image (version 3's bundles, by the registry's API or
-// the tag that stands in for it). Entries of a transparency log and time
-// stamps are not looked at.
+// the tag that stands in for it).
 //
 // It errs with [ErrUnsigned], [ErrOtherKey], [ErrOtherDigest] or
 // [ErrBadSignature]; other errors are the registry's and may pass.
-func (c *Client) VerifyCosign(ctx context.Context, image events.Image, keys []Key) error {
+func (c *Client) VerifyCosign(ctx context.Context, image events.Image, trust Trust) error {
 	digest, err := v1.NewHash(image.Digest)
 	if err != nil || digest.Algorithm != "sha256" {
 		return fmt.Errorf("verify %s: it has no digest by SHA-256", image)
 	}
-	if len(keys) == 0 {
-		return fmt.Errorf("verify %s: no keys are given", image)
+	if trust == nil {
+		return fmt.Errorf("verify %s: nobody is trusted", image)
 	}
-	repo, puller, err := c.repository(image.Repository)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, signatureWithin)
-	defer cancel()
-	v := &verifier{ctx: ctx, repo: repo, puller: puller, image: repo.Digest(image.Digest), digest: image.Digest, keys: keys}
-	for _, look := range []func() error{v.underTag, v.referring} {
-		err := look()
-		if v.good {
-			return nil
+	var verdict error
+	err = c.ask(ctx, question{image.Repository, true, signatureWithin}, func(ctx context.Context, at target) error {
+		v := &verifier{ctx: ctx, repo: at.repo, puller: at.puller, image: at.repo.Digest(image.Digest), digest: image.Digest, trust: trust}
+		verdict = nil
+		for _, look := range []func() error{v.underTag, v.referring} {
+			err := look()
+			if v.good {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return fail("ask the registry for the signatures of", image.String(), err)
-		}
+		verdict = v.verdict()
+		return nil
+	})
+	switch {
+	case err != nil:
+		return fail("ask the registry for the signatures of", image.String(), err)
+	case verdict != nil:
+		return fmt.Errorf("verify %s: %w", image, verdict)
 	}
-	return fmt.Errorf("verify %s: %w", image, v.verdict())
+	return nil
 }
 
 // verifier counts what was found with one image.
@@ -85,12 +105,13 @@ type verifier struct {
 	puller *remote.Puller
 	image  name.Digest
 	digest string
-	keys   []Key
+	trust  Trust
 
 	good          bool
 	found, looked int    // signatures, and artifacts that may have some
-	others        int    // by other keys
-	elsewhere     string // what a signature by our key is for instead
+	others        int    // by others than those trusted
+	who           error  // the first of them
+	elsewhere     string // what a signature by one trusted is for instead
 	unreadable    error
 	failed        error // the registry's, while something was read
 	tooMany       bool
@@ -224,23 +245,30 @@ func (v *verifier) blob(layer v1.Descriptor) ([]byte, error) {
 
 // check verifies one signature and counts it.
 func (v *verifier) check(layer v1.Descriptor, data []byte, bundled bool) {
-	var s signature
+	var s Signature
 	var err error
 	if bundled {
 		s, err = parseBundle(data, v.digest, v.manifest)
 	} else {
-		s, err = parseSimple(data, layer.Annotations[signatureNote])
+		s, err = parseSimple(data, layer.Annotations)
 	}
 	if err != nil {
 		v.unread(err)
 		return
 	}
-	ours := v.byOurs(s)
 	digest, err := s.digest(v.digest)
+	if errors.Is(err, errNoSignature) {
+		return // a list of its parts, for instance
+	}
+	by := v.trust.Verify(s)
 	switch {
-	case errors.Is(err, errNoSignature): // a list of its parts, for instance
-	case !ours:
+	case errors.Is(by, ErrOtherKey):
 		v.others++
+		if v.who == nil {
+			v.who = by
+		}
+	case by != nil:
+		v.unread(by)
 	case err != nil:
 		v.unread(err)
 	case digest == v.digest:
@@ -248,17 +276,6 @@ func (v *verifier) check(layer v1.Descriptor, data []byte, bundled bool) {
 	default:
 		v.elsewhere = digest
 	}
-}
-
-func (v *verifier) byOurs(s signature) bool {
-	for _, k := range v.keys {
-		for _, sig := range s.sigs {
-			if k.verifies(s.message, sig) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // manifest gives the image's own bytes, whose digest go-containerregistry
@@ -288,15 +305,11 @@ func (v *verifier) verdict() error {
 	case v.elsewhere != "":
 		return fmt.Errorf("%w: %q%s", ErrOtherDigest, v.elsewhere, more)
 	case v.others > 0:
-		var ids []string
-		for _, k := range v.keys {
-			ids = append(ids, k.id[:16])
-		}
-		return fmt.Errorf("%w: %d signatures%s, none by the keys with the fingerprints %s…", ErrOtherKey, v.others, more, strings.Join(ids, "…, "))
+		return fmt.Errorf("%w (%d signatures%s, none by %s)", v.who, v.others, more, v.trust)
 	case errors.Is(v.unreadable, ErrOtherDigest):
 		return v.unreadable
 	case v.unreadable != nil:
-		return fmt.Errorf("%w: %w", ErrBadSignature, v.unreadable)
+		return fmt.Errorf("%w: %w%s", ErrBadSignature, v.unreadable, more)
 	}
 	return ErrUnsigned
 }

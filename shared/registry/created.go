@@ -18,19 +18,18 @@ import (
 // platforms the first counts. The time is zero where the image doesn't tell:
 // charts, signatures and the like have none. Two or three requests; errors are
 // those of [Client.Resolve].
-func (c *Client) Created(ctx context.Context, image events.Image) (time.Time, error) {
-	repo, puller, err := c.repository(image.Repository)
+func (c *Client) Created(ctx context.Context, image events.Image) (at time.Time, err error) {
+	err = c.ask(ctx, question{image.Repository, image.Tag != "", timeout}, func(ctx context.Context, on target) error {
+		d, err := on.puller.Get(ctx, reference(on.repo, image))
+		if err != nil {
+			return err
+		}
+		if at, err = created(d); untold(err) {
+			return nil
+		}
+		return err
+	})
 	if err != nil {
-		return time.Time{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	d, err := puller.Get(ctx, reference(repo, image))
-	if err != nil {
-		return time.Time{}, fail("ask the registry for", image.String(), err)
-	}
-	at, err := created(d)
-	if err != nil && !untold(err) {
 		return time.Time{}, fail("ask the registry for the config of", image.String(), err)
 	}
 	return at, nil
@@ -82,6 +81,9 @@ func indexOf(d *remote.Descriptor) (v1.ImageIndex, *v1.IndexManifest, error) {
 // untold says that an error is the image's own, and will stay: its config is
 // missing, or isn't one.
 func untold(err error) bool {
+	if err == nil {
+		return false
+	}
 	if t, ok := errors.AsType[*transport.Error](err); ok {
 		return t.StatusCode == http.StatusNotFound
 	}

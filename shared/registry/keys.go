@@ -25,14 +25,46 @@ type Key struct {
 // ID is the fingerprint: SHA-256 of the key's standard form, in hex.
 func (k Key) ID() string { return k.id }
 
+// Keys trust signatures by any of them. Entries of a transparency log and time
+// stamps are not looked at.
+type Keys []Key
+
+// ID is the fingerprints of the keys.
+func (k Keys) ID() string { return strings.Join(k.ids(64), " ") }
+
+// String names the keys by their fingerprints' beginnings.
+func (k Keys) String() string {
+	return "the keys with the fingerprints " + strings.Join(k.ids(16), "…, ") + "…"
+}
+
+func (k Keys) ids(length int) []string {
+	var ids []string
+	for _, one := range k {
+		ids = append(ids, one.id[:length])
+	}
+	return ids
+}
+
+// Verify errs with [ErrOtherKey] unless one of the keys has signed.
+func (k Keys) Verify(s Signature) error {
+	for _, one := range k {
+		for _, sig := range s.Signatures {
+			if one.verifies(s.Message, sig) {
+				return nil
+			}
+		}
+	}
+	return ErrOtherKey
+}
+
 // minRSA is how many bits an RSA key must have at least.
 const minRSA = 2048
 
 // ParseKeys reads one or several public keys in PEM form, as `cosign
 // public-key` writes them: ECDSA on P-256, P-384 and P-521, RSA, and Ed25519.
 // Errors say what was given instead, and tell nothing of it.
-func ParseKeys(text []byte) ([]Key, error) {
-	var keys []Key
+func ParseKeys(text []byte) (Keys, error) {
+	var keys Keys
 	for {
 		var block *pem.Block
 		block, text = pem.Decode(text)

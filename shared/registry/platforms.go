@@ -21,19 +21,18 @@ const maxPlatforms = 100
 // those of its index without attestations, or its config's. What is no image
 // for a system, a chart for instance, has none. The digest counts where there
 // is one, else the tag. Errors are those of [Client.Resolve].
-func (c *Client) Platforms(ctx context.Context, image events.Image) ([]string, error) {
-	repo, puller, err := c.repository(image.Repository)
+func (c *Client) Platforms(ctx context.Context, image events.Image) (all []string, err error) {
+	err = c.ask(ctx, question{image.Repository, image.Digest == "", timeout}, func(ctx context.Context, at target) error {
+		d, err := at.puller.Get(ctx, pinned(at.repo, image))
+		if err != nil {
+			return err
+		}
+		if all, err = platforms(d); untold(err) {
+			return nil
+		}
+		return err
+	})
 	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	d, err := puller.Get(ctx, pinned(repo, image))
-	if err != nil {
-		return nil, fail("ask the registry for", image.String(), err)
-	}
-	all, err := platforms(d)
-	if err != nil && !untold(err) {
 		return nil, fail("ask the registry for the platforms of", image.String(), err)
 	}
 	slices.Sort(all)

@@ -18,22 +18,21 @@ const revisionKey = "org.opencontainers.image.revision"
 // several platforms the first counts. It is empty where the image doesn't
 // tell. The digest counts where there is one, else the tag. Errors are those of
 // [Client.Resolve].
-func (c *Client) Revision(ctx context.Context, image events.Image) (string, error) {
-	repo, puller, err := c.repository(image.Repository)
+func (c *Client) Revision(ctx context.Context, image events.Image) (told string, err error) {
+	err = c.ask(ctx, question{image.Repository, image.Digest == "", timeout}, func(ctx context.Context, at target) error {
+		d, err := at.puller.Get(ctx, pinned(at.repo, image))
+		if err != nil {
+			return err
+		}
+		if told, err = revision(d); untold(err) {
+			return nil
+		}
+		return err
+	})
 	if err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	d, err := puller.Get(ctx, pinned(repo, image))
-	if err != nil {
-		return "", fail("ask the registry for", image.String(), err)
-	}
-	revision, err := revision(d)
-	if err != nil && !untold(err) {
 		return "", fail("ask the registry for the revision of", image.String(), err)
 	}
-	return strings.TrimSpace(revision), nil
+	return strings.TrimSpace(told), nil
 }
 
 func revision(d *remote.Descriptor) (string, error) {

@@ -9,11 +9,19 @@ import (
 	"strings"
 )
 
-// signature is one that was found with an image: over message, by whoever
-// made one of sigs. Nothing in it is to be believed before a key verified it.
-type signature struct {
-	message []byte
-	sigs    [][]byte
+// Signature is one that was found with an image. Nothing in it is to be believed
+// before it is verified.
+type Signature struct {
+	// Message is what is signed: the payload of simple signing, a statement as
+	// DSSE encodes it for signing, or the image's manifest.
+	Message []byte
+	// Signatures are over Message, by whoever made one of them.
+	Signatures [][]byte
+	// Bundle is the Sigstore bundle in which they came, nil for simple signing.
+	Bundle []byte
+	// Annotations are those of simple signing, which has its proofs there.
+	Annotations map[string]string
+
 	// digest tells which image the message is for, that one where it is among
 	// several; errNoSignature where it says something else of an image.
 	digest func(wanted string) (string, error)
@@ -31,13 +39,13 @@ const (
 )
 
 // parseSimple reads a payload of the form "simple signing" with its signature
-// in base64.
-func parseSimple(payload []byte, encoded string) (signature, error) {
-	sig, err := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded))
+// in the annotations, in base64.
+func parseSimple(payload []byte, notes map[string]string) (Signature, error) {
+	sig, err := base64.StdEncoding.DecodeString(strings.TrimSpace(notes[signatureNote]))
 	if err != nil || len(sig) == 0 {
-		return signature{}, errors.New("its signature is not in base64")
+		return Signature{}, errors.New("its signature is not in base64")
 	}
-	return signature{message: payload, sigs: [][]byte{sig}, digest: func(string) (string, error) { return simpleDigest(payload) }}, nil
+	return Signature{Message: payload, Signatures: [][]byte{sig}, Annotations: notes, digest: func(string) (string, error) { return simpleDigest(payload) }}, nil
 }
 
 func simpleDigest(payload []byte) (string, error) {
@@ -61,8 +69,8 @@ func simpleDigest(payload []byte) (string, error) {
 	return p.Critical.Image.Digest, nil
 }
 
-// bundle is what we need of a Sigstore bundle: its time stamps and entries of
-// a transparency log are not looked at.
+// bundle is what we need of a Sigstore bundle: its certificate, time stamps and
+// entries of a transparency log are the business of who trusts them.
 type bundle struct {
 	MediaType string    `json:"mediaType"`
 	Envelope  *envelope `json:"dsseEnvelope"`
@@ -87,49 +95,49 @@ type envelope struct {
 // parseBundle reads a Sigstore bundle, version 0.1 to 0.3. Of one that signs
 // the image's manifest itself, that is the message: manifest gives its bytes
 // for the digest.
-func parseBundle(data []byte, digest string, manifest func() ([]byte, error)) (signature, error) {
+func parseBundle(data []byte, digest string, manifest func() ([]byte, error)) (Signature, error) {
 	var b bundle
 	if err := json.Unmarshal(data, &b); err != nil {
-		return signature{}, fmt.Errorf("read the bundle: %w", err)
+		return Signature{}, fmt.Errorf("read the bundle: %w", err)
 	}
 	switch {
 	case !strings.HasPrefix(b.MediaType, bundleType):
-		return signature{}, fmt.Errorf("a bundle of type %q is not known", b.MediaType)
+		return Signature{}, fmt.Errorf("a bundle of type %q is not known", b.MediaType)
 	case (b.Envelope == nil) == (b.Message == nil):
-		return signature{}, errors.New("the bundle has neither one envelope nor one signature")
+		return Signature{}, errors.New("the bundle has neither one envelope nor one signature")
 	case b.Envelope != nil:
-		return b.Envelope.signature()
+		return b.Envelope.signature(data)
 	}
 	if len(b.Message.Signature) == 0 {
-		return signature{}, errors.New("the bundle's signature is empty")
+		return Signature{}, errors.New("the bundle's signature is empty")
 	}
 	of := fmt.Sprintf("sha256:%x", b.Message.Digest.Digest)
 	if b.Message.Digest.Algorithm != "SHA2_256" {
-		return signature{}, fmt.Errorf("a digest by %q is not known", b.Message.Digest.Algorithm)
+		return Signature{}, fmt.Errorf("a digest by %q is not known", b.Message.Digest.Algorithm)
 	}
 	if of != digest {
-		return signature{}, fmt.Errorf("%w: %s", ErrOtherDigest, of)
+		return Signature{}, fmt.Errorf("%w: %s", ErrOtherDigest, of)
 	}
 	message, err := manifest()
 	if err != nil {
-		return signature{}, err
+		return Signature{}, err
 	}
-	return signature{message: message, sigs: [][]byte{b.Message.Signature}, digest: func(string) (string, error) { return of, nil }}, nil
+	return Signature{Message: message, Signatures: [][]byte{b.Message.Signature}, Bundle: data, digest: func(string) (string, error) { return of, nil }}, nil
 }
 
 // signature takes the envelope apart; what is signed is the type and the
 // payload, each with its length.
-func (e envelope) signature() (signature, error) {
+func (e envelope) signature(bundle []byte) (Signature, error) {
 	if e.PayloadType != inToto {
-		return signature{}, fmt.Errorf("a payload of type %q is not known", e.PayloadType)
+		return Signature{}, fmt.Errorf("a payload of type %q is not known", e.PayloadType)
 	}
 	message := "DSSEv1 " + strconv.Itoa(len(e.PayloadType)) + " " + e.PayloadType + " " + strconv.Itoa(len(e.Payload)) + " " + string(e.Payload)
-	s := signature{message: []byte(message), digest: func(wanted string) (string, error) { return statementDigest(e.Payload, wanted) }}
+	s := Signature{Message: []byte(message), Bundle: bundle, digest: func(wanted string) (string, error) { return statementDigest(e.Payload, wanted) }}
 	for _, one := range e.Signatures {
-		s.sigs = append(s.sigs, one.Sig)
+		s.Signatures = append(s.Signatures, one.Sig)
 	}
-	if len(s.sigs) == 0 || len(s.sigs) > maxSignatures {
-		return signature{}, fmt.Errorf("the envelope has %d signatures", len(s.sigs))
+	if len(s.Signatures) == 0 || len(s.Signatures) > maxSignatures {
+		return Signature{}, fmt.Errorf("the envelope has %d signatures", len(s.Signatures))
 	}
 	return s, nil
 }

@@ -16,7 +16,7 @@ func FuzzParseBundle(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(s.message) == 0 || len(s.sigs) == 0 || len(s.sigs) > maxSignatures {
+		if len(s.Message) == 0 || len(s.Signatures) == 0 || len(s.Signatures) > maxSignatures {
 			t.Fatalf("taken without a message or signature: %+v", s)
 		}
 		if digest, err := s.digest(wanted); err == nil && !strings.HasPrefix(digest, "sha256:") {
@@ -29,7 +29,7 @@ func FuzzParseSimple(f *testing.F) {
 	f.Add([]byte(`{"critical":{"identity":{"docker-reference":""},"image":{"docker-manifest-digest":"`+wanted+`"},"type":"cosign container image signature"},"optional":null}`), "eA==")
 	f.Add([]byte(`[]`), "")
 	f.Fuzz(func(t *testing.T, payload []byte, encoded string) {
-		s, err := parseSimple(payload, encoded)
+		s, err := parseSimple(payload, map[string]string{signatureNote: encoded})
 		if err != nil {
 			return
 		}

@@ -32,6 +32,7 @@ import (
 type store struct {
 	t    *testing.T
 	url  string
+	path string                  // of its repository; empty is that of web
 	fail func(*http.Request) int // a status other than 0 is the answer
 }
 
@@ -55,6 +56,13 @@ func newStore(t *testing.T, referrers bool) *store {
 
 func (s *store) client() *registry.Client {
 	return registry.New([]registry.Host{{Name: web.Host, Endpoint: s.url, Insecure: true}})
+}
+
+func (s *store) repository() string {
+	if s.path != "" {
+		return s.path
+	}
+	return web.Path
 }
 
 func digestOf(data []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(data)) }
@@ -89,7 +97,7 @@ type descriptor struct {
 
 func (s *store) blob(media string, data []byte) descriptor {
 	s.t.Helper()
-	s.do(http.MethodPost, "/v2/"+web.Path+"/blobs/uploads/?digest="+digestOf(data), "application/octet-stream", data)
+	s.do(http.MethodPost, "/v2/"+s.repository()+"/blobs/uploads/?digest="+digestOf(data), "application/octet-stream", data)
 	return descriptor{MediaType: media, Digest: digestOf(data), Size: len(data)}
 }
 
@@ -128,7 +136,7 @@ func (s *store) put(tag string, m manifest) descriptor {
 	if tag == "" {
 		tag = digestOf(data)
 	}
-	s.do(http.MethodPut, "/v2/"+web.Path+"/manifests/"+tag, m.MediaType, data)
+	s.do(http.MethodPut, "/v2/"+s.repository()+"/manifests/"+tag, m.MediaType, data)
 	return descriptor{MediaType: m.MediaType, Digest: digestOf(data), Size: len(data), ArtifactType: m.ArtifactType, Annotations: m.Annotations}
 }
 
@@ -205,7 +213,7 @@ func newEd25519(t *testing.T, prehash bool) key {
 	}}
 }
 
-func keys(t *testing.T, of ...key) []registry.Key {
+func keys(t *testing.T, of ...key) registry.Keys {
 	t.Helper()
 	var text []byte
 	for _, k := range of {
@@ -256,7 +264,7 @@ func dsse(k key, payload []byte) []byte {
 
 func (s *store) messageBundle(k key, of descriptor) []byte {
 	s.t.Helper()
-	res, err := http.Get(s.url + "/v2/" + web.Path + "/manifests/" + of.Digest)
+	res, err := http.Get(s.url + "/v2/" + s.repository() + "/manifests/" + of.Digest)
 	if err != nil {
 		s.t.Fatal(err)
 	}

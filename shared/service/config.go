@@ -79,6 +79,7 @@ type Credentials struct {
 	Password     *Secret    `yaml:"password"`     //
 	Token        *Secret    `yaml:"token"`        //
 	DockerConfig string     `yaml:"dockerConfig"` // a docker config.json
+	Ambient      string     `yaml:"ambient"`      // of a registry: ecr, gcr or acr, the machine's own identity
 	SSH          *SSH       `yaml:"ssh"`          // of a Git host
 	GitHubApp    *GitHubApp `yaml:"githubApp"`    // of a Git host
 }
@@ -90,6 +91,7 @@ type Registry struct {
 	Insecure    bool        `yaml:"insecure"` // allow http, and TLS that isn't verified
 	Aliases     []string    `yaml:"aliases"`  // other names of the same registry
 	Credentials Credentials `yaml:"credentials"`
+	Mirrors     []Mirror    `yaml:"mirrors"` // which have its images, too
 }
 
 // Repository is a config repo.

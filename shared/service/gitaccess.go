@@ -135,11 +135,6 @@ func hasSecret(address string) bool {
 }
 
 func (c Config) validateGitAccess(f *faults) {
-	for i, r := range c.Registries {
-		if r.Credentials.SSH != nil || r.Credentials.GitHubApp != nil {
-			f.add(fmt.Sprintf("registries[%d].credentials", i), "ssh and githubApp are for Git hosts")
-		}
-	}
 	c.validatePrefixes(f)
 	for i, r := range c.Repositories {
 		at := fmt.Sprintf("repositories[%d]", i)
@@ -198,8 +193,8 @@ func (c Credentials) validateGit(f *faults, at, scheme string) {
 	if ways > 1 {
 		f.add(at, "give one of password, token, ssh and githubApp")
 	}
-	if c.File != "" || c.DockerConfig != "" {
-		f.add(at, "file and dockerConfig are not for Git hosts")
+	if c.File != "" || c.DockerConfig != "" || c.Ambient != "" {
+		f.add(at, "file, dockerConfig and ambient are not for Git hosts")
 	}
 	if (c.SSH != nil) != (scheme == "ssh") && ways > 0 {
 		f.add(at, "ssh is for addresses by SSH, and nothing else is for them")

@@ -106,7 +106,7 @@ automator: {commit: {sign: {ssh: {file: /a}, openpgp: {file: /b}}}}
 		"registries[0].credentials: ssh", "credentials[0].prefix", "credentials[1].prefix: credentials belong beside",
 		"credentials[2]: give one of", "credentials[3]: no credentials", "credentials[5].prefix", "credentials[6]: ssh is for",
 		"credentials[6].ssh.knownHosts", "credentials[7]: ssh is for", "credentials[8].githubApp: appId",
-		"credentials[8].githubApp.privateKey", "credentials[8].githubApp.endpoint", "credentials[9]: file and dockerConfig",
+		"credentials[8].githubApp.privateKey", "credentials[8].githubApp.endpoint", "credentials[9]: file, dockerConfig",
 		"repositories[0].credentials: an address by SSH needs", "repositories[0]: ca and proxy", "repositories[1].proxy", "repositories[1].ca",
 		"repositories[2].url: credentials belong", "automator.commit.sign: give one",
 	} {

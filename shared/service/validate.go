@@ -3,13 +3,10 @@ package service
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"path"
 	"regexp"
 	"strings"
 	"time"
-
-	"github.com/slipway-cd/slipway/events"
 )
 
 var sourceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
@@ -76,24 +73,6 @@ func (c Config) validatePeople(f *faults) {
 			f.add(at+".token", "it is another person's too")
 		}
 		tokens[token] = true
-	}
-}
-
-func (c Config) validateRegistries(f *faults) {
-	for i, r := range c.Registries {
-		at := fmt.Sprintf("registries[%d]", i)
-		if _, err := events.NewImageRepository(r.Host, "x/x", nil); err != nil {
-			f.add(at+".host", "%q is not a host with a dot or a port, as it stands in image references", r.Host)
-		}
-		if r.Endpoint == "" {
-			continue
-		}
-		u, err := url.Parse(r.Endpoint)
-		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			f.add(at+".endpoint", "%q is not http:// or https:// with a host", r.Endpoint)
-		} else if u.Scheme == "http" && !r.Insecure {
-			f.add(at+".endpoint", "%q is plain http: say insecure: true if that is meant", r.Endpoint)
-		}
 	}
 }
 

@@ -32,6 +32,7 @@ type catalog struct {
 	digests map[string]string
 	created map[string]time.Time // by digest; the images that aren't here don't tell
 	failing error
+	mirror  bool // a mirror answers
 	// revisions are by digest; asked are the images whose were asked for.
 	revisions map[string]string
 	asked     []string
@@ -71,7 +72,7 @@ func (c *catalog) Resolve(_ context.Context, i events.Image) (registry.Found, er
 	if !ok {
 		return registry.Found{}, registry.ErrNotFound
 	}
-	return registry.Found{Digest: d}, nil
+	return registry.Found{Digest: d, Mirror: c.mirror}, nil
 }
 
 func (c *catalog) Created(_ context.Context, i events.Image) (time.Time, error) {

@@ -18,8 +18,8 @@ import (
 type Inspector interface {
 	// Platforms gives what an image runs on, such as linux/arm64.
 	Platforms(ctx context.Context, image events.Image) ([]string, error)
-	// VerifyCosign errs unless one of the keys has signed the image.
-	VerifyCosign(ctx context.Context, image events.Image, keys []registry.Key) error
+	// VerifyCosign errs unless one who is trusted has signed the image.
+	VerifyCosign(ctx context.Context, image events.Image, trust registry.Trust) error
 }
 
 // Checker looks into images before they are deployed: that they run where the
@@ -29,7 +29,7 @@ type Checker struct {
 
 	mu        sync.Mutex
 	platforms map[string][]string // by repository and digest
-	signed    map[string]bool     // by repository, digest and rule
+	signed    map[string]bool     // by repository, digest, rule and who is trusted
 }
 
 // checkTimeout bounds the look into one image: others wait for it.
@@ -139,22 +139,19 @@ func (c *Checker) platformsOf(ctx context.Context, image events.Image) ([]string
 }
 
 func (c *Checker) isSigned(ctx context.Context, d Decision) error {
-	if len(d.rule.keys) == 0 {
+	if d.rule.trust == nil {
 		return nil
 	}
 	image := events.Image{Repository: d.Image, Tag: d.Target.Tag, Digest: d.digest}
-	by := []string{image.String(), d.rule.Hash}
-	for _, k := range d.rule.keys {
-		by = append(by, k.ID()) // a key's file may change, and the rule not
-	}
-	key := strings.Join(by, " ")
+	// A file of keys or roots may change, and the rule not.
+	key := strings.Join([]string{image.String(), d.rule.Hash, d.rule.trust.ID()}, " ")
 	c.mu.Lock()
 	known := c.signed[key]
 	c.mu.Unlock()
 	if known {
 		return nil
 	}
-	if err := c.Registry.VerifyCosign(ctx, image, d.rule.keys); err != nil {
+	if err := c.Registry.VerifyCosign(ctx, image, d.rule.trust); err != nil {
 		return err
 	}
 	c.mu.Lock()

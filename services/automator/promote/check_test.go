@@ -8,11 +8,15 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/testing/ca"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/automator/promote"
@@ -35,7 +39,7 @@ func (l *looks) Platforms(_ context.Context, i events.Image) ([]string, error) {
 	return l.platforms[i.Digest], l.failing
 }
 
-func (l *looks) VerifyCosign(context.Context, events.Image, []registry.Key) error {
+func (l *looks) VerifyCosign(context.Context, events.Image, registry.Trust) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asked++
@@ -160,5 +164,52 @@ func TestARegistryThatFailsIsAskedAgainAndHoldsUpNobody(t *testing.T) {
 	must(t, b.work(web, "head"))
 	if b.uses() != "1.1.0" || l.asked != asked {
 		t.Errorf("uses %s; asked %d times, then %d", b.uses(), asked, l.asked)
+	}
+}
+
+// trustedRoot is the trusted root of a Sigstore of our own, a new one each time.
+func trustedRoot(t *testing.T) string {
+	t.Helper()
+	v, err := ca.NewVirtualSigstore()
+	must(t, err)
+	r, err := root.NewTrustedRoot(root.TrustedRootMediaType01, v.FulcioCertificateAuthorities(), nil, v.TimestampingAuthorities(), nil)
+	must(t, err)
+	text, err := r.MarshalJSON()
+	must(t, err)
+	return string(text)
+}
+
+const keylessRule = `verify: {cosign: {keyless: {roots: keys/root.json, identities: [{issuer: "https://accounts.example.com", subject: "maria@example.com"}]}}}`
+
+// What was verified by other roots is verified again.
+func TestRootsThatChangeAreAskedAgain(t *testing.T) {
+	b, l := looking(t, keylessRule+", "+manual, map[string]string{"policies/keys/root.json": trustedRoot(t)})
+	b.pushed("1.1.0", digestA)
+	must(t, b.work("ghcr.io/acme/web:1.1.0"))
+	asked := l.asked
+	must(t, b.work(web, "head"))
+	if l.asked != asked {
+		t.Fatalf("asked %d times, then %d", asked, l.asked)
+	}
+	b.git.Commit("other roots", map[string]string{"policies/keys/root.json": trustedRoot(t)})
+	l.unsigned = fmt.Errorf("%w: maria@example.com by another", registry.ErrOtherKey)
+	must(t, b.work(web, "head"))
+	if got := b.last(); l.asked == asked || !strings.HasPrefix(got, "blocked: 1.1.0 ") {
+		t.Errorf("asked %d times, then %d; decided %q", asked, l.asked, got)
+	}
+}
+
+func TestRootsThatCantBeReadBlockTheirRule(t *testing.T) {
+	for says, files := range map[string]map[string]string{
+		"policies/keys/root.json: file does not exist": nil,
+		"policies/keys/root.json:2: ":                  {"policies/keys/root.json": "{\n\"tlogs\": 5}"},
+		"no certificateAuthorities":                    {"policies/keys/root.json": "{\"mediaType\": \"application/vnd.dev.sigstore.trustedroot+json;version=0.1\"}"},
+	} {
+		b, _ := looking(t, keylessRule, files)
+		b.pushed("1.1.0", digestA)
+		must(t, b.work("ghcr.io/acme/web:1.1.0"))
+		if got := b.last(); !strings.HasPrefix(got, "blocked: ") || !strings.Contains(got, says) || !strings.Contains(got, "policies/shop.yaml:1: ") || b.uses() != "1.0.0" {
+			t.Errorf("decided %q, want %q", got, says)
+		}
 	}
 }

@@ -110,6 +110,9 @@ func (c *Confirmer) confirm(ctx context.Context, image events.Image, since time.
 	if !events.ValidDigest(found.Digest) {
 		return bus.Permanent(fmt.Errorf("the registry gave %q as the digest of %s", found.Digest, image))
 	}
+	if err := c.mirrored(ctx, image, found); err != nil {
+		return err
+	}
 	var created time.Time
 	if c.Repos.dates(image) {
 		if created, err = date(ctx, c.Registry, events.Image{Repository: image.Repository, Digest: found.Digest}); err != nil {
@@ -120,6 +123,19 @@ func (c *Confirmer) confirm(ctx context.Context, image events.Image, since time.
 		return err
 	}
 	return c.Repos.Wake(ctx, image)
+}
+
+// mirrored errs where a mirror, since the registry is away, gives a known tag
+// another digest: it may be the one of before, which would be a step back.
+func (c *Confirmer) mirrored(ctx context.Context, image events.Image, found registry.Found) error {
+	if !found.Mirror {
+		return nil
+	}
+	known, _, err := c.Tags.Get(ctx, image)
+	if err == nil && known.Digest != "" && known.Digest != found.Digest {
+		err = fmt.Errorf("the registry of %s can't be reached, and a mirror gives %s, not %s as known: wait for the registry", image, found.Digest, known.Digest)
+	}
+	return err
 }
 
 // resolved stores what the registry said of a tag; created is zero where it

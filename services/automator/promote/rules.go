@@ -12,6 +12,7 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/automator/freeze"
+	"github.com/slipway-cd/slipway/services/automator/keyless"
 	"github.com/slipway-cd/slipway/services/automator/policy"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/registry"
@@ -30,7 +31,7 @@ type Rule struct {
 
 	applications, images, allowed api.Patterns
 	freezes                       freeze.Windows
-	keys                          []registry.Key
+	trust                         registry.Trust // who must have signed; nil: nobody
 	// broken says that the file or rule can't be read: whoever it may speak
 	// for is blocked, since what it would have said is not known.
 	broken error
@@ -82,7 +83,7 @@ func fileRules(fsys fs.FS, file string, allowed api.Patterns) ([]*Rule, error) {
 		where := fmt.Sprintf("%s:%d", d.File, d.Line)
 		for i, r := range p.Spec.Rules {
 			rule := newRule(r, fmt.Sprintf("%s[%d]", p.Metadata.Name, i), where, allowed)
-			if err := rule.readKeys(fsys, file); err != nil && rule.broken == nil {
+			if err := rule.readTrust(fsys, file); err != nil && rule.broken == nil {
 				rule.broken = fmt.Errorf("%s: rule %s: %w", where, rule.Name, err)
 			}
 			rules = append(rules, rule)
@@ -112,29 +113,52 @@ func newRule(r api.Rule, name, where string, allowed api.Patterns) *Rule {
 	return rule
 }
 
-// readKeys reads the public keys of the rule's verify, where it has any.
-func (r *Rule) readKeys(fsys fs.FS, file string) error {
+// readTrust reads whose signatures the rule's verify wants, where it wants any.
+func (r *Rule) readTrust(fsys fs.FS, file string) (err error) {
 	for _, p := range r.Platforms {
 		if err := registry.CheckPlatform(p); err != nil {
 			return fmt.Errorf("platforms: %w", err)
 		}
 	}
-	if r.Verify == nil {
-		return nil
+	switch {
+	case r.Verify == nil:
+	case r.Verify.Cosign.Keyless != nil:
+		r.trust, err = readRoots(fsys, file, r.Verify.Cosign.Keyless)
+	default:
+		r.trust, err = readKeys(fsys, file, r.Verify.Cosign.Key)
 	}
-	text := []byte(r.Verify.Cosign.Key)
-	if !strings.Contains(r.Verify.Cosign.Key, "-----BEGIN") {
-		name := path.Join(path.Dir(file), strings.TrimSpace(r.Verify.Cosign.Key))
+	return err
+}
+
+// readKeys reads public keys, or the file beside the rule's that has them.
+func readKeys(fsys fs.FS, file, key string) (registry.Trust, error) {
+	text := []byte(key)
+	if !strings.Contains(key, "-----BEGIN") {
+		name := path.Join(path.Dir(file), strings.TrimSpace(key))
 		var err error
 		if text, err = fs.ReadFile(fsys, name); err != nil {
-			return fmt.Errorf("verify.cosign.key: %w", err)
+			return nil, fmt.Errorf("verify.cosign.key: %w", err)
 		}
 	}
-	var err error
-	if r.keys, err = registry.ParseKeys(text); err != nil {
-		return fmt.Errorf("verify.cosign.key: %w", err)
+	keys, err := registry.ParseKeys(text)
+	if err != nil {
+		return nil, fmt.Errorf("verify.cosign.key: %w", err)
 	}
-	return nil
+	return keys, nil
+}
+
+// readRoots reads the trusted root beside the rule's file.
+func readRoots(fsys fs.FS, file string, k *api.Keyless) (registry.Trust, error) {
+	name := path.Join(path.Dir(file), strings.TrimSpace(k.Roots))
+	text, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("verify.cosign.keyless.roots: %w (it is a file in Git, by its path from the policy's)", err)
+	}
+	trust, err := keyless.New(name, text, k.Identities)
+	if err != nil {
+		return nil, fmt.Errorf("verify.cosign.keyless.roots: %w", err)
+	}
+	return trust, nil
 }
 
 // hashOf is a hash of what a rule says.

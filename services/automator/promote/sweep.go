@@ -148,8 +148,8 @@ func (s *Sweeper) look(ctx context.Context, repo events.ImageRepository, names [
 				failed = errors.Join(failed, err)
 				continue
 			}
-			if k.Digest == found.Digest {
-				continue
+			if k.Digest == found.Digest || (found.Mirror && k.Digest != "") {
+				continue // a mirror may have what was there before
 			}
 			k.moved, k.Digest = k.Digest != "", found.Digest
 		case k.Digest != "":

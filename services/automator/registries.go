@@ -1,0 +1,66 @@
+package automator
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/slipway-cd/slipway/services/automator/keychain"
+	"github.com/slipway-cd/slipway/shared/registry"
+	"github.com/slipway-cd/slipway/shared/service"
+)
+
+// registryHosts gives the registries of the config, with credentials and
+// mirrors.
+func registryHosts(cfg Config) ([]registry.Host, error) {
+	var hosts []registry.Host
+	for i, r := range cfg.Registries {
+		at := fmt.Sprintf("registries[%d]", i)
+		h, err := registryHost(registry.Host{Name: r.Host, Endpoint: r.Endpoint, Insecure: r.Insecure}, r.Host, r.Credentials)
+		if err != nil {
+			return nil, fmt.Errorf("%s.credentials%w", at, err)
+		}
+		for j, m := range r.Mirrors {
+			u, err := url.Parse(m.Endpoint)
+			if err != nil {
+				return nil, fmt.Errorf("%s.mirrors[%d].endpoint: it is not an address", at, j)
+			}
+			mirror, err := registryHost(registry.Host{Endpoint: m.Endpoint, Insecure: m.Insecure}, u.Host, m.Credentials)
+			if err != nil {
+				return nil, fmt.Errorf("%s.mirrors[%d].credentials%w", at, j, err)
+			}
+			h.Mirrors = append(h.Mirrors, mirror)
+		}
+		hosts = append(hosts, h)
+	}
+	return hosts, nil
+}
+
+// reread is how long a secret counts before its file is read again: it may have
+// been rotated. One that the registry refuses is read again at once.
+const reread = time.Minute
+
+// registryHost adds credentials; the error begins with the rest of their place
+// in the config.
+func registryHost(h registry.Host, host string, c service.Credentials) (registry.Host, error) {
+	h.DockerConfig = c.DockerConfig
+	if c.Password != nil || c.Token != nil {
+		h.Source = func(context.Context) (authn.AuthConfig, time.Time, error) {
+			user, password, err := c.Basic()
+			return authn.AuthConfig{Username: user, Password: password}, time.Now().Add(reread), err
+		}
+		if _, _, err := c.Basic(); err != nil {
+			return h, fmt.Errorf(": %w", err)
+		}
+	}
+	if c.Ambient != "" {
+		var err error
+		if h.Source, err = keychain.Source(c.Ambient, host); err != nil {
+			return h, fmt.Errorf(".ambient: %w", err)
+		}
+	}
+	return h, nil
+}
