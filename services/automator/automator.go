@@ -69,7 +69,7 @@ func run(ctx context.Context, s *service.Service) error {
 	if err != nil {
 		return err
 	}
-	people, err := server.NewPeople(s.Config.Automator.People)
+	people, err := server.NewPeople(s.Config.Automator, time.Now)
 	if err != nil {
 		return err
 	}

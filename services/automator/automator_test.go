@@ -2,6 +2,7 @@ package automator
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/slipway-cd/slipway/shared/service"
+	"github.com/slipway-cd/slipway/shared/service/servicetest"
 )
 
 // TestREADMEsTemplateIsTaken reads the README's example as the automator does.
@@ -30,6 +32,27 @@ func TestREADMEsTemplateIsTaken(t *testing.T) {
 	}
 	if err := check(cfg); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestREADMEsPeopleAreTaken loads the README's example as a service does.
+func TestREADMEsPeopleAreTaken(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```yaml\n(automator:\n  people:.*?)```").FindSubmatch(text)
+	if block == nil {
+		t.Fatal("the README has no example of automator.people")
+	}
+	run := t.TempDir()
+	servicetest.Write(t, filepath.Join(run, "maria"), "a token of some length")
+	servicetest.Write(t, filepath.Join(run, "login-ca.pem"), servicetest.NewCA(t).PEM())
+	file := filepath.Join(run, "slipway.yaml")
+	servicetest.Write(t, file, "bus: {embedded: {}}\n"+strings.ReplaceAll(string(block[1]), "/run/secrets", run))
+	cfg, err := service.Load(file)
+	if err != nil || len(cfg.Automator.People) != 1 || len(cfg.Automator.OIDC) != 1 {
+		t.Errorf("%+v, %v", cfg.Automator, err)
 	}
 }
 

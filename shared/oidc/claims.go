@@ -9,7 +9,14 @@ import (
 )
 
 // Claims are what a token says.
-type Claims jwt.MapClaims
+type Claims map[string]any
+
+// read are claims as jwt's parser reads and judges them.
+type read struct{ jwt.MapClaims }
+
+func (r *read) UnmarshalJSON(data []byte) error {
+	return (*Claims)(&r.MapClaims).UnmarshalJSON(data)
+}
 
 // UnmarshalJSON reads one object strictly: a name that is there twice, or
 // text that isn't UTF-8, could be read in another way by somebody else.
@@ -78,14 +85,3 @@ func (c Claims) List(name string) ([]string, error) {
 	}
 	return nil, fmt.Errorf("the claim %s is neither a list of texts nor a text", name)
 }
-
-// What jwt's parser asks of claims.
-
-func (c Claims) GetExpirationTime() (*jwt.NumericDate, error) {
-	return jwt.MapClaims(c).GetExpirationTime()
-}
-func (c Claims) GetNotBefore() (*jwt.NumericDate, error) { return jwt.MapClaims(c).GetNotBefore() }
-func (c Claims) GetIssuedAt() (*jwt.NumericDate, error)  { return jwt.MapClaims(c).GetIssuedAt() }
-func (c Claims) GetAudience() (jwt.ClaimStrings, error)  { return jwt.MapClaims(c).GetAudience() }
-func (c Claims) GetIssuer() (string, error)              { return jwt.MapClaims(c).GetIssuer() }
-func (c Claims) GetSubject() (string, error)             { return jwt.MapClaims(c).GetSubject() }

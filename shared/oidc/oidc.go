@@ -126,11 +126,11 @@ func Bearer(h http.Header) (string, error) {
 // IssuerOf is the issuer that a token claims to be of, empty where it is no
 // token at all. Nothing is proved by it: it says which issuer to ask.
 func IssuerOf(token string) string {
-	claims := Claims{}
+	claims := read{}
 	if _, _, err := jwt.NewParser(jwt.WithStrictDecoding()).ParseUnverified(clip(token), &claims); err != nil {
 		return ""
 	}
-	issuer, _ := claims["iss"].(string)
+	issuer, _ := claims.MapClaims["iss"].(string)
 	return issuer
 }
 
@@ -151,12 +151,12 @@ func (i *Issuer) Verify(ctx context.Context, token, audience string) (Claims, er
 		return nil, fmt.Errorf("%w: it is longer than %d bytes", ErrToken, maxToken)
 	}
 	var away error
-	claims := Claims{}
+	claims := read{}
 	parser := jwt.NewParser(jwt.WithValidMethods(i.algorithms), jwt.WithStrictDecoding(), jwt.WithIssuer(i.url), jwt.WithAudience(audience),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithTimeFunc(i.now))
 	_, err := parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (any, error) {
 		// Before the issuer is asked for anything.
-		if claims["iss"] != any(i.url) {
+		if claims.MapClaims["iss"] != any(i.url) {
 			return nil, jwt.ErrTokenInvalidIssuer
 		}
 		h, err := readHeader(t)
@@ -178,14 +178,14 @@ func (i *Issuer) Verify(ctx context.Context, token, audience string) (Claims, er
 	if err := claims.party(audience); err != nil {
 		return nil, err
 	}
-	return claims, nil
+	return Claims(claims.MapClaims), nil
 }
 
 // party demands that a token for several audiences was made for us, not for
 // one of the others.
-func (c Claims) party(audience string) error {
-	all, _ := c.GetAudience()
-	if azp, _ := c["azp"].(string); len(all) > 1 && azp != audience {
+func (r read) party(audience string) error {
+	all, _ := r.GetAudience()
+	if azp, _ := r.MapClaims["azp"].(string); len(all) > 1 && azp != audience {
 		return fmt.Errorf("%w: it is for several audiences, and azp is not ours", ErrToken)
 	}
 	return nil

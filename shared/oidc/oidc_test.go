@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -161,9 +162,7 @@ func TestKeysThatAreNoneAreLeftOut(t *testing.T) {
 	text := base64.RawURLEncoding.EncodeToString
 	change := func(k oidctest.Key, changes map[string]any) map[string]any {
 		jwk := k.JWK()
-		for name, value := range changes {
-			jwk[name] = value
-		}
+		maps.Copy(jwk, changes)
 		return jwk
 	}
 	n := rs.Private.Public().(*rsa.PublicKey).N

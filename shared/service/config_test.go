@@ -92,3 +92,29 @@ receivers:
 		t.Errorf("the error holds a password:\n%v", err)
 	}
 }
+
+func TestPeopleAndTheirIssuersAreToldApart(t *testing.T) {
+	t.Setenv("TOKEN", "0123456789abcdef")
+	t.Setenv("EMPTY", "")
+	for text, want := range map[string]string{
+		`people: [{name: maria, token: {env: TOKEN}}]`:                                                                                                             "",
+		`people: [{name: maria, token: {env: TOKEN}}, {name: Maria, token: {env: TOKEN}}]`:                                                                         `people[1].name: "Maria" is there twice`,
+		`people: [{name: "group:leads", token: {env: TOKEN}}]`:                                                                                                     "would be a group",
+		`people: [{name: "a b", token: {env: TOKEN}}]`:                                                                                                             "without blanks",
+		`oidc: [{issuer: "https://a.example.com", audience: slipway}]`:                                                                                             "",
+		`oidc: [{issuer: "http://a.example.com", audience: slipway}]`:                                                                                              "oidc[0].issuer",
+		`oidc: [{issuer: "https://a.example.com"}]`:                                                                                                                "oidc[0].audience",
+		`oidc: [{issuer: "https://a.example.com", audience: slipway, ca: {env: EMPTY}}]`:                                                                           "oidc[0].ca",
+		`oidc: [{issuer: "https://a.example.com", audience: slipway, ca: {env: TOKEN}}]`:                                                                           "no certificate",
+		`oidc: [{issuer: "https://a.example.com", audience: slipway, nameclaim: sub}]`:                                                                             "nameclaim is not known",
+		`oidc: [{issuer: "https://a.example.com", audience: a}, {issuer: "https://b.example.com", audience: a}]`:                                                   "oidc[1].namePrefix",
+		`oidc: [{issuer: "https://a.example.com", audience: a, namePrefix: "", groupsPrefix: ""}, {issuer: "https://b.example.com", audience: a, nameClaim: sub}]`: "oidc[1].groupsPrefix",
+		`oidc: [{issuer: "https://a.example.com", audience: a, namePrefix: "", groupsPrefix: ""}, {issuer: "https://b.example.com", audience: a, nameClaim: sub, groupsPrefix: "b:"}]`: "",
+		`oidc: [{issuer: "https://a.example.com", audience: a, namePrefix: "", groupsPrefix: ""}, {issuer: "https://a.example.com", audience: b, namePrefix: "", groupsPrefix: ""}]`:   "is there twice",
+	} {
+		_, err := service.Load(write(t, good+"automator:\n  "+text+"\n"))
+		if (want == "") != (err == nil) || (err != nil && !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
