@@ -118,3 +118,18 @@ func TestPeopleAndTheirIssuersAreToldApart(t *testing.T) {
 		}
 	}
 }
+
+func TestRepositoriesAreReadWhereSecretsAreNot(t *testing.T) {
+	const secrets = "receivers: {sources: [{name: git, provider: gitea, secrets: [{file: /none}]}]}\nautomator: {people: [{name: maria, token: {file: /none}}]}\n"
+	if _, err := service.Load(write(t, good+secrets)); err == nil {
+		t.Error("secrets that aren't there are taken")
+	}
+	c, err := service.LoadRepositories(write(t, good+secrets))
+	if err != nil || c.Repositories[0].Branch != "main" || c.File == "" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	_, err = service.LoadRepositories(write(t, strings.ReplaceAll(good, "path: policies", "path: /policies")+"none: 1\n"))
+	if !errors.Is(err, service.ErrConfig) || !strings.Contains(err.Error(), "policies[0].path") || !strings.Contains(err.Error(), "none is not known") {
+		t.Errorf("%v", err)
+	}
+}
