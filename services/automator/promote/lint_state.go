@@ -26,7 +26,7 @@ func (t *lintTree) checkPlaces() {
 			spoken[f] = true
 		}
 	}
-	seen := t.seen()
+	seen, inputs := t.seen(), t.inputs()
 	for _, d := range t.docs {
 		switch o := d.Object.(type) {
 		case *api.DeploymentPolicy:
@@ -35,7 +35,7 @@ func (t *lintTree) checkPlaces() {
 					t.policyPaths()+"add its path to repositories[].policies")
 			}
 		case *api.Application:
-			if seen && !d.patch && !t.reached(d.File) {
+			if seen && !d.patch && !reaches(inputs, d.File) {
 				t.field(d).warns("the application "+o.Metadata.Namespace+"/"+o.Metadata.Name+" counts for nothing: none of the config's roots reaches it",
 					"bring it into what a root renders, or add a root to repositories[].roots")
 			}
@@ -75,14 +75,25 @@ func (t *lintTree) policyPaths() string {
 	return "move it below " + strings.Join(all, " or ") + ", or "
 }
 
-// reached says whether some path that is rendered depends on a file.
-func (t *lintTree) reached(file string) bool {
+// inputs are all that some render depends on: files, and directories for what
+// is below them.
+func (t *lintTree) inputs() map[string]bool {
+	all := map[string]bool{}
 	for _, r := range t.state.paths {
-		if r.result.Touched([]string{file}) {
-			return true
+		for _, i := range r.result.Inputs {
+			all[i] = true
 		}
 	}
-	return false
+	return all
+}
+
+func reaches(inputs map[string]bool, file string) bool {
+	for at := file; !inputs[at]; at = path.Dir(at) {
+		if at == "." {
+			return false
+		}
+	}
+	return true
 }
 
 // sorted are the tree's applications by name.
