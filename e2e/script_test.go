@@ -25,6 +25,7 @@ import (
 
 	"github.com/slipway-cd/slipway/e2e/local"
 	"github.com/slipway-cd/slipway/e2e/parts"
+	"github.com/slipway-cd/slipway/shared/oidc/oidctest"
 )
 
 // patience is how long a script waits for something to become true.
@@ -40,10 +41,16 @@ func TestScripts(t *testing.T) {
 	if err := local.Build(t.Context(), bin, "slipway"); err != nil {
 		t.Fatal(err)
 	}
+	issuer := oidctest.Start(t, false)
+	li := map[string]any{"email": "li@example.com", "sub": "li", "groups": []string{"leads"}}
+	tokens := map[string]string{
+		"maria": local.MariasToken, "omar": local.OmarsToken, "li": issuer.Token(t, li),
+		"mallory": oidctest.NewKey(t, issuer.Key.ID, issuer.Key.Alg).Sign(t, nil, issuer.Claims(time.Now(), li)),
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
-			s := &scriptWorld{bin: bin, dir: filepath.Join(env.WorkDir, ".world")}
+			s := &scriptWorld{bin: bin, issuer: issuer.URL, tokens: tokens, dir: filepath.Join(env.WorkDir, ".world")}
 			env.Values[worldKey{}] = s
 			env.Defer(s.stop)
 			return nil
@@ -59,10 +66,11 @@ func TestScripts(t *testing.T) {
 type worldKey struct{}
 
 type scriptWorld struct {
-	bin, dir string
-	w        *local.World
-	clone    *local.Clone
-	key      *ecdsa.PrivateKey // signs images
+	bin, dir, issuer string
+	tokens           map[string]string // of people, by name
+	w                *local.World
+	clone            *local.Clone
+	key              *ecdsa.PrivateKey // signs images
 }
 
 func (s *scriptWorld) stop() {
@@ -85,7 +93,7 @@ func check(ts *testscript.TestScript, err error) {
 // world [gitea] [quiet=DURATION].
 func cmdWorld(ts *testscript.TestScript, _ bool, args []string) {
 	s := world(ts)
-	o := local.Options{Dir: s.dir, Bin: s.bin}
+	o := local.Options{Dir: s.dir, Bin: s.bin, Issuer: s.issuer}
 	for _, a := range args {
 		quiet, isQuiet := strings.CutPrefix(a, "quiet=")
 		switch {
@@ -269,10 +277,12 @@ func (s *scriptWorld) run(ts *testscript.TestScript, name string, args []string)
 		cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "slipway"), append([]string{"trace", "--config", s.w.Config}, args...)...)
 		out, err := cmd.CombinedOutput()
 		return string(out), err
-	case "maria", "omar":
-		token := map[string]string{"maria": local.MariasToken, "omar": local.OmarsToken}[name]
+	case "maria", "omar", "li", "mallory":
 		cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "slipway"), args...)
-		cmd.Env = append(os.Environ(), "SLIPWAY_API="+s.w.APIURL, "SLIPWAY_TOKEN="+token)
+		cmd.Env = append(os.Environ(), "SLIPWAY_API="+s.w.APIURL, "SLIPWAY_TOKEN="+s.tokens[name])
+		if name == "li" { // whose token is made by a command
+			cmd.Env = append(os.Environ(), "SLIPWAY_API="+s.w.APIURL, "SLIPWAY_TOKEN_COMMAND=echo "+s.tokens[name])
+		}
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	case "log":

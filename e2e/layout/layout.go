@@ -59,7 +59,7 @@ var narrow = []struct {
 	may    []string
 }{
 	// shared/service for the config of a source, which a provider checks.
-	{"services/*/provider", []string{"events", "shared/webhook", "shared/service"}},
+	{"services/*/provider", []string{"events", "shared/oidc", "shared/webhook", "shared/service"}},
 	{"services/automator/policy", []string{"events", "shared/api"}},
 	{"services/rollouts/strategy", []string{"events", "shared/api"}},
 	{"services/notifier/channel", []string{"events"}},

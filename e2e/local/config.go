@@ -37,7 +37,7 @@ type settings struct {
 	Provider, Kubeconfig, RegistrySecret        string
 	GitSecret, BusToken, Embedded               string
 	Hooks, Metrics, Bus, Quiet, Sweep, Policies string
-	API, Maria, Omar                            string
+	API, Maria, Omar, Issuer                    string
 }
 
 // The config of a world; one template, so that every program reads the same.
@@ -72,6 +72,9 @@ automator:
   people:
   - {name: maria, groups: [leads], token: {file: {{.Maria}}}}
   - {name: omar, groups: [shop], token: {file: {{.Omar}}}}
+{{- if .Issuer}}
+  oidc: [{issuer: "{{.Issuer}}", audience: slipway}]
+{{- end}}
 synchronizer: {kubeconfig: {{.Kubeconfig}}, trusted: [slipway-system], degradedAfter: 3s}
 sweep: {interval: {{.Sweep}}}
 `))

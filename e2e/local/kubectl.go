@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,11 +72,25 @@ func (w *World) Health(ctx context.Context) (map[string]Health, error) {
 	return all, nil
 }
 
+// unready says of a few applications why they aren't.
+func unready(all map[string]Health) string {
+	const most = 5
+	var some []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if h := all[name]; !h.Ready && len(some) < most {
+			some = append(some, fmt.Sprintf("%s (%s)", name, h.Message))
+		}
+	}
+	return strings.Join(some, ", ")
+}
+
 // AllReady waits until that many applications of the shop are there and
 // ready; told gets the name of each that becomes so, and may be nil.
 func (w *World) AllReady(ctx context.Context, count int, told func(name, message string)) error {
 	seen := map[string]bool{}
-	return parts.Eventually(ctx, 2*time.Minute, func() error {
+	// Each takes its time on a small machine.
+	patience := 2*time.Minute + time.Duration(count)*150*time.Millisecond
+	return parts.Eventually(ctx, patience, func() error {
 		all, err := w.Health(ctx)
 		if err != nil {
 			return err
@@ -88,7 +104,7 @@ func (w *World) AllReady(ctx context.Context, count int, told func(name, message
 			}
 		}
 		if len(seen) < count {
-			return fmt.Errorf("%d of %d applications are ready: %+v", len(seen), count, all)
+			return fmt.Errorf("%d of %d applications are ready: %s", len(seen), count, unready(all))
 		}
 		return nil
 	})

@@ -37,6 +37,9 @@ type Options struct {
 	Kubeconfig string
 	// Bin has our programs; empty builds them into Dir.
 	Bin string
+	// Issuer is an OIDC issuer whose people the automator knows, by tokens for
+	// audience slipway; it may be empty.
+	Issuer string
 	// Sync is the embedded bus's, "default" or "always"; default "default".
 	Sync string
 	// Quiet and Sweep are the config's; defaults 20ms and 1h.
@@ -211,7 +214,7 @@ func (w *World) settings(registrySecret, gitSecret string) (s settings, err erro
 	s = settings{
 		Data: filepath.Join(w.opts.Dir, "data"), Registry: w.Registry.Addr, RegistryEndpoint: w.Registry.Addr, GitURL: w.RepoURL, GitUser: w.gitUser,
 		Provider: "github", Kubeconfig: w.Kubeconfig, Quiet: w.opts.Quiet.String(), Sweep: w.opts.Sweep.String(),
-		Policies: "policies",
+		Policies: "policies", Issuer: w.opts.Issuer,
 	}
 	if w.opts.Gitea {
 		s.Provider = "gitea"

@@ -45,17 +45,14 @@ func check(cfg Config) error {
 			faults = append(faults, fmt.Errorf("%s: %w", what, err))
 		}
 	}
+	faults = append(faults, checkPolicies(cfg))
 	for i, r := range cfg.Repositories {
-		for j, p := range r.Policies {
-			_, err := api.ParsePatterns(p.Applications)
-			fault(fmt.Sprintf("repositories[%d].policies[%d].applications", i, j), err)
-		}
 		_, err := gitconfig.Options(cfg, r)
 		fault(fmt.Sprintf("repositories[%d]", i), err)
 	}
 	_, err := registryHosts(cfg)
 	faults = append(faults, err)
-	_, err = server.NewPeople(cfg.Automator.People)
+	_, err = server.NewPeople(cfg.Automator, time.Now)
 	faults = append(faults, err)
 	_, err = promote.ParseWording(cfg.Automator.Commit.Message)
 	fault("automator.commit.message", err)
@@ -63,6 +60,19 @@ func check(cfg Config) error {
 	fault("automator.commit.author", err)
 	_, err = gitconfig.Signer(cfg.Automator.Commit)
 	faults = append(faults, err)
+	return errors.Join(faults...)
+}
+
+// checkPolicies gives the faults of what the config says of policies.
+func checkPolicies(cfg Config) error {
+	var faults []error
+	for i, r := range cfg.Repositories {
+		for j, p := range r.Policies {
+			if _, err := api.ParsePatterns(p.Applications); err != nil {
+				faults = append(faults, fmt.Errorf("repositories[%d].policies[%d].applications: %w", i, j, err))
+			}
+		}
+	}
 	return errors.Join(faults...)
 }
 
@@ -87,7 +97,7 @@ func run(ctx context.Context, s *service.Service) error {
 	if err != nil {
 		return err
 	}
-	people, err := server.NewPeople(s.Config.Automator.People)
+	people, err := server.NewPeople(s.Config.Automator, time.Now)
 	if err != nil {
 		return err
 	}

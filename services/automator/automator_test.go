@@ -12,6 +12,7 @@ import (
 
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/service"
+	"github.com/slipway-cd/slipway/shared/service/servicetest"
 )
 
 // TestREADMEsTemplateIsTaken reads the README's example as the automator does.
@@ -102,6 +103,27 @@ spec:
 	who := docs[0].Object.(*api.DeploymentPolicy).Spec.Rules[0].Verify.Cosign.Keyless.Identities
 	if len(who) != 2 || !who[1].Matches("https://gitlab.com", "https://gitlab.com/acme/web//.gitlab-ci.yml@refs/heads/main") {
 		t.Errorf("%v", who)
+	}
+}
+
+// TestREADMEsPeopleAreTaken loads the README's example as a service does.
+func TestREADMEsPeopleAreTaken(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```yaml\n(automator:\n  people:.*?)```").FindSubmatch(text)
+	if block == nil {
+		t.Fatal("the README has no example of automator.people")
+	}
+	run := t.TempDir()
+	servicetest.Write(t, filepath.Join(run, "maria"), "a token of some length")
+	servicetest.Write(t, filepath.Join(run, "login-ca.pem"), servicetest.NewCA(t).PEM())
+	file := filepath.Join(run, "slipway.yaml")
+	servicetest.Write(t, file, "bus: {embedded: {}}\n"+strings.ReplaceAll(string(block[1]), "/run/secrets", run))
+	cfg, err := service.Load(file)
+	if err != nil || len(cfg.Automator.People) != 1 || len(cfg.Automator.OIDC) != 1 {
+		t.Errorf("%+v, %v", cfg.Automator, err)
 	}
 }
 

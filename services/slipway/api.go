@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slipway-cd/slipway/shared/service"
 	"github.com/slipway-cd/slipway/shared/webhook"
 )
 
@@ -22,7 +21,10 @@ import (
 var errRefused = errors.New("refused")
 
 // apiFlags say where the automator's API is, and who asks.
-type apiFlags struct{ url, tokenEnv string }
+type apiFlags struct {
+	url   string
+	token tokenFlags
+}
 
 const (
 	defaultAPI = "http://127.0.0.1:8081"
@@ -35,14 +37,14 @@ func (f *apiFlags) add(c *cobra.Command) {
 		url = set
 	}
 	c.Flags().StringVar(&f.url, "api", url, "the automator's API (also by SLIPWAY_API)")
-	c.Flags().StringVar(&f.tokenEnv, "token-env", "SLIPWAY_TOKEN", "the environment variable that holds your token")
+	f.token.add(c)
 }
 
 // call asks the API, and reads its answer into the given value.
 func (f apiFlags) call(ctx context.Context, method, path string, body, into any) error {
-	token, err := service.Secret{Env: f.tokenEnv}.Read()
+	token, err := f.token.read(ctx)
 	if err != nil {
-		return fmt.Errorf("%w: --token-env: %w", errUsage, err)
+		return err
 	}
 	var text []byte
 	if body != nil {

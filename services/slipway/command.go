@@ -40,7 +40,9 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(errs, "slipway:", err)
+	if !quiet(err) {
+		fmt.Fprintln(errs, "slipway:", err)
+	}
 	return exitCode(err)
 }
 
@@ -71,6 +73,7 @@ func newRoot() *cobra.Command {
 		group("policy", "Look into deployment policies", newTry()),
 		group("image", "Edit image references", newSet()),
 		newRender(),
+		newLint(),
 		newTrace(),
 		group("get", "List what there is", newApprovals(), newHolds()),
 		newVote("approve", "approved", "Approve a proposal (see `slipway get approvals`)"),

@@ -107,6 +107,9 @@ func (f *front) traffic(t *testing.T, secrets ...string) *traffic {
 			signs := *tr.secrets.Load()
 			secret := signs[i%len(signs)]
 			got, err := f.try(t, f.addr, github(pushOf("refs/heads/main", fmt.Sprint(i))).signedAt(secret, time.Now()))
+			if got.status == http.StatusTooManyRequests {
+				continue // a fast machine sends more than the source's rate
+			}
 			if err != nil || got.status != http.StatusAccepted {
 				t.Errorf("%q is answered %d %s, %v", secret, got.status, got.body, err)
 				return

@@ -178,8 +178,10 @@ type OIDC struct {
 type Automator struct {
 	Debounce Debounce `yaml:"debounce"`
 	Commit   Commit   `yaml:"commit"`
-	// People may vote, hold and roll back through the automator's API.
-	People []Person `yaml:"people"`
+	// People may vote, hold and roll back through the automator's API; so may
+	// those whom the issuers of OIDC know.
+	People []Person      `yaml:"people"`
+	OIDC   []OIDCPersons `yaml:"oidc"`
 }
 
 // Person is someone whom the automator knows by a token.

@@ -92,3 +92,44 @@ receivers:
 		t.Errorf("the error holds a password:\n%v", err)
 	}
 }
+
+func TestPeopleAndTheirIssuersAreToldApart(t *testing.T) {
+	t.Setenv("TOKEN", "0123456789abcdef")
+	t.Setenv("EMPTY", "")
+	for text, want := range map[string]string{
+		`people: [{name: maria, token: {env: TOKEN}}]`:                                                                                                             "",
+		`people: [{name: maria, token: {env: TOKEN}}, {name: Maria, token: {env: TOKEN}}]`:                                                                         `people[1].name: "Maria" is there twice`,
+		`people: [{name: "group:leads", token: {env: TOKEN}}]`:                                                                                                     "would be a group",
+		`people: [{name: "a b", token: {env: TOKEN}}]`:                                                                                                             "without blanks",
+		`oidc: [{issuer: "https://a.example.com", audience: slipway}]`:                                                                                             "",
+		`oidc: [{issuer: "http://a.example.com", audience: slipway}]`:                                                                                              "oidc[0].issuer",
+		`oidc: [{issuer: "https://a.example.com"}]`:                                                                                                                "oidc[0].audience",
+		`oidc: [{issuer: "https://a.example.com", audience: slipway, ca: {env: EMPTY}}]`:                                                                           "oidc[0].ca",
+		`oidc: [{issuer: "https://a.example.com", audience: slipway, ca: {env: TOKEN}}]`:                                                                           "no certificate",
+		`oidc: [{issuer: "https://a.example.com", audience: slipway, nameclaim: sub}]`:                                                                             "nameclaim is not known",
+		`oidc: [{issuer: "https://a.example.com", audience: a}, {issuer: "https://b.example.com", audience: a}]`:                                                   "oidc[1].namePrefix",
+		`oidc: [{issuer: "https://a.example.com", audience: a, namePrefix: "", groupsPrefix: ""}, {issuer: "https://b.example.com", audience: a, nameClaim: sub}]`: "oidc[1].groupsPrefix",
+		`oidc: [{issuer: "https://a.example.com", audience: a, namePrefix: "", groupsPrefix: ""}, {issuer: "https://b.example.com", audience: a, nameClaim: sub, groupsPrefix: "b:"}]`: "",
+		`oidc: [{issuer: "https://a.example.com", audience: a, namePrefix: "", groupsPrefix: ""}, {issuer: "https://a.example.com", audience: b, namePrefix: "", groupsPrefix: ""}]`:   "is there twice",
+	} {
+		_, err := service.Load(write(t, good+"automator:\n  "+text+"\n"))
+		if (want == "") != (err == nil) || (err != nil && !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestRepositoriesAreReadWhereSecretsAreNot(t *testing.T) {
+	const secrets = "receivers: {sources: [{name: git, provider: gitea, secrets: [{file: /none}]}]}\nautomator: {people: [{name: maria, token: {file: /none}}]}\n"
+	if _, err := service.Load(write(t, good+secrets)); err == nil {
+		t.Error("secrets that aren't there are taken")
+	}
+	c, err := service.LoadRepositories(write(t, good+secrets))
+	if err != nil || c.Repositories[0].Branch != "main" || c.File == "" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	_, err = service.LoadRepositories(write(t, strings.ReplaceAll(good, "path: policies", "path: /policies")+"none: 1\n"))
+	if !errors.Is(err, service.ErrConfig) || !strings.Contains(err.Error(), "policies[0].path") || !strings.Contains(err.Error(), "none is not known") {
+		t.Errorf("%v", err)
+	}
+}

@@ -21,16 +21,10 @@ var ErrConfig = errors.New("config is not usable")
 // of sources.d beside it, fills defaults and checks all. Every fault is reported at once, with the file's line where
 // there is one. An empty name means: environment and defaults only.
 func Load(file string) (Config, error) {
-	var c Config
-	var all []error
-	if file != "" {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return Config{}, fmt.Errorf("%w: %w", ErrConfig, err)
-		}
-		all = append(all, decode(data, &c, file)...)
+	c, all, err := read(file)
+	if err != nil {
+		return Config{}, err
 	}
-	all = append(all, override(&c, os.Environ())...)
 	if file != "" {
 		sources, faults := readSources(file)
 		c.Receivers.Sources = append(c.Receivers.Sources, sources...)
@@ -45,6 +39,36 @@ func Load(file string) (Config, error) {
 	}
 	c.File = file
 	c.loaded = fingerprint(c)
+	return c, nil
+}
+
+// read reads the config file and lays the environment over it.
+func read(file string) (c Config, faults []error, err error) {
+	if file != "" {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return c, nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+		faults = decode(data, &c, file)
+	}
+	return c, append(faults, override(&c, os.Environ())...), nil
+}
+
+// LoadRepositories is [Load] for a machine that has none of the secrets: of
+// what is read, only registries and repositories are checked.
+func LoadRepositories(file string) (Config, error) {
+	c, all, err := read(file)
+	if err != nil {
+		return Config{}, err
+	}
+	c = c.withDefaults()
+	f := &faults{list: all}
+	c.validateRegistries(f)
+	c.validateRepositories(f)
+	if err := f.err(); err != nil {
+		return Config{}, fmt.Errorf("%w:\n%w", ErrConfig, err)
+	}
+	c.File = file
 	return c, nil
 }
 

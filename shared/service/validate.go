@@ -52,30 +52,6 @@ func (c Config) Validate() error {
 	return f.err()
 }
 
-func (c Config) validatePeople(f *faults) {
-	names, tokens := map[string]bool{}, map[string]bool{}
-	for i, p := range c.Automator.People {
-		at := fmt.Sprintf("automator.people[%d]", i)
-		if p.Name == "" || strings.HasPrefix(p.Name, "group:") || strings.ContainsFunc(p.Name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-			f.add(at+".name", "%q is not a name without blanks", p.Name)
-		}
-		if names[p.Name] {
-			f.add(at+".name", "%q is there twice", p.Name)
-		}
-		names[p.Name] = true
-		token, err := p.Token.Read()
-		switch {
-		case err != nil:
-			f.add(at+".token", "%v", err)
-		case len(token) < minToken:
-			f.add(at+".token", "it is shorter than %d bytes: make one by `openssl rand -hex 32`", minToken)
-		case tokens[token]:
-			f.add(at+".token", "it is another person's too")
-		}
-		tokens[token] = true
-	}
-}
-
 func (c Config) validateRepositories(f *faults) {
 	seen := map[string]int{}
 	for i, r := range c.Repositories {

@@ -29,7 +29,7 @@ const burstTag = "1.1.0"
 
 // measureBurst pushes n images evenly over within, and waits until each is on
 // the branch and in the cluster. One that is lost fails it.
-func measureBurst(ctx context.Context, n int, within time.Duration) (burst, error) {
+func measureBurst(ctx context.Context, s shape, n int, within time.Duration) (burst, error) {
 	b := burst{Images: n}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
@@ -38,7 +38,7 @@ func measureBurst(ctx context.Context, n int, within time.Duration) (burst, erro
 		return b, fmt.Errorf("make a folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	w, o, _, err := start(ctx, dir, n)
+	w, o, _, err := start(ctx, dir, s, n)
 	if err != nil {
 		return b, err
 	}

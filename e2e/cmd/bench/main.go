@@ -23,15 +23,18 @@ func main() {
 	releases := flag.Int("releases", 20, "how many releases are measured, after a warm-up")
 	burst := flag.String("burst", "", "instead, how many images of as many applications are pushed as one burst, one run each")
 	within := flag.Duration("within", 0, "the time over which a burst is spread; 0 is as fast as it goes")
+	files := flag.Int("files", 0, "how many files the repo has beside the applications'")
+	separate := flag.Bool("separate", false, "run each service as a process of its own, to see each one's memory; the bus and the registry are behind proxies then")
 	asJSON := flag.Bool("json", false, "print JSON")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	shape := shape{files: *files, separate: *separate}
 	var err error
 	if *burst != "" {
-		err = runBursts(ctx, *burst, *within, *asJSON)
+		err = runBursts(ctx, shape, *burst, *within, *asJSON)
 	} else {
-		err = run(ctx, *sizes, *releases, *asJSON)
+		err = run(ctx, shape, *sizes, *releases, *asJSON)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -39,8 +42,14 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, sizes string, releases int, asJSON bool) error {
-	results, err := each(ctx, "-applications", sizes, func(n int) (result, error) { return measure(ctx, n, releases) })
+// shape is what a world has beside the applications of one run.
+type shape struct {
+	files    int
+	separate bool
+}
+
+func run(ctx context.Context, s shape, sizes string, releases int, asJSON bool) error {
+	results, err := each(ctx, "-applications", sizes, func(n int) (result, error) { return measure(ctx, s, n, releases) })
 	if err != nil {
 		return err
 	}
@@ -50,8 +59,8 @@ func run(ctx context.Context, sizes string, releases int, asJSON bool) error {
 	return table(os.Stdout, results)
 }
 
-func runBursts(ctx context.Context, sizes string, within time.Duration, asJSON bool) error {
-	bursts, err := each(ctx, "-burst", sizes, func(n int) (burst, error) { return measureBurst(ctx, n, within) })
+func runBursts(ctx context.Context, s shape, sizes string, within time.Duration, asJSON bool) error {
+	bursts, err := each(ctx, "-burst", sizes, func(n int) (burst, error) { return measureBurst(ctx, s, n, within) })
 	if err != nil {
 		return err
 	}

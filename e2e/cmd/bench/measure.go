@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 // result is one run. All times are medians in milliseconds.
 type result struct {
 	Applications    int     `json:"applications"`
+	Files           int     `json:"files"`          // beside the applications'
 	InstallSeconds  float64 `json:"installSeconds"` // from the root Application to all ready
 	PushToCommit    float64 `json:"pushToCommitMs"`
 	CommitToApplied float64 `json:"commitToAppliedMs"`
@@ -23,19 +25,21 @@ type result struct {
 	PushToReady     float64 `json:"pushToReadyMs"`
 	PushToAppliedHi float64 `json:"pushToAppliedP90Ms"`
 	Floor           floor   `json:"floor"`
+	// PeakMiB is the most memory of each of our processes, by name.
+	PeakMiB map[string]float64 `json:"peakMiB"`
 }
 
 // ratio is push to applied, as a multiple of the floor.
 func (r result) ratio() float64 { return r.PushToApplied / r.Floor.sum() }
 
-func measure(ctx context.Context, n, releases int) (result, error) {
-	r := result{Applications: n}
+func measure(ctx context.Context, s shape, n, releases int) (result, error) {
+	r := result{Applications: n, Files: s.files}
 	dir, err := os.MkdirTemp("", "slipway-bench-")
 	if err != nil {
 		return r, fmt.Errorf("make a folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	w, o, install, err := start(ctx, dir, n)
+	w, o, install, err := start(ctx, dir, s, n)
 	if err != nil {
 		return r, err
 	}
@@ -53,15 +57,18 @@ func measure(ctx context.Context, n, releases int) (result, error) {
 		}
 	}
 	r.summarize(all)
+	if r.PeakMiB, err = peaks(w); err != nil {
+		return r, err
+	}
 	r.Floor, err = measureFloor(ctx, w, o, filepath.Join(dir, "floor"), releases)
 	return r, err
 }
 
 // start starts a world of n applications and waits until all are ready;
 // install is from the root Application on.
-func start(ctx context.Context, dir string, n int) (w *local.World, o *local.Observer, install time.Duration, err error) {
+func start(ctx context.Context, dir string, s shape, n int) (w *local.World, o *local.Observer, install time.Duration, err error) {
 	w, err = local.Start(ctx, local.Options{
-		Dir: dir, Images: []string{image(0)}, Files: func(w *local.World) map[string]string { return files(w, n) },
+		Dir: dir, Separate: s.separate, Images: []string{image(0)}, Files: func(w *local.World) map[string]string { return files(w, n, s.files) },
 	})
 	if err != nil {
 		return nil, nil, 0, err
@@ -114,9 +121,23 @@ func quantile(ds []time.Duration, q float64) float64 {
 func name(i int) string  { return fmt.Sprintf("app-%d", i) }
 func image(i int) string { return "shop/" + name(i) }
 
-// files is a repo of n plain applications, each with an image of its own. The
-// first one runs a pod, the others none.
-func files(w *local.World, n int) map[string]string {
+// peaks are the most memory of each of a world's processes, in MiB.
+func peaks(w *local.World) (map[string]float64, error) {
+	all := map[string]float64{}
+	for _, p := range w.Processes {
+		peak, err := p.PeakMemory()
+		if err != nil {
+			return nil, err
+		}
+		all[p.Name] = float64(peak) / (1 << 20)
+	}
+	return all, nil
+}
+
+// files is a repo of n plain applications, each with an image of its own, and
+// of others that are none of theirs, ten in a folder. The first application
+// runs a pod, the others none.
+func files(w *local.World, n, others int) map[string]string {
 	all := w.Base()
 	for i := range n {
 		replicas := 0
@@ -126,14 +147,17 @@ func files(w *local.World, n int) map[string]string {
 		all["clusters/local/"+name(i)+".yaml"] = w.Application(name(i), "apps/"+name(i))
 		all["apps/"+name(i)+"/deployment.yaml"] = local.Deployment(name(i), w.Image(image(i), "1.0.0"), replicas)
 	}
+	for i := range others {
+		all[fmt.Sprintf("others/team-%d/%d.yaml", i/10, i%10)] = local.Deployment(fmt.Sprintf("other-%d", i), w.Image("other/"+name(i), "1.0.0"), 0)
+	}
 	return all
 }
 
 func table(out io.Writer, results []result) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "applications\tpush→commit\tcommit→applied\tpush→applied\tp90\tpush→ready\tfloor\tratio\tinstall\t")
+	fmt.Fprintln(w, "applications\tfiles\tpush→commit\tcommit→applied\tpush→applied\tp90\tpush→ready\tfloor\tratio\tinstall\t")
 	for _, r := range results {
-		fmt.Fprintf(w, "%d\t%.0f ms\t%.0f ms\t%.0f ms\t%.0f ms\t%.0f ms\t%.0f ms\t%.2f\t%.1f s\t\n", r.Applications,
+		fmt.Fprintf(w, "%d\t%d\t%.0f ms\t%.0f ms\t%.0f ms\t%.0f ms\t%.0f ms\t%.0f ms\t%.2f\t%.1f s\t\n", r.Applications, r.Files,
 			r.PushToCommit, r.CommitToApplied, r.PushToApplied, r.PushToAppliedHi, r.PushToReady, r.Floor.sum(), r.ratio(), r.InstallSeconds)
 	}
 	if err := w.Flush(); err != nil {
@@ -143,6 +167,11 @@ func table(out io.Writer, results []result) error {
 	for _, r := range results {
 		fmt.Fprintf(out, "floor with %d: manifest HEAD %.1f ms, git push %.1f ms, server-side apply %.1f ms, JetStream publish %.2f ms\n",
 			r.Applications, r.Floor.Head, r.Floor.GitPush, r.Floor.Apply, r.Floor.Publish)
+	}
+	for _, r := range results {
+		for _, name := range slices.Sorted(maps.Keys(r.PeakMiB)) {
+			fmt.Fprintf(out, "peak memory with %d: %s %.0f MiB\n", r.Applications, name, r.PeakMiB[name])
+		}
 	}
 	return nil
 }

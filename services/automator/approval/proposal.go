@@ -60,7 +60,10 @@ type Proposal struct {
 
 // Vote is what one person said last.
 type Vote struct {
-	Person   string    `json:"person"`
+	Person string `json:"person"`
+	// Account is the person's at an OIDC issuer, whatever it is named there;
+	// empty for those whom the config names.
+	Account  string    `json:"account,omitempty"`
 	Groups   []string  `json:"groups,omitempty"`
 	Decision string    `json:"decision"` // events.Approved or events.Rejected
 	Comment  string    `json:"comment,omitempty"`
@@ -165,8 +168,14 @@ func (p Proposal) with(v Vote, now time.Time) (Proposal, error) {
 	if err := p.may(v.Person, v.Groups); err != nil {
 		return p, err
 	}
-	p.Votes = append(slices.DeleteFunc(slices.Clone(p.Votes), func(old Vote) bool { return old.Person == v.Person }), v)
+	p.Votes = append(slices.DeleteFunc(slices.Clone(p.Votes), v.same), v)
 	return p, nil
+}
+
+// same says whether two votes are one person's: by name, whatever its case, or
+// by account, since some issuers let a person take another address.
+func (v Vote) same(other Vote) bool {
+	return strings.EqualFold(v.Person, other.Person) || (v.Account != "" && v.Account == other.Account)
 }
 
 // Event is the proposal as events tell it.

@@ -59,59 +59,72 @@ func TestTheValuesOfAChartAreEdited(t *testing.T) {
 		want  string
 	}{
 		"its own, by the appVersion": {
-			"charts/web", render.Release{}, chart("charts/web", created), "charts/web/values.yaml",
+			"charts/web",
+			render.Release{},
+			chart("charts/web", created), "charts/web/values.yaml",
 			strings.Replace(created, `tag: ""`, `tag: "`+pinned+`"`, 1),
 		},
 		"its own, without a field for the tag": {
-			"charts/web", render.Release{}, chart("charts/web", "image:\n    repository: ghcr.io/acme/web # ours\n"), "charts/web/values.yaml",
+			"charts/web",
+			render.Release{},
+			chart("charts/web", "image:\n    repository: ghcr.io/acme/web # ours\n"), "charts/web/values.yaml",
 			"image:\n    tag: " + pinned + "\n    repository: ghcr.io/acme/web # ours\n",
 		},
 		"an environment's, which has the tag alone": {
-			"envs/prod", render.Release{Chart: "../../charts/web", ValuesFiles: []string{"values.yaml"}},
+			"envs/prod",
+			render.Release{Chart: "../../charts/web", ValuesFiles: []string{"values.yaml"}},
 			with(chart("charts/web", created), map[string]string{"envs/prod/values.yaml": "# prod\nreplicas: 3\nimage:\n  tag: 1.0.0 # now\n"}),
 			"envs/prod/values.yaml", "# prod\nreplicas: 3\nimage:\n  tag: " + pinned + " # now\n",
 		},
 		"the last of several": {
-			"envs/prod", render.Release{Chart: "../../charts/web", ValuesFiles: []string{"a.yaml", "../b.yaml", "c.yaml", "d.yaml"}},
+			"envs/prod",
+			render.Release{Chart: "../../charts/web", ValuesFiles: []string{"a.yaml", "../b.yaml", "c.yaml", "d.yaml"}},
 			with(chart("charts/web", created), map[string]string{
 				"envs/prod/a.yaml": "image: {tag: 0.1.0}\n", "envs/b.yaml": "image: {tag: 0.2.0}\n", "envs/prod/c.yaml": "image: {tag: 1.0.0}\n", "envs/prod/d.yaml": "replicas: 2\n",
 			}),
 			"envs/prod/c.yaml", "image: {tag: " + pinned + "}\n",
 		},
 		"none has it: it is added to the last": {
-			"envs/prod", render.Release{Chart: "../../charts/web", ValuesFiles: []string{"a.yaml", "b.yaml"}},
+			"envs/prod",
+			render.Release{Chart: "../../charts/web", ValuesFiles: []string{"a.yaml", "b.yaml"}},
 			with(chart("charts/web", created), map[string]string{"envs/prod/a.yaml": "replicas: 2\n", "envs/prod/b.yaml": "replicas: 3\r\n"}),
 			"envs/prod/b.yaml", "replicas: 3\r\nimage:\r\n  tag: " + pinned + "\r\n",
 		},
 		"what lies outside is overlaid": {
-			"envs/prod", render.Release{Chart: "../../charts/web", ValuesFiles: []string{"../all.yaml", "prod.yaml"}},
+			"envs/prod",
+			render.Release{Chart: "../../charts/web", ValuesFiles: []string{"../all.yaml", "prod.yaml"}},
 			with(chart("charts/web", created), map[string]string{"envs/all.yaml": "image: {tag: 1.0.0}\n", "envs/prod/prod.yaml": ""}),
 			"envs/prod/prod.yaml", "image:\n  tag: " + pinned + "\n",
 		},
 		"added within a mapping, without a last line feed": {
-			"envs/prod", render.Release{Chart: "../../charts/web", ValuesFiles: []string{"v.yaml"}},
+			"envs/prod",
+			render.Release{Chart: "../../charts/web", ValuesFiles: []string{"v.yaml"}},
 			with(chart("charts/web", created), map[string]string{"envs/prod/v.yaml": "image:\n    # often\n    pullPolicy: Always"}),
 			"envs/prod/v.yaml", "image:\n    # often\n    tag: " + pinned + "\n    pullPolicy: Always",
 		},
 		"added within braces": {
-			"envs/prod", render.Release{Chart: "../../charts/web", ValuesFiles: []string{"v.yaml"}},
+			"envs/prod",
+			render.Release{Chart: "../../charts/web", ValuesFiles: []string{"v.yaml"}},
 			with(chart("charts/web", created), map[string]string{"envs/prod/v.yaml": "{replicas: 2}\n"}),
 			"envs/prod/v.yaml", "{image: {tag: " + pinned + "}, replicas: 2}\n",
 		},
 		"a file of comments": {
-			"envs/prod", render.Release{Chart: "../../charts/web", ValuesFiles: []string{"v.yaml"}},
+			"envs/prod",
+			render.Release{Chart: "../../charts/web", ValuesFiles: []string{"v.yaml"}},
 			with(chart("charts/web", created), map[string]string{"envs/prod/v.yaml": "# nothing yet"}),
 			"envs/prod/v.yaml", "# nothing yet\nimage:\n  tag: " + pinned,
 		},
 		"other environments' beside it stay": {
-			"charts/web", render.Release{ValuesFiles: []string{"values-prod.yaml"}},
+			"charts/web",
+			render.Release{ValuesFiles: []string{"values-prod.yaml"}},
 			with(chart("charts/web", created), map[string]string{
 				"charts/web/values-prod.yaml": "image:\n  repository: ghcr.io/acme/web\n  tag: 1.0.0\n", "charts/web/values-staging.yaml": "image:\n  repository: ghcr.io/acme/web\n  tag: 1.0.0\n",
 			}),
 			"charts/web/values-prod.yaml", "image:\n  repository: ghcr.io/acme/web\n  tag: " + pinned + "\n",
 		},
 		"a number is a string after": {
-			"envs/prod", render.Release{Chart: "../../charts/web", ValuesFiles: []string{"v.yaml"}},
+			"envs/prod",
+			render.Release{Chart: "../../charts/web", ValuesFiles: []string{"v.yaml"}},
 			with(chart("charts/web", created), map[string]string{"envs/prod/v.yaml": "image: {tag: 2}\n"}), "envs/prod/v.yaml", "image: {tag: " + pinned + "}\n",
 		},
 		"a tag and a digest of their own": {
@@ -120,19 +133,27 @@ func TestTheValuesOfAChartAreEdited(t *testing.T) {
 			}), "charts/web/values.yaml", "image: {repository: ghcr.io/acme/web, tag: 1.1.0, digest: \"DIGEST\"}\n",
 		},
 		"of a subchart, over its own": {
-			"apps/web", render.Release{ValuesFiles: []string{"v.yaml"}},
+			"apps/web",
+			render.Release{ValuesFiles: []string{"v.yaml"}},
 			with(chart("apps/web/charts/inner", created), map[string]string{
 				"apps/web/Chart.yaml": "apiVersion: v2\nname: outer\nversion: 1.0.0\ndependencies: [{name: web, version: 0.1.0, alias: front}]\n", "apps/web/v.yaml": "front:\n  replicas: 2\n",
 			}), "apps/web/v.yaml", "front:\n  image:\n    tag: " + pinned + "\n  replicas: 2\n",
 		},
 		"where an anchor says it, and nothing else is rendered of it": {
-			"charts/web", render.Release{}, chart("charts/web", "version: &v 1.0.0\nimage: {repository: ghcr.io/acme/web, tag: *v}\n"), "charts/web/values.yaml",
+			"charts/web",
+			render.Release{},
+			chart("charts/web", "version: &v 1.0.0\nimage: {repository: ghcr.io/acme/web, tag: *v}\n"), "charts/web/values.yaml",
 			"version: &v " + pinned + "\nimage: {repository: ghcr.io/acme/web, tag: *v}\n",
 		},
 		"as a whole": {
 			"charts/web", render.Release{}, with(chart("charts/web", "image: ghcr.io/acme/web:1.0.0\n"), map[string]string{
 				"charts/web/templates/deployment.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{name: a, image: {{ .Values.image | quote }}}]}\n",
 			}), "charts/web/values.yaml", "image: ghcr.io/acme/web:" + pinned + "\n",
+		},
+		"beside what is made up anew each time": {
+			"charts/web", render.Release{}, with(chart("charts/web", created), map[string]string{
+				"charts/web/templates/secret.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData: {password: {{ randAlphaNum 16 | quote }}}\n",
+			}), "charts/web/values.yaml", strings.Replace(created, `tag: ""`, `tag: "`+pinned+`"`, 1),
 		},
 		"a template names it itself": {
 			"charts/web", render.Release{}, with(chart("charts/web", created), map[string]string{
@@ -169,17 +190,21 @@ func TestWhatAChartCantSafelySetIsRefused(t *testing.T) {
 		want  string
 	}{
 		"the application's own values": {
-			"envs/prod", render.Release{Chart: "../../charts/web", ValuesFiles: []string{"v.yaml"}, Values: map[string]any{"image": map[string]any{"tag": "1.0.0"}}},
+			"envs/prod",
+			render.Release{Chart: "../../charts/web", ValuesFiles: []string{"v.yaml"}, Values: map[string]any{"image": map[string]any{"tag": "1.0.0"}}},
 			with(chart("charts/web", created), map[string]string{"envs/prod/v.yaml": "image: {tag: 1.0.0}\n"}),
 			"spec.source.helm.values of the application sets image.tag",
 		},
 		"a file of another folder above": {
-			"envs/prod", render.Release{Chart: "../../charts/web", ValuesFiles: []string{"v.yaml", "../b.yaml"}},
+			"envs/prod",
+			render.Release{Chart: "../../charts/web", ValuesFiles: []string{"v.yaml", "../b.yaml"}},
 			with(chart("charts/web", created), map[string]string{"envs/prod/v.yaml": "image: {tag: 1.0.0}\n", "envs/b.yaml": "image: {tag: 1.0.0}\n"}),
 			"envs/b.yaml sets image.tag",
 		},
 		"no file inside the path": {
-			"envs/prod", render.Release{Chart: "../../charts/web"}, with(chart("charts/web", created), map[string]string{"envs/prod/x.txt": "x"}),
+			"envs/prod",
+			render.Release{Chart: "../../charts/web"},
+			with(chart("charts/web", created), map[string]string{"envs/prod/x.txt": "x"}),
 			"in which there is no values file over it: set it in one that helm.valuesFiles names last",
 		},
 		"a template that makes it up": {

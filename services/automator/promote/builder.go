@@ -41,7 +41,7 @@ type builder struct {
 const maxDepth = 10
 
 func (b *builder) descend(ctx context.Context, cluster, dir string) {
-	r := b.render(ctx, render.Request{FS: b.s.Head.FS(), Path: dir})
+	r := b.render(ctx, render.Request{FS: b.s.files, Path: dir})
 	if r.err != nil {
 		b.s.Problems = append(b.s.Problems, fmt.Errorf("applications of cluster %s: %w", cluster, r.err))
 	}
@@ -84,7 +84,7 @@ func (b *builder) render(ctx context.Context, req render.Request) *rendered {
 // scan finds the images of a path that can't be rendered in those of its files
 // that can be read, so that a push for it can be answered with the reason.
 func (b *builder) scan(dir string) []manifest.Rendered {
-	fsys := b.s.Head.FS()
+	fsys := b.s.files
 	files, err := render.Files(fsys, dir)
 	if err != nil {
 		return nil
@@ -128,14 +128,14 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 		b.s.Problems = append(b.s.Problems, fmt.Errorf("%s: %w (metadata.namespace is required)", d.where, err))
 		return
 	}
-	if first, twice := b.docs[name]; twice {
+	if first, known := b.docs[name]; known {
 		if first != d.where {
-			b.s.Applications[name].Blocked = fmt.Errorf("the application is there twice: %s and %s", first, d.where)
+			b.s.Applications[name].Blocked = &twice{first, d.where}
 		}
 		return
 	}
 	b.docs[name] = d.where
-	app := &Application{Name: name, Path: path.Clean(d.app.Spec.Source.Path), Suspended: suspended(d.app), OnFailure: d.app.Spec.OnFailure}
+	app := &Application{Name: name, Path: path.Clean(d.app.Spec.Source.Path), Suspended: suspended(d.app), OnFailure: d.app.Spec.OnFailure, where: d.where}
 	b.s.Applications[name] = app
 	source, err := events.ParseGitRepository(d.app.Spec.Source.Repository, b.gits)
 	switch {
@@ -143,11 +143,10 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 		app.Blocked = fmt.Errorf("%s: %w", d.where, err)
 		return
 	case source != b.name || d.app.Spec.Source.Branch != b.config.Branch:
-		app.Blocked = fmt.Errorf("%s: its source is %s@%s, and the automator writes to %s@%s",
-			d.where, source, d.app.Spec.Source.Branch, b.name, b.config.Branch)
+		app.Blocked = fmt.Errorf("%s: %w", d.where, &elsewhere{Key(source, d.app.Spec.Source.Branch), Key(b.name, b.config.Branch)})
 		return
 	}
-	req := render.Application(b.s.Head.FS(), d.app)
+	req := render.Application(b.s.files, d.app)
 	r := b.render(ctx, req)
 	app.Helm, app.rendered = req.Helm, req.Key()
 	app.Images = r.images
@@ -159,6 +158,21 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 			b.add(ctx, cluster, below, depth+1)
 		}
 	}
+}
+
+// twice says that an application has two documents.
+type twice struct{ first, second string }
+
+func (t *twice) Error() string {
+	return fmt.Sprintf("the application is there twice: %s and %s", t.first, t.second)
+}
+
+// elsewhere says that an application's source isn't where the automator
+// writes.
+type elsewhere struct{ source, ours string }
+
+func (e *elsewhere) Error() string {
+	return fmt.Sprintf("its source is %s, and the automator writes to %s", e.source, e.ours)
 }
 
 // suspended is why an application is suspended, by its annotation.

@@ -68,15 +68,15 @@ func (s *State) sharing(app *Application, dir string) []*Application {
 	return all
 }
 
-// errShared says that an edit would move an application that nobody decided to
+// sharedError says that an edit would move an application that nobody decided to
 // move.
-type errShared struct {
+type sharedError struct {
 	file  string
 	other events.Application
 	image events.ImageRepository
 }
 
-func (e errShared) Error() string {
+func (e sharedError) Error() string {
 	return fmt.Sprintf("%s is what %s is rendered of, too, and it is not decided that its %s moves: give each of them a file of its own",
 		e.file, e.other, e.image)
 }
@@ -99,7 +99,7 @@ func (s *State) bystanders(ctx context.Context, app *Application, edited, all ma
 			for image := range repositories(other) {
 				to := current(now, image)
 				if to != current(other, image) && !decided(other, to) {
-					return errShared{file, other.Name, image}
+					return sharedError{file, other.Name, image}
 				}
 			}
 		}

@@ -2,6 +2,7 @@ package promote
 
 import (
 	"context"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -28,6 +29,7 @@ type Application struct {
 	Helm render.Release
 
 	rendered string // the key of its render
+	where    string // of its document: file:line
 }
 
 // State is what one commit of a config repo says: applications and rules. It
@@ -39,6 +41,7 @@ type State struct {
 	// Problems are faults that belong to no application.
 	Problems []error
 
+	files   fs.FS // of Head
 	holds   holds
 	byImage map[events.ImageRepository][]*Application
 	paths   map[string]*rendered
@@ -80,20 +83,28 @@ type loader struct {
 // taken from old, which may be nil; touched are the applications that are new
 // or were rendered anew, all of them when policies changed.
 func (l *loader) load(ctx context.Context, old *State, head *gitrepo.Commit, changed []string) (s *State, touched []*Application, err error) {
-	s = &State{
-		Head: head, Applications: map[events.Application]*Application{},
-		paths: map[string]*rendered{}, byImage: map[events.ImageRepository][]*Application{},
+	s = &State{Head: head}
+	touched, err = l.read(ctx, s, head.FS(), old, changed)
+	if err != nil {
+		return nil, nil, err
 	}
+	return s, touched, nil
+}
+
+// read fills a state from the files of its commit.
+func (l *loader) read(ctx context.Context, s *State, files fs.FS, old *State, changed []string) (touched []*Application, err error) {
+	s.files, s.Applications = files, map[events.Application]*Application{}
+	s.paths, s.byImage = map[string]*rendered{}, map[events.ImageRepository][]*Application{}
 	all := old == nil || l.policiesChanged(changed)
 	if all {
-		if s.Rules, err = loadRules(head.FS(), l.config.Policies); err != nil {
-			return nil, nil, err
+		if s.Rules, err = loadRules(files, l.config.Policies); err != nil {
+			return nil, err
 		}
 	} else {
 		s.Rules = old.Rules
 	}
-	if s.holds, err = loadHolds(head.FS()); err != nil {
-		return nil, nil, err
+	if s.holds, err = loadHolds(files); err != nil {
+		return nil, err
 	}
 	heldAnew := changedHolds(changed)
 	b := &builder{loader: l, s: s, old: old, changed: changed, fresh: map[string]bool{}, docs: map[events.Application]string{}}
@@ -101,7 +112,7 @@ func (l *loader) load(ctx context.Context, old *State, head *gitrepo.Commit, cha
 		b.descend(ctx, root.Cluster, root.Path)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, app := range s.Applications {
 		s.index(app)
@@ -114,7 +125,7 @@ func (l *loader) load(ctx context.Context, old *State, head *gitrepo.Commit, cha
 	}
 	s.inputs = s.inputsOf()
 	slices.SortFunc(touched, byName)
-	return s, touched, nil
+	return touched, nil
 }
 
 // same says whether an application's document says what it did.

@@ -135,7 +135,7 @@ func (s *Server) vote(r *http.Request, who Person) (any, error) {
 		return nil, err
 	}
 	p, err := s.Proposals.Vote(r.Context(), r.PathValue("id"), approval.Vote{
-		Person: who.Name, Groups: who.Groups, Decision: body.Decision, Comment: body.Comment,
+		Person: who.Name, Account: who.Account, Groups: who.Groups, Decision: body.Decision, Comment: body.Comment,
 		At: s.Now().UTC(), OverridesFreeze: body.OverridesFreeze,
 	})
 	if err != nil {
@@ -209,6 +209,7 @@ var statuses = []struct {
 	status int
 }{
 	{errWho, http.StatusUnauthorized},
+	{errNobody, http.StatusForbidden},
 	{errNowhere, http.StatusNotFound},
 	{errBody, http.StatusBadRequest},
 	{approval.ErrUnknown, http.StatusNotFound},
@@ -227,7 +228,10 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, body any, err err
 		_ = json.NewEncoder(w).Encode(body) // the caller is gone: nobody to tell
 		return
 	}
-	status, detail := http.StatusServiceUnavailable, "it can't be stored now: send it again"
+	status, detail, after := http.StatusServiceUnavailable, "it can't be stored now: send it again", "1"
+	if errors.Is(err, errIssuer) {
+		detail, after = errIssuer.Error(), "5" // no sooner is it asked again
+	}
 	for _, known := range statuses {
 		if errors.Is(err, known.err) {
 			status, detail = known.status, err.Error()
@@ -236,9 +240,13 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, body any, err err
 	}
 	switch status {
 	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", after)
 		s.Log.ErrorContext(r.Context(), "a request could not be served", "path", r.URL.Path, "error", err)
 	case http.StatusUnauthorized:
+		if why, ok := errors.AsType[refused](err); ok {
+			detail = errWho.Error()
+			s.Log.InfoContext(r.Context(), "a token is refused", "reason", why.Error())
+		}
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	w.Header().Set("Content-Type", "application/problem+json") // RFC 9457

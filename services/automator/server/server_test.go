@@ -62,13 +62,13 @@ type bench struct {
 	id    string
 }
 
-func open(t *testing.T) *bench {
+func open(t *testing.T, issuers ...service.OIDCPersons) *bench {
 	t.Helper()
 	t.Setenv("MARIA", maria)
 	t.Setenv("OMAR", omar)
-	people, err := server.NewPeople([]service.Person{
+	people, err := server.NewPeople(service.Automator{OIDC: issuers, People: []service.Person{
 		{Name: "maria", Groups: []string{"leads"}, Token: service.Secret{Env: "MARIA"}}, {Name: "omar", Token: service.Secret{Env: "OMAR"}},
-	})
+	}}, time.Now)
 	must(t, err)
 	b := &bench{applications: &applications{}, t: t, log: &bytes.Buffer{}}
 	b.store, err = approval.OpenStore(t.Context(), bustest.Start(t), func(context.Context, string, string) error { return nil })
