@@ -33,7 +33,7 @@ func duration(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("SLIPWAY_FAULTS_DURATION")
 	if text == "" {
-		return 25 * time.Second
+		return time.Minute
 	}
 	d, err := time.ParseDuration(text)
 	must(t, err)

@@ -120,6 +120,7 @@ func cmdWorld(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("CLONE", s.clone.Dir)
 	ts.Setenv("HOOKS", s.w.HooksURL)
 	ts.Setenv("CONFIG", s.w.Config)
+	ts.Setenv("DATA", filepath.Join(s.dir, "data"))
 	s.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(ts, err)
 	public, err := x509.MarshalPKIXPublicKey(s.key.Public())

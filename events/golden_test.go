@@ -83,6 +83,7 @@ func samples() []Payload {
 		Incident{IncidentDetectedType, "production", "4 automatic rollbacks in 10 minutes: no more of them", "production/shop/web", sampleCommit},
 		Incident{IncidentResolvedType, "production", "healthy again", "production/shop/web", sampleCommit},
 		EnvironmentModified{modified},
+		StateRequested{Cluster: "production", By: "automator"},
 	}
 }
 

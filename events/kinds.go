@@ -28,6 +28,7 @@ const (
 	IncidentDetectedType    Type = "dev.cdevents.incident.detected.0.3.0"
 	IncidentResolvedType    Type = "dev.cdevents.incident.resolved.0.3.0"
 	EnvironmentModifiedType Type = "dev.cdevents.environment.modified.0.3.0"
+	StateRequestedType      Type = "dev.cdeventsx.slipway-state.requested.0.1.0"
 )
 
 // Kind describes one type of event.
@@ -64,6 +65,7 @@ var Kinds = []Kind{
 	{IncidentDetectedType, "something is wrong and needs somebody", []string{"automator", "synchronizer"}, []string{"automator"}, decodeIncident(IncidentDetectedType)},
 	{IncidentResolvedType, "it no longer is", []string{"synchronizer"}, []string{"automator"}, decodeIncident(IncidentResolvedType)},
 	{EnvironmentModifiedType, "configuration applied, no new image", []string{"synchronizer"}, nil, decodeEnvironmentModified},
+	{StateRequestedType, "somebody asks what applications run", []string{"automator"}, []string{"synchronizer"}, decodeStateRequested},
 }
 
 func kindOf(t Type) (Kind, bool) {

@@ -19,6 +19,9 @@ type Service struct {
 	HealthySince *time.Time `json:"healthySince,omitempty"`
 	// DurationSeconds is the time from the commit's arrival to healthy.
 	DurationSeconds float64 `json:"durationSeconds,omitempty"`
+	// Restated says that it was told before, and is told again since somebody
+	// asked ([StateRequested]).
+	Restated bool `json:"restated,omitempty"`
 }
 
 // ServiceEvent says that an application became healthy with an image, or

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-cd/slipway/events"
@@ -182,7 +183,7 @@ func hosts(cfg Config) func(key string) (pullrequest.Host, error) {
 // run runs all parts until ctx ends.
 func (p *parts) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{p.tags.Run, p.health.Run, p.approvals.Run, p.pulls.Run, p.waiting.Run, p.due.Run, p.sweeper.Run, p.settle} {
+	for _, part := range []func(context.Context) error{p.tags.Run, p.health.Run, p.approvals.Run, p.pulls.Run, p.waiting.Run, p.due.Run, p.sweeper.Run, p.settle, p.askState} {
 		group.Go(func() error { return part(ctx) })
 	}
 	group.Go(func() error { return p.queues.images.Run(ctx, p.confirmer.Work) })
@@ -214,6 +215,30 @@ func (p *parts) settle(ctx context.Context) error {
 	}
 	for err := p.approvals.Settle(ctx); err != nil; err = p.approvals.Settle(ctx) {
 		p.Log.WarnContext(ctx, "can't tell of earlier votes, trying again", "error", err.Error())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+	return nil
+}
+
+// askState has synchronizers tell what their applications run where nothing of
+// it is known: at the first start, and when the bus was lost. It tries until ctx
+// ends.
+func (p *parts) askState(ctx context.Context) error {
+	const pause = time.Second
+	if err := p.health.Ready(ctx); err != nil || len(p.health.All()) > 0 {
+		return nil //nolint:nilerr // ctx has ended
+	}
+	id := uuid.NewString()
+	e, err := events.New(events.Meta{ID: id, Source: promote.Source, ChainID: events.ChainFor("state", id), Time: time.Now()}, events.StateRequested{By: "automator"})
+	if err != nil {
+		return fmt.Errorf("ask what applications run: %w", err)
+	}
+	for err := p.Bus.Publish(ctx, e); err != nil; err = p.Bus.Publish(ctx, e) {
+		p.Log.WarnContext(ctx, "can't ask what applications run, trying again", "error", err.Error())
 		select {
 		case <-ctx.Done():
 			return nil

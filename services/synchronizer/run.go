@@ -91,7 +91,7 @@ func connect(ctx context.Context, s *service.Service, clients *kube.Clients) (sy
 		Bus: s.Bus, Repos: queue{repos}, Apps: queue{apps}, Clients: clients, WatchContext: ctx,
 		Subscribe: func(ctx context.Context, handle func(context.Context, events.Event) error) error {
 			return s.Bus.Subscribe(ctx, bus.Subscription{
-				Name: name, Types: []events.Type{events.RefUpdatedType, events.ChangeMergedType},
+				Name: name, Types: []events.Type{events.RefUpdatedType, events.ChangeMergedType, events.StateRequestedType},
 			}, handle)
 		},
 	}, nil

@@ -45,6 +45,10 @@ func (b *Brain) appWork(ctx context.Context, work Work) error {
 	if l.object.GetDeletionTimestamp() != nil {
 		return b.finalize(ctx, a, l)
 	}
+	woken := len(work.Wakes)
+	if work.Wakes, err = b.restate(ctx, a, l, work.Wakes); err != nil || woken > 0 && len(work.Wakes) == 0 {
+		return err
+	}
 	r, head, err := b.head(ctx, l, work)
 	if err != nil {
 		if markErr := b.markSource(ctx, a, err); markErr != nil {

@@ -52,6 +52,7 @@ const (
 	ReasonSpec   = "spec"   // the Application is new, changed or deleted
 	ReasonStart  = "start"  // we were not looking for a while
 	ReasonResync = "resync" // the safety net
+	ReasonState  = "state"  // somebody asked what runs
 	ReasonSweep  = "sweep"  // of branches, for pushes that no webhook told of
 )
 
@@ -187,6 +188,15 @@ func (b *Brain) Handle(ctx context.Context, e events.Event) error {
 		return b.wakeRepo(ctx, repoKey(p.Repository, branch), Wake{Reason: ReasonCommit, Commit: p.After, Chain: e.ChainID})
 	case events.ChangeMerged:
 		return b.wakeRepo(ctx, repoKey(p.Repository, p.Branch), Wake{Reason: ReasonCommit, Commit: p.Commit})
+	case events.StateRequested:
+		if p.Cluster != "" && p.Cluster != b.cfg.Cluster {
+			return nil
+		}
+		for _, key := range b.apps.keys() {
+			if err := b.appQ.Put(ctx, key, Wake{Reason: ReasonState, Chain: e.ChainID}); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
