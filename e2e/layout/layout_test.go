@@ -47,7 +47,7 @@ func TestImportsFindsWhatMayNotBeImported(t *testing.T) {
 		{"client-go in shared", "shared/service", "k8s.io/client-go/rest", []string{"only shared/kube"}},
 		{"a folder that begins alike is another", "shared/business", "github.com/nats-io/nats.go", []string{"only shared/bus"}},
 		{"a module that nobody knows", "services/new", "fmt", []string{"doesn't know"}},
-		{"a provider uses the bus", "services/git-receiver/provider", Module + "shared/bus", []string{"it may only events, shared/webhook, shared/service"}},
+		{"a provider uses the bus", "services/git-receiver/provider", Module + "shared/bus", []string{"it may only events, shared/oidc, shared/webhook, shared/service"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			expect(t, Imports([]Package{{Path: Module + c.from, Imports: []string{c.imports}}}), c.words...)
