@@ -286,6 +286,11 @@ func (s *scriptWorld) run(ts *testscript.TestScript, name string, args []string)
 		}
 		out, err := cmd.CombinedOutput()
 		return string(out), err
+	case "cli":
+		cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "slipway"), args...)
+		cmd.Env = append(os.Environ(), "KUBECONFIG="+s.w.Kubeconfig)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
 	case "log":
 		return s.w.Process("slipway").Log(), nil
 	case "metrics":

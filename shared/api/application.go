@@ -51,9 +51,24 @@ type ApplicationSpec struct {
 	OnFailure string `json:"onFailure,omitempty"`
 }
 
-// SuspendAnnotation on an Application says why it is suspended: nothing is
-// decided for it.
-const SuspendAnnotation = "slipway.dev/suspend"
+// What people write on an Application, in Git or in the cluster.
+const (
+	// SuspendAnnotation says why it is suspended: nothing is decided for it, nor
+	// applied.
+	SuspendAnnotation = "slipway.dev/suspend"
+	// SyncAnnotation has it applied again, also what is applied already, whenever
+	// its value changes.
+	SyncAnnotation = "slipway.dev/sync"
+)
+
+// Suspension is why the application is suspended.
+func (m Metadata) Suspension() (why string, suspended bool) {
+	why, suspended = m.Annotations[SuspendAnnotation]
+	if suspended && why == "" {
+		why = "no reason is given"
+	}
+	return why, suspended
+}
 
 // What an Application's deletion does to its objects.
 const (

@@ -42,6 +42,7 @@ const (
 	ConditionReady       = "Ready"
 	ConditionReconciling = "Reconciling"
 	ConditionStalled     = "Stalled"
+	ConditionSuspended   = "Suspended" // there while the application is
 )
 
 // InventoryEntry is one object that an application manages.

@@ -135,7 +135,8 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 		return
 	}
 	b.docs[name] = d.where
-	app := &Application{Name: name, Path: path.Clean(d.app.Spec.Source.Path), Suspended: suspended(d.app), OnFailure: d.app.Spec.OnFailure, where: d.where}
+	suspension, _ := d.app.Metadata.Suspension()
+	app := &Application{Name: name, Path: path.Clean(d.app.Spec.Source.Path), Suspended: suspension, OnFailure: d.app.Spec.OnFailure, where: d.where}
 	b.s.Applications[name] = app
 	source, err := events.ParseGitRepository(d.app.Spec.Source.Repository, b.gits)
 	switch {
@@ -173,13 +174,4 @@ type elsewhere struct{ source, ours string }
 
 func (e *elsewhere) Error() string {
 	return fmt.Sprintf("its source is %s, and the automator writes to %s", e.source, e.ours)
-}
-
-// suspended is why an application is suspended, by its annotation.
-func suspended(app *api.Application) string {
-	reason, there := app.Metadata.Annotations[api.SuspendAnnotation]
-	if there && reason == "" {
-		return "no reason is given"
-	}
-	return reason
 }

@@ -107,7 +107,7 @@ func (a *applications) synced(ctx context.Context) error {
 }
 
 // observe takes an Application that is new or changed. It wakes for a spec
-// that was not acted on, and for a deletion.
+// that was not acted on, for a deletion, and for what people ask by annotations.
 func (a *applications) observe(old, obj any) {
 	u, ok := obj.(*unstructured.Unstructured)
 	if !ok {
@@ -119,6 +119,9 @@ func (a *applications) observe(old, obj any) {
 		return
 	}
 	entry := a.entry(u, application)
+	if before, ok := old.(*unstructured.Unstructured); ok && asks(before, u) {
+		a.wakeups.Add(wakeup{entry.key, ReasonAsked, false})
+	}
 	acted := application.Status != nil && application.Status.ObservedGeneration == u.GetGeneration()
 	if before, ok := old.(*unstructured.Unstructured); ok && before.GetGeneration() == u.GetGeneration() &&
 		(before.GetDeletionTimestamp() == nil) == (u.GetDeletionTimestamp() == nil) {
@@ -128,6 +131,15 @@ func (a *applications) observe(old, obj any) {
 		a.wakeups.Add(wakeup{entry.key, ReasonSpec, false})
 	}
 }
+
+// asks says whether a person asks for a sync, or has suspended or resumed it.
+func asks(before, now *unstructured.Unstructured) bool {
+	was, is := before.GetAnnotations(), now.GetAnnotations()
+	return was[api.SyncAnnotation] != is[api.SyncAnnotation] || was[api.SuspendAnnotation] != is[api.SuspendAnnotation] ||
+		hasKey(was, api.SuspendAnnotation) != hasKey(is, api.SuspendAnnotation)
+}
+
+func hasKey(m map[string]string, key string) bool { _, there := m[key]; return there }
 
 // wakeup is a wake-up on its way into the durable queue.
 type wakeup struct {

@@ -21,7 +21,7 @@ func freshAs(work Work) time.Time {
 	var at time.Time
 	for _, w := range work.Wakes {
 		switch w.Reason {
-		case ReasonSpec:
+		case ReasonSpec, ReasonAsked:
 			return work.Since
 		case ReasonResync:
 			at = work.Since.Add(-freshForResync)
@@ -47,6 +47,9 @@ func (b *Brain) appWork(ctx context.Context, work Work) error {
 	}
 	woken := len(work.Wakes)
 	if work.Wakes, err = b.restate(ctx, a, l, work.Wakes); err != nil || woken > 0 && len(work.Wakes) == 0 {
+		return err
+	}
+	if stop, err := b.suspension(ctx, a, l); stop || err != nil {
 		return err
 	}
 	r, head, err := b.head(ctx, l, work)
@@ -144,7 +147,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	}
 	a.marked.Store(false)
 	if asApplied && settled(s) {
-		if !slices.ContainsFunc(work.Wakes, func(w Wake) bool { return w.Reason == ReasonResync }) {
+		if !slices.ContainsFunc(work.Wakes, func(w Wake) bool { return w.Reason == ReasonResync || w.Reason == ReasonAsked }) {
 			return nil
 		}
 		return b.resync(ctx, a, l, result)

@@ -80,6 +80,9 @@ func (b *Brain) compare(ctx context.Context, r *repo, a *app, head Commit, wake 
 	if err != nil {
 		return nil // told when it was observed
 	}
+	if _, suspended := application.Metadata.Suspension(); suspended {
+		return nil
+	}
 	var renderErr error
 	if !r.index.knows(a.key) {
 		var result render.Result

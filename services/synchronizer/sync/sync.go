@@ -52,6 +52,7 @@ const (
 	ReasonSpec   = "spec"   // the Application is new, changed or deleted
 	ReasonStart  = "start"  // we were not looking for a while
 	ReasonResync = "resync" // the safety net
+	ReasonAsked  = "asked"  // a person wants it synced now, or no longer suspended
 	ReasonState  = "state"  // somebody asked what runs
 	ReasonSweep  = "sweep"  // of branches, for pushes that no webhook told of
 )
