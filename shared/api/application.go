@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -129,6 +131,9 @@ type SyncOptions struct {
 	Wait    *bool     `json:"wait,omitempty"`    // for health; default true
 	Timeout *Duration `json:"timeout,omitempty"` // of that wait; default 5m
 	Resync  *Duration `json:"resync,omitempty"`  // safety net; default 10m
+	// MaxPrune is how much of an application one sync may delete: a number of
+	// objects, or a share such as "50%". nil: all but the last.
+	MaxPrune *Share `json:"maxPrune,omitempty"`
 }
 
 // The defaults of [SyncOptions].
@@ -148,6 +153,39 @@ func (s SyncOptions) TimeoutOrDefault() time.Duration { return s.Timeout.or(Defa
 
 // ResyncOrDefault is how often an application is looked at without an event.
 func (s SyncOptions) ResyncOrDefault() time.Duration { return s.Resync.or(DefaultResync) }
+
+// Share is a number of objects, or a part of all of them in percent. It is
+// written as 10 or "10%".
+type Share string
+
+// Exceeded says whether n of all are more than the share; never where it is
+// nil.
+func (s *Share) Exceeded(n, all int) bool {
+	if s == nil {
+		return false
+	}
+	number, percent := strings.CutSuffix(string(*s), "%")
+	most, err := strconv.Atoi(number)
+	if err != nil {
+		return true // nothing but what was checked gets here
+	}
+	if percent {
+		return n*100 > most*all
+	}
+	return n > most
+}
+
+// UnmarshalJSON reads a number or a text, and wants one of the two forms.
+func (s *Share) UnmarshalJSON(data []byte) error {
+	text := strings.Trim(string(data), `"`)
+	number, percent := strings.CutSuffix(text, "%")
+	most, err := strconv.Atoi(number)
+	if err != nil || most < 0 || percent && most > 100 {
+		return fmt.Errorf("%s is neither a number of objects nor a share such as \"50%%\"", data)
+	}
+	*s = Share(text)
+	return nil
+}
 
 // Duration is written as Go writes durations: "5m", "1h30m".
 type Duration time.Duration

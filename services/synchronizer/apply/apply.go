@@ -100,17 +100,18 @@ func (a *Applier) applyOne(ctx context.Context, client dynamic.Interface, owner 
 	if before.owner != "" && before.owner != owner {
 		return Outcome{Item: item, Action: Failed, Err: fmt.Errorf("%w: %s", ErrOwned, before.owner)}
 	}
-	if a.memory.same(item, before) {
+	if item.leaves(before) || a.memory.same(item, before) {
 		item.UID = before.uid
 		return Outcome{Item: item, Action: Unchanged}
 	}
-	body, err := json.Marshal(item.Object.Object)
+	live, err := a.send(ctx, client, item)
 	if err != nil {
-		return fail(err)
+		var again bool
+		if again, err = a.remake(ctx, client, owner, item, before, err); again {
+			before = state{}
+			live, err = a.send(ctx, client, item)
+		}
 	}
-	force := true
-	live, err := a.resource(client, item).Patch(ctx, item.Name, types.ApplyPatchType, body,
-		metav1.PatchOptions{FieldManager: health.FieldManager, Force: &force})
 	if err != nil {
 		a.memory.forget(item)
 		if apierrors.IsNotFound(err) && item.Namespace == "" {
@@ -121,6 +122,17 @@ func (a *Applier) applyOne(ctx context.Context, client dynamic.Interface, owner 
 	a.memory.remember(item, live)
 	item.UID, item.ResourceVersion = string(live.GetUID()), live.GetResourceVersion()
 	return Outcome{Item: item, Action: action(before, live), Sent: true}
+}
+
+// send applies an item.
+func (a *Applier) send(ctx context.Context, client dynamic.Interface, item *Item) (*unstructured.Unstructured, error) {
+	body, err := json.Marshal(item.Object.Object)
+	if err != nil {
+		return nil, err
+	}
+	force := true
+	return a.resource(client, item).Patch(ctx, item.Name, types.ApplyPatchType, body,
+		metav1.PatchOptions{FieldManager: health.FieldManager, Force: &force})
 }
 
 func (a *Applier) resource(client dynamic.Interface, item *Item) dynamic.ResourceInterface {

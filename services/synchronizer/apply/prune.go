@@ -116,6 +116,9 @@ func (a *Applier) tryPrune(ctx context.Context, client dynamic.Interface, owner 
 	if why := notOurs(live, owner, e); why != "" {
 		return Pruned{Entry: e, Kept: why}
 	}
+	if by := says(live.Annotations, kept); by != "" {
+		return Pruned{Entry: e, Kept: "its annotation " + by + " says so"}
+	}
 	item := &Item{Resource: resource, Namespace: e.Namespace, Name: e.Name}
 	background := metav1.DeletePropagationBackground
 	err = a.resource(client, item).Delete(ctx, e.Name, metav1.DeleteOptions{

@@ -100,7 +100,9 @@ func (n *run) inventory(before []api.InventoryEntry) []api.InventoryEntry {
 func (n *run) targets() []health.Target {
 	targets := make([]health.Target, 0, len(n.items))
 	for _, item := range n.items {
-		targets = append(targets, item.Target())
+		if !item.Ignored() {
+			targets = append(targets, item.Target())
+		}
 	}
 	return targets
 }
@@ -151,6 +153,10 @@ func (b *Brain) sync(ctx context.Context, n *run, l *live, result render.Result)
 	if len(n.items) == 0 && len(l.status().Inventory) > 0 && n.spec.Sync.Prunes() {
 		return b.refuse(ctx, n, l, reasonEmpty, fmt.Errorf("%s renders to nothing, which would delete all %d objects: nothing is changed; to delete them, delete the Application, or set sync.prune to false to keep them",
 			n.spec.Source.Path, len(l.status().Inventory)))
+	}
+	if gone, all := len(apply.Gone(l.status().Inventory, n.items)), len(l.status().Inventory); n.spec.Sync.Prunes() && n.spec.Sync.MaxPrune.Exceeded(gone, all) {
+		return b.refuse(ctx, n, l, reasonTooMany, fmt.Errorf("it would delete %d of %d objects, more than sync.maxPrune %s: nothing is changed; to delete them, raise it",
+			gone, all, *n.spec.Sync.MaxPrune))
 	}
 	if err := b.intend(ctx, n, l); err != nil {
 		return err

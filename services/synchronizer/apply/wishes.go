@@ -1,0 +1,87 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+)
+
+// What an object says of how it wants to be treated. Those of other tools that
+// mean the same are read alike, so that a repo that comes from them works.
+const (
+	// applyAnnotation is "ifNotPresent" (made where it is missing, and then left
+	// to others) or "ignore" (never sent).
+	applyAnnotation = "slipway.dev/apply"
+	// pruneAnnotation is "disabled": it stays when it is gone from Git.
+	pruneAnnotation = "slipway.dev/prune"
+	// forceAnnotation is "enabled": where a field can't be changed, the object is
+	// deleted and made anew.
+	forceAnnotation = "slipway.dev/force"
+)
+
+// wish is one annotation and what it has to say.
+type wish struct{ key, value string }
+
+var (
+	ifNotPresent = []wish{{applyAnnotation, "ifNotPresent"}, {"kustomize.toolkit.fluxcd.io/ssa", "IfNotPresent"}}
+	ignored      = []wish{{applyAnnotation, "ignore"}, {"kustomize.toolkit.fluxcd.io/ssa", "Ignore"}, {"kustomize.toolkit.fluxcd.io/reconcile", "disabled"}}
+	kept         = []wish{
+		{pruneAnnotation, "disabled"},
+		{"kustomize.toolkit.fluxcd.io/prune", "disabled"},
+		{"helm.sh/resource-policy", "keep"},
+		{"argocd.argoproj.io/sync-options", "Prune=false"},
+	}
+	forced = []wish{{forceAnnotation, "enabled"}, {"kustomize.toolkit.fluxcd.io/force", "enabled"}, {"argocd.argoproj.io/sync-options", "Force=true"}}
+)
+
+// says gives the annotation by which an object has a wish; empty when it hasn't.
+// Argo CD's are lists.
+func says(annotations map[string]string, wishes []wish) string {
+	for _, w := range wishes {
+		for v := range strings.SplitSeq(annotations[w.key], ",") {
+			if strings.EqualFold(strings.TrimSpace(v), w.value) {
+				return w.key
+			}
+		}
+	}
+	return ""
+}
+
+// Ignored says that the item is never sent, and that nobody waits for it.
+func (i *Item) Ignored() bool { return says(i.Object.GetAnnotations(), ignored) != "" }
+
+// leaves says whether an item is not to be sent now.
+func (i *Item) leaves(before state) bool {
+	return i.Ignored() || before.exists && says(i.Object.GetAnnotations(), ifNotPresent) != ""
+}
+
+// errRemade says that an object was deleted to be made anew, and isn't gone yet.
+var errRemade = errors.New("it is deleted to be made anew, since it can't be changed, and is not gone yet")
+
+// remake deletes an object that can't be changed to what it shall be, if it is
+// ours and wants that. done says that it may be sent again.
+func (a *Applier) remake(ctx context.Context, client dynamic.Interface, owner string, item *Item, before state, fault error) (done bool, err error) {
+	if !apierrors.IsInvalid(fault) || !before.exists || before.owner != owner || says(item.Object.GetAnnotations(), forced) == "" {
+		return false, fault
+	}
+	uid := types.UID(before.uid)
+	background := metav1.DeletePropagationBackground
+	err = a.resource(client, item).Delete(ctx, item.Name, metav1.DeleteOptions{
+		PropagationPolicy: &background, Preconditions: &metav1.Preconditions{UID: &uid},
+	})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return false, err
+	}
+	switch _, err = a.metadata(ctx, item.Resource, item.Namespace, item.Name); {
+	case apierrors.IsNotFound(err):
+		return true, nil
+	case err != nil:
+		return false, err
+	}
+	return false, errRemade
+}
