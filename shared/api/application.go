@@ -45,6 +45,9 @@ type ApplicationSpec struct {
 	// Labels and Annotations are set on everything applied.
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
+	// DependsOn are Applications of the same namespace that must be healthy, with
+	// what the same commit has for them, before this one is applied.
+	DependsOn []Dependency `json:"dependsOn,omitempty"`
 	// OnDelete says what becomes of the objects when the Application is
 	// deleted: [OnDeletePrune], the default, or [OnDeleteOrphan].
 	OnDelete string `json:"onDelete,omitempty"`
@@ -101,7 +104,20 @@ func (a *Application) Validate() error {
 	if a.Spec.Source.Helm != nil {
 		faults = append(faults, a.Spec.Source.Helm.validate(a.Spec.Source.Path))
 	}
+	for i, d := range a.Spec.DependsOn {
+		switch {
+		case d.Name == "":
+			faults = append(faults, fmt.Errorf("spec.dependsOn[%d].name is empty", i))
+		case d.Name == a.Metadata.Name:
+			faults = append(faults, fmt.Errorf("spec.dependsOn[%d] is the application itself", i))
+		}
+	}
 	return errors.Join(faults...)
+}
+
+// Dependency is another Application of the namespace.
+type Dependency struct {
+	Name string `json:"name"`
 }
 
 // Source is where the manifests are.

@@ -36,6 +36,9 @@ type applications struct {
 	bySource map[string]map[string]*app
 	waiting  map[string]map[string]bool // namespace of objects → applications
 	guarded  map[string]bool            // applications
+	// dependsOn are those for which one waits, dependents the other way round.
+	dependsOn  map[string][]string
+	dependents map[string]map[string]bool
 
 	wakeups workqueue.TypedRateLimitingInterface[wakeup]
 }
@@ -72,6 +75,7 @@ type wait struct {
 func newApplications(b *Brain) *applications {
 	a := &applications{
 		brain: b, byKey: map[string]*app{}, bySource: map[string]map[string]*app{}, waiting: map[string]map[string]bool{}, guarded: map[string]bool{},
+		dependsOn: map[string][]string{}, dependents: map[string]map[string]bool{},
 		wakeups: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[wakeup]()),
 	}
 	a.informer = dynamicinformer.NewFilteredDynamicInformer(b.clients.Dynamic, Resource, "", 0, cache.Indexers{}, nil).Informer()
@@ -121,6 +125,9 @@ func (a *applications) observe(old, obj any) {
 	entry := a.entry(u, application)
 	if before, ok := old.(*unstructured.Unstructured); ok && asks(before, u) {
 		a.wakeups.Add(wakeup{entry.key, ReasonAsked, false})
+	}
+	if settled(application.Status) {
+		a.gotOn(entry.key)
 	}
 	acted := application.Status != nil && application.Status.ObservedGeneration == u.GetGeneration()
 	if before, ok := old.(*unstructured.Unstructured); ok && before.GetGeneration() == u.GetGeneration() &&
@@ -251,6 +258,7 @@ func (a *applications) remove(obj any) {
 	a.mu.Unlock()
 	a.setWaiting(keyOf(u), nil)
 	a.setGuarded(keyOf(u), false)
+	a.depend(keyOf(u), nil)
 }
 
 // keys are all applications.

@@ -152,6 +152,9 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 		}
 		return b.resync(ctx, a, l, result)
 	}
+	if wait, err := b.dependencies(ctx, a, l, r, head); wait || err != nil {
+		return err
+	}
 	n := &run{
 		app: a, repo: r, commit: head.Hash(), uid: string(l.object.GetUID()), generation: l.object.GetGeneration(), started: started,
 		spec: l.application.Spec, lastHealthy: s.Healthy,

@@ -99,6 +99,9 @@ func (b *Brain) compare(ctx context.Context, r *repo, a *app, head Commit, wake 
 
 // settled says that the last sync went all its way.
 func settled(s *api.ApplicationStatus) bool {
+	if s == nil {
+		return false
+	}
 	ready := s.Condition(api.ConditionReady)
 	return ready != nil && (ready.Status == "True" || ready.Reason == reasonDegraded) && s.Attempted == s.Revision &&
 		s.Condition(api.ConditionReconciling) == nil && s.Condition(api.ConditionStalled) == nil

@@ -53,8 +53,10 @@ const (
 	ReasonStart  = "start"  // we were not looking for a while
 	ReasonResync = "resync" // the safety net
 	ReasonAsked  = "asked"  // a person wants it synced now, or no longer suspended
-	ReasonState  = "state"  // somebody asked what runs
-	ReasonSweep  = "sweep"  // of branches, for pushes that no webhook told of
+	// ReasonDependency says that one for which it waits got on.
+	ReasonDependency = "dependency"
+	ReasonState      = "state" // somebody asked what runs
+	ReasonSweep      = "sweep" // of branches, for pushes that no webhook told of
 )
 
 // Work is everything that woke one key since it was last done.

@@ -1,0 +1,158 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+const (
+	reasonDependency = "DependencyNotReady"
+	reasonCycle      = "DependencyCycle"
+)
+
+// dependencies says whether an application has to wait for others; it is woken
+// when one of them gets on. Nothing is held while it waits.
+func (b *Brain) dependencies(ctx context.Context, a *app, l *live, r *repo, head Commit) (wait bool, err error) {
+	if len(l.application.Spec.DependsOn) == 0 {
+		b.apps.depend(a.key, nil)
+		return false, nil
+	}
+	var all []string
+	for _, d := range l.application.Spec.DependsOn {
+		all = append(all, a.name.Namespace+"/"+d.Name)
+	}
+	// It is noted before it is looked: what happens in between wakes it.
+	b.apps.depend(a.key, all)
+	c := conditions{reconciling: true, reason: reasonDependency, generation: l.object.GetGeneration(), now: time.Now()}
+	if cycle := b.cycle(a.key, all); cycle != "" {
+		c.reconciling, c.stalled, c.reason, c.message = false, true, reasonCycle, cycle
+	} else {
+		for _, key := range all {
+			if c.message, err = b.lacks(ctx, key, a, r, head); c.message != "" || err != nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		return false, err
+	}
+	if c.message == "" {
+		b.apps.depend(a.key, nil)
+		return false, nil
+	}
+	if s := l.status(); s.Healthy == "" {
+		c.ready = "False" // what runs stays Ready
+	}
+	for _, kind := range []string{api.ConditionReconciling, api.ConditionStalled} {
+		if old := l.status().Condition(kind); old != nil && old.Reason == c.reason && old.Message == c.message {
+			return true, nil
+		}
+	}
+	b.log.Info("waits for another application", "application", a.name.String(), "why", c.message)
+	return true, b.write(ctx, a, l, func(s *api.ApplicationStatus) { c.set(s) })
+}
+
+// lacks says what another application lacks; empty for nothing. With the same
+// source it must have what the commit has for it.
+func (b *Brain) lacks(ctx context.Context, key string, a *app, r *repo, head Commit) (string, error) {
+	u := b.apps.cached(key)
+	if u == nil {
+		return fmt.Sprintf("waits for the Application %s, which is not there", key), nil
+	}
+	other, err := decode(u)
+	if err != nil {
+		return "", err
+	}
+	s := other.Status
+	if s == nil || !settled(s) || s.Degraded != nil || s.ObservedGeneration != u.GetGeneration() {
+		return fmt.Sprintf("waits for the Application %s, which is not ready", key), nil
+	}
+	source, err := b.repos.key(other.Spec.Source.Repository, other.Spec.Source.Branch)
+	if err != nil || source != repoKey(r.name, r.branch) {
+		return "", nil //nolint:nilerr // of another source: it is ready, and that is all that is asked
+	}
+	changed, known := r.changes(ctx, s.Revision, head.Hash())
+	if !known || !r.index.knows(key) || r.index.touches(key, changed) {
+		return fmt.Sprintf("waits for the Application %s to have commit %.12s", key, head.Hash()), nil
+	}
+	return "", nil
+}
+
+// cycle says how an application depends on itself; empty where it doesn't.
+func (b *Brain) cycle(key string, on []string) string {
+	way := []string{key}
+	seen := map[string]bool{}
+	var find func(on []string) bool
+	find = func(on []string) bool {
+		for _, next := range on {
+			if next == key {
+				return true
+			}
+			if seen[next] {
+				continue
+			}
+			seen[next] = true
+			way = append(way, next)
+			if find(b.dependsOn(next)) {
+				return true
+			}
+			way = way[:len(way)-1]
+		}
+		return false
+	}
+	if !find(on) {
+		return ""
+	}
+	return fmt.Sprintf("it depends on itself: %v, and so on", append(way, key))
+}
+
+func (b *Brain) dependsOn(key string) []string {
+	u := b.apps.cached(key)
+	if u == nil {
+		return nil
+	}
+	other, err := decode(u)
+	if err != nil {
+		return nil
+	}
+	var all []string
+	for _, d := range other.Spec.DependsOn {
+		all = append(all, u.GetNamespace()+"/"+d.Name)
+	}
+	return all
+}
+
+// depend notes for which applications one waits.
+func (a *applications) depend(key string, on []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, other := range a.dependsOn[key] {
+		if delete(a.dependents[other], key); len(a.dependents[other]) == 0 {
+			delete(a.dependents, other)
+		}
+	}
+	delete(a.dependsOn, key)
+	if len(on) == 0 {
+		return
+	}
+	a.dependsOn[key] = slices.Clone(on)
+	for _, other := range on {
+		if a.dependents[other] == nil {
+			a.dependents[other] = map[string]bool{}
+		}
+		a.dependents[other][key] = true
+	}
+}
+
+// gotOn wakes those that wait for an application.
+func (a *applications) gotOn(key string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for other := range a.dependents[key] {
+		a.wakeups.Add(wakeup{other, ReasonDependency, false})
+	}
+}
