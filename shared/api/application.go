@@ -48,6 +48,8 @@ type ApplicationSpec struct {
 	// DependsOn are Applications of the same namespace that must be healthy, with
 	// what the same commit has for them, before this one is applied.
 	DependsOn []Dependency `json:"dependsOn,omitempty"`
+	// Ignore are fields that others may set.
+	Ignore []Ignore `json:"ignore,omitempty"`
 	// OnDelete says what becomes of the objects when the Application is
 	// deleted: [OnDeletePrune], the default, or [OnDeleteOrphan].
 	OnDelete string `json:"onDelete,omitempty"`
@@ -104,6 +106,11 @@ func (a *Application) Validate() error {
 	if a.Spec.Source.Helm != nil {
 		faults = append(faults, a.Spec.Source.Helm.validate(a.Spec.Source.Path))
 	}
+	for i, ignore := range a.Spec.Ignore {
+		if err := ignore.validate(); err != nil {
+			faults = append(faults, fmt.Errorf("spec.ignore[%d]: %w", i, err))
+		}
+	}
 	for i, d := range a.Spec.DependsOn {
 		switch {
 		case d.Name == "":
@@ -113,6 +120,51 @@ func (a *Application) Validate() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// Ignore says which fields of objects are left to whoever else sets them, such as
+// an autoscaler.
+type Ignore struct {
+	Kind  string `json:"kind"`
+	Group string `json:"group,omitempty"` // any when empty
+	Name  string `json:"name,omitempty"`  // any when empty
+	// Paths are JSON pointers through mappings, such as /spec/replicas.
+	Paths []string `json:"paths"`
+}
+
+// Fields are the paths, each as its keys.
+func (i Ignore) Fields() [][]string {
+	unescape := strings.NewReplacer("~1", "/", "~0", "~") // RFC 6901, 4
+	var all [][]string
+	for _, p := range i.Paths {
+		keys := strings.Split(strings.TrimPrefix(p, "/"), "/")
+		for j := range keys {
+			keys[j] = unescape.Replace(keys[j])
+		}
+		all = append(all, keys)
+	}
+	return all
+}
+
+func (i Ignore) validate() error {
+	if i.Kind == "" || len(i.Paths) == 0 {
+		return errors.New("kind and paths are required")
+	}
+	for _, p := range i.Paths {
+		keys := strings.Split(p, "/")
+		if len(keys) < 2 || keys[0] != "" || slices.Contains(keys[1:], "") {
+			return fmt.Errorf("path %q is not a JSON pointer such as /spec/replicas", p)
+		}
+		if slices.Contains([]string{"apiVersion", "kind", "metadata"}, keys[1]) && len(keys) < 4 {
+			return fmt.Errorf("path %q names what the object is known by", p)
+		}
+		for _, k := range keys[1:] {
+			if _, err := strconv.Atoi(k); err == nil || k == "-" {
+				return fmt.Errorf("path %q goes through a list: only fields of mappings can be left to others", p)
+			}
+		}
+	}
+	return nil
 }
 
 // Dependency is another Application of the namespace.

@@ -126,7 +126,11 @@ func (a *Applier) applyOne(ctx context.Context, client dynamic.Interface, owner 
 
 // send applies an item.
 func (a *Applier) send(ctx context.Context, client dynamic.Interface, item *Item) (*unstructured.Unstructured, error) {
-	body, err := json.Marshal(item.Object.Object)
+	object, err := a.withoutOthers(ctx, item)
+	if err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(object.Object)
 	if err != nil {
 		return nil, err
 	}

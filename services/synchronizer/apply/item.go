@@ -28,6 +28,7 @@ type Item struct {
 	// Err says why it can't be applied.
 	Err error
 
+	left       [][]string // fields that others may set, each as its keys
 	raw, added []byte
 	namespace  string // the default
 }
@@ -57,6 +58,8 @@ type Options struct {
 	Owner               string // cluster/namespace/name
 	Namespace           string // of namespaced objects that name none
 	Labels, Annotations map[string]string
+	// Ignore are fields that others may set.
+	Ignore []api.Ignore
 }
 
 // Prepare makes items of rendered objects: finds their resources and
@@ -75,6 +78,7 @@ func (a *Applier) Prepare(objects []render.Object, o Options) ([]*Item, error) {
 			Kind: u.GroupVersionKind(), Namespace: u.GetNamespace(), Name: u.GetName(), Stage: object.Stage(),
 			Where: object.Where(), Object: u, raw: object.Raw, added: added, namespace: o.Namespace,
 		}
+		item.leave(o.Ignore)
 		u.SetLabels(merge(u.GetLabels(), o.Labels))
 		u.SetAnnotations(merge(merge(u.GetAnnotations(), o.Annotations), map[string]string{health.OwnerAnnotation: o.Owner}))
 		if r, ok := defined[item.Kind]; ok {

@@ -32,7 +32,7 @@ func (b *Brain) dependencies(ctx context.Context, a *app, l *live, r *repo, head
 		c.reconciling, c.stalled, c.reason, c.message = false, true, reasonCycle, cycle
 	} else {
 		for _, key := range all {
-			if c.message, err = b.lacks(ctx, key, a, r, head); c.message != "" || err != nil {
+			if c.message, err = b.lacks(ctx, key, r, head); c.message != "" || err != nil {
 				break
 			}
 		}
@@ -58,7 +58,7 @@ func (b *Brain) dependencies(ctx context.Context, a *app, l *live, r *repo, head
 
 // lacks says what another application lacks; empty for nothing. With the same
 // source it must have what the commit has for it.
-func (b *Brain) lacks(ctx context.Context, key string, a *app, r *repo, head Commit) (string, error) {
+func (b *Brain) lacks(ctx context.Context, key string, r *repo, head Commit) (string, error) {
 	u := b.apps.cached(key)
 	if u == nil {
 		return fmt.Sprintf("waits for the Application %s, which is not there", key), nil

@@ -55,7 +55,7 @@ func (b *Brain) prepare(n *run, result render.Result) (err error) {
 		target = namespace
 	}
 	n.items, err = b.applier.Prepare(result.Objects, apply.Options{
-		Owner: n.app.name.String(), Namespace: target, Labels: n.spec.Labels, Annotations: n.spec.Annotations,
+		Owner: n.app.name.String(), Namespace: target, Labels: n.spec.Labels, Annotations: n.spec.Annotations, Ignore: n.spec.Ignore,
 	})
 	n.images = images(n.items, b.cfg.Images)
 	return err

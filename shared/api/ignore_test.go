@@ -1,0 +1,38 @@
+package api_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+func TestWhatAnApplicationWaitsForAndIgnoresIsChecked(t *testing.T) {
+	document := func(spec string) []byte {
+		return []byte("apiVersion: slipway.dev/v1alpha1\nkind: Application\nmetadata: {name: web, namespace: shop}\nspec:\n  source: {repository: \"https://git.example.com/a/b\", branch: main, path: apps}\n" + spec)
+	}
+	for spec, says := range map[string]string{
+		"  ignore: [{kind: Deployment, paths: [/spec/replicas]}]\n":                        "",
+		"  ignore: [{kind: X, group: example.com, name: y, paths: [/spec/a~1b, /data]}]\n": "",
+		"  dependsOn: [{name: database}]\n":                                                "",
+		"  sync: {maxPrune: 50%}\n":                                                        "",
+		"  sync: {maxPrune: 3}\n":                                                          "",
+		"  sync: {maxPrune: some}\n":                                                       "maxPrune",
+		"  ignore: [{paths: [/spec]}]\n":                                                   "spec.ignore[0]: kind and paths are required",
+		"  ignore: [{kind: X}]\n":                                                          "kind and paths are required",
+		"  ignore: [{kind: X, paths: [spec]}]\n":                                           "is not a JSON pointer",
+		"  ignore: [{kind: X, paths: [/spec//a]}]\n":                                       "is not a JSON pointer",
+		"  ignore: [{kind: X, paths: [/metadata/name]}]\n":                                 "names what the object is known by",
+		"  ignore: [{kind: X, paths: [/metadata/labels/a]}]\n":                             "",
+		"  ignore: [{kind: X, paths: [/spec/template/spec/containers/0/image]}]\n":         "goes through a list",
+		"  ignore: [{kind: X, paths: [/spec], fields: []}]\n":                              "unknown field",
+		"  dependsOn: [{name: web}]\n":                                                     "is the application itself",
+		"  dependsOn: [{name: \"\"}]\n":                                                    "spec.dependsOn[0].name is empty",
+		"  dependsOn: [{name: a, namespace: other}]\n":                                     "unknown field",
+	} {
+		_, err := api.Decode("web.yaml", document(spec))
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "web.yaml:")) {
+			t.Errorf("%q gives %v, want %q", spec, err, says)
+		}
+	}
+}
