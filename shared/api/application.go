@@ -40,6 +40,9 @@ type ApplicationSpec struct {
 	// Environment is named in events; empty means the cluster's name.
 	Environment string      `json:"environment,omitempty"`
 	Sync        SyncOptions `json:"sync,omitzero"`
+	// Health says when objects of custom kinds are healthy; it goes before
+	// the synchronizer's own rules.
+	Health []HealthRule `json:"health,omitempty"`
 	// Labels and Annotations are set on everything applied.
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
@@ -84,7 +87,7 @@ func (a *Application) Validate() error {
 	if a.Spec.Source.Helm != nil {
 		faults = append(faults, a.Spec.Source.Helm.validate(a.Spec.Source.Path))
 	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, validateHealth(a.Spec.Health))...)
 }
 
 // Source is where the manifests are.
