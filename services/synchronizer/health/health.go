@@ -1,5 +1,6 @@
 // Package health says whether what was applied works, by the rules of
-// kstatus, from watches alone. Nobody polls, and nobody waits: a watch event
+// kstatus, our own for well-known custom kinds (rules.yaml) and those of
+// users, from watches alone. Nobody polls, and nobody waits: a watch event
 // wakes the application that owns the object.
 package health
 
@@ -7,7 +8,6 @@ import (
 	"encoding/json"
 	"hash/fnv"
 	"strconv"
-	"strings"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,6 +40,8 @@ type Seen struct {
 	Selector map[string]string
 	// Images of a pod that can't be had, crashes and so on: what a pod says.
 	Trouble string
+
+	content *content // of a custom object of ours
 }
 
 // Reduce keeps of an object what [Seen] has.
@@ -69,13 +71,11 @@ func reduceMetadata(o metav1.Object) *Seen {
 
 func reduceWhole(o *unstructured.Unstructured) *Seen {
 	seen := reduceMetadata(o)
-	result, err := status.Compute(o)
-	if err != nil {
-		seen.Status, seen.Message = status.UnknownStatus, err.Error()
-	} else {
-		seen.Status, seen.Message = result.Status, strings.TrimSpace(result.Message)
-	}
+	seen.Status, seen.Message = compute(o)
 	kind := o.GroupVersionKind().GroupKind()
+	if seen.Owner != "" && custom(kind.Group) {
+		seen.content = keep(o)
+	}
 	if kind == (schema.GroupKind{Kind: "Pod"}) {
 		seen.Labels, seen.Trouble = o.GetLabels(), podTrouble(o)
 	} else if seen.Owner != "" {

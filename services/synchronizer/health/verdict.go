@@ -19,6 +19,8 @@ type Target struct {
 	// ResourceVersion is that of our own write: what the watch saw before
 	// says nothing of it. Empty where nothing was sent.
 	ResourceVersion string
+	// Rule goes before what we know of the kind; nil where a user gave none.
+	Rule *Rule
 }
 
 // String is such as "Deployment shop/web".
@@ -116,6 +118,9 @@ func judge(t Target, seen *Seen, known bool) (status.Status, string) {
 	case t.UID != "" && string(seen.UID) != t.UID,
 		t.ResourceVersion != "" && !Newer(seen.ResourceVersion, t.ResourceVersion):
 		return status.InProgressStatus, "its new state is not seen yet"
+	}
+	if t.Rule != nil {
+		return seen.by(t.Rule)
 	}
 	return seen.Status, seen.Message
 }

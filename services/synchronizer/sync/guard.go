@@ -27,6 +27,10 @@ type guard struct {
 func (b *Brain) stand(a *app, l *live) error {
 	s := l.status()
 	g := &guard{commit: s.Revision, generation: s.ObservedGeneration}
+	rules, err := health.Compile(l.application.Spec.Health)
+	if err != nil {
+		return err
+	}
 	for _, e := range s.Inventory {
 		if e.State != api.Applied {
 			continue
@@ -37,7 +41,7 @@ func (b *Brain) stand(a *app, l *live) error {
 			return fmt.Errorf("watch %s %s: %w", kind.Kind, e.Name, err)
 		}
 		// Whoever replaces an object keeps it healthy, too: its uid doesn't count.
-		g.targets = append(g.targets, health.Target{Kind: kind, Resource: resource, Namespace: e.Namespace, Name: e.Name})
+		g.targets = append(g.targets, health.Target{Kind: kind, Resource: resource, Namespace: e.Namespace, Name: e.Name, Rule: rules.For(kind)})
 	}
 	a.guard = g
 	b.apps.setGuarded(a.key, true)

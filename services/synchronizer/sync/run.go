@@ -26,6 +26,7 @@ type run struct {
 	chains      []chain
 	generation  int64
 	spec        api.ApplicationSpec
+	rules       health.Rules // of the spec
 	started     time.Time
 	lastHealthy string
 	again       bool // the same was tried before, and failed
@@ -100,7 +101,9 @@ func (n *run) inventory(before []api.InventoryEntry) []api.InventoryEntry {
 func (n *run) targets() []health.Target {
 	targets := make([]health.Target, 0, len(n.items))
 	for _, item := range n.items {
-		targets = append(targets, item.Target())
+		target := item.Target()
+		target.Rule = n.rules.For(target.Kind)
+		targets = append(targets, target)
 	}
 	return targets
 }
@@ -110,7 +113,8 @@ func (n *run) short() string { return n.commit[:min(len(n.commit), 12)] }
 // refuse ends a run before anything was applied. Only a new commit or spec
 // helps, so the application is stalled until one comes.
 func (b *Brain) refuse(ctx context.Context, n *run, l *live, reason string, fault error) error {
-	if stalled := l.status().Condition(api.ConditionStalled); n.again && stalled != nil && stalled.Message == fault.Error() {
+	s := l.status()
+	if stalled := s.Condition(api.ConditionStalled); s.Attempted == n.commit && s.ObservedGeneration == n.generation && stalled != nil && stalled.Message == fault.Error() {
 		return nil // said already
 	}
 	if err := b.publish(ctx, n, b.startedEvents(n), b.finishedEvents(n, events.Error, fault.Error())); err != nil {

@@ -162,6 +162,7 @@ const (
 	reasonSource      = "SourceUnavailable"
 	reasonRepository  = "UnknownRepository"
 	reasonEmpty       = "EmptyRender"
+	reasonHealth      = "InvalidHealthRule"
 	reasonDeleting    = "Deleting"
 )
 
