@@ -10,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
 )
@@ -79,7 +79,7 @@ func folder(o RenderOptions) (string, render.Release, error) {
 	if err != nil {
 		return "", render.Release{}, err
 	}
-	if _, err := health.Compile(application.Spec.Health); err != nil {
+	if _, err := rule.Compile(application.Spec.Health); err != nil {
 		return "", render.Release{}, fmt.Errorf("%w: %s: %w", api.ErrDocument, o.Application, err)
 	}
 	file, err := filepath.Abs(o.Application)

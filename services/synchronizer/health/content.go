@@ -6,27 +6,20 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 )
 
 // maxContent is how much is kept of one object for the rules of users, in
 // bytes of JSON. It bounds the memory of a watch: its objects times this.
 const maxContent = 16 << 10
 
-// ownGroups are the API groups of Kubernetes itself.
-var ownGroups = map[string]bool{
-	"": true, "apps": true, "autoscaling": true, "batch": true, "extensions": true, "policy": true,
-	"admissionregistration.k8s.io": true, "apiextensions.k8s.io": true, "apiregistration.k8s.io": true,
-	"authentication.k8s.io": true, "authorization.k8s.io": true, "certificates.k8s.io": true, "coordination.k8s.io": true,
-	"discovery.k8s.io": true, "events.k8s.io": true, "flowcontrol.apiserver.k8s.io": true, "internal.apiserver.k8s.io": true,
-	"networking.k8s.io": true, "node.k8s.io": true, "rbac.authorization.k8s.io": true, "resource.k8s.io": true,
-	"scheduling.k8s.io": true, "storage.k8s.io": true, "storagemigration.k8s.io": true,
-}
-
-// custom says whether a group's kinds are made by definitions.
-func custom(group string) bool { return !ownGroups[group] }
+// mostLeft is how many of the fields that were left out are named.
+const mostLeft = 5
 
 // content is what is kept of a custom object for the rules of users. Those
 // are an Application's and may change at any time, while the watch is shared
@@ -105,7 +98,7 @@ func (c *content) object() (map[string]any, error) {
 }
 
 // by judges by a user's rule.
-func (s *Seen) by(rule *Rule) (status.Status, string) {
+func (s *Seen) by(r *rule.Rule, deadline time.Time) (status.Status, string) {
 	if s.content == nil {
 		return status.InProgressStatus, "its rule can't be asked: the object no longer says whose it is"
 	}
@@ -113,9 +106,13 @@ func (s *Seen) by(rule *Rule) (status.Status, string) {
 	if err != nil {
 		return status.UnknownStatus, "read what was kept of it: " + err.Error()
 	}
-	state, message := ruled(rule, object)
+	state, message := r.Judge(object, deadline)
 	if state == status.InProgressStatus && len(s.content.left) > 0 {
-		message = shorten(message + fmt.Sprintf(" (of the object only %d KiB are looked at, without %s)", maxContent>>10, strings.Join(s.content.left, ", ")))
+		left := s.content.left
+		if len(left) > mostLeft {
+			left = append(left[:mostLeft:mostLeft], "…")
+		}
+		message += fmt.Sprintf(" (of the object only %d KiB are looked at, without %s)", maxContent>>10, strings.Join(left, ", "))
 	}
 	return state, message
 }

@@ -1,12 +1,18 @@
 package health
 
-import "github.com/fluxcd/cli-utils/pkg/kstatus/status"
+import (
+	"time"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+)
 
 // MaxContent is what is kept of one object.
 const MaxContent = maxContent
 
 // Judge judges one object that was seen.
-func Judge(t Target, seen *Seen) (status.Status, string) { return judge(t, seen, true) }
+func Judge(t Target, seen *Seen) (status.Status, string) {
+	return judge(t, seen, true, time.Now().Add(time.Minute))
+}
 
 // Kept is how much is kept of an object for rules.
 func (s *Seen) Kept() int {

@@ -1,5 +1,5 @@
 // Package health says whether what was applied works, by the rules of
-// kstatus, our own for well-known custom kinds (rules.yaml) and those of
+// kstatus, our own for well-known custom kinds (rule/rules.yaml) and those of
 // users, from watches alone. Nobody polls, and nobody waits: a watch event
 // wakes the application that owns the object.
 package health
@@ -8,12 +8,16 @@ import (
 	"encoding/json"
 	"hash/fnv"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 )
 
 // The names that mark an object as ours.
@@ -73,7 +77,7 @@ func reduceWhole(o *unstructured.Unstructured) *Seen {
 	seen := reduceMetadata(o)
 	seen.Status, seen.Message = compute(o)
 	kind := o.GroupVersionKind().GroupKind()
-	if seen.Owner != "" && custom(kind.Group) {
+	if seen.Owner != "" && rule.Custom(kind.Group) {
 		seen.content = keep(o)
 	}
 	if kind == (schema.GroupKind{Kind: "Pod"}) {
@@ -82,6 +86,23 @@ func reduceWhole(o *unstructured.Unstructured) *Seen {
 		seen.Selector, _, _ = unstructured.NestedStringMap(o.Object, "spec", "selector", "matchLabels")
 	}
 	return seen
+}
+
+// compute says how an object is by our rules, and by those of kstatus where
+// we have none.
+func compute(o *unstructured.Unstructured) (status.Status, string) {
+	r, err := rule.Builtin(o)
+	if err != nil {
+		return status.UnknownStatus, err.Error()
+	}
+	if r != nil {
+		return r.Judge(o.Object, time.Time{}) // ours are known to be cheap
+	}
+	result, err := status.Compute(o)
+	if err != nil {
+		return status.UnknownStatus, err.Error()
+	}
+	return result.Status, strings.TrimSpace(result.Message)
 }
 
 // OurFields hashes the set of fields that we own by server-side apply.

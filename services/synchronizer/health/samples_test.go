@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 )
 
 type sample struct {
@@ -92,7 +93,7 @@ func TestSamples(t *testing.T) {
 // generation, and one that is deleted is being deleted.
 func TestEveryRow(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile("rules.yaml")
+	data, err := os.ReadFile("rule/rules.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +156,7 @@ func FuzzReduce(f *testing.F) {
 	}
 	f.Add([]byte(`{"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRoute","spec":{"parentRefs":[1,null]},"status":{"parents":{"a":[]}}}`))
 	f.Add([]byte(`{"apiVersion":"argoproj.io/v1","kind":"Rollout","metadata":7,"status":[{"conditions":1}]}`))
-	rules, err := health.Compile(fuzzRules)
+	rules, err := rule.Compile(fuzzRules)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 	"github.com/slipway-cd/slipway/shared/api"
 )
 
@@ -27,7 +28,7 @@ type guard struct {
 func (b *Brain) stand(a *app, l *live) error {
 	s := l.status()
 	g := &guard{commit: s.Revision, generation: s.ObservedGeneration}
-	rules, err := health.Compile(l.application.Spec.Health)
+	rules, err := rule.Compile(l.application.Spec.Health)
 	if err != nil {
 		return err
 	}
@@ -76,6 +77,9 @@ func (b *Brain) watchOver(ctx context.Context, a *app) error {
 	}
 	g := a.guard
 	verdict := b.watcher.Judge(g.targets)
+	if verdict.Slow {
+		b.health.AddAfter(a.key, slowAgain)
+	}
 	if verdict.Unknown {
 		b.health.AddAfter(a.key, time.Second) // the watches have just begun
 		return nil

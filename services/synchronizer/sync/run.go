@@ -13,6 +13,7 @@ import (
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
 )
@@ -26,7 +27,7 @@ type run struct {
 	chains      []chain
 	generation  int64
 	spec        api.ApplicationSpec
-	rules       health.Rules // of the spec
+	rules       rule.Rules // of the spec
 	started     time.Time
 	lastHealthy string
 	again       bool // the same was tried before, and failed

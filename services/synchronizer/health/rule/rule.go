@@ -1,4 +1,7 @@
-package health
+// Package rule says how an object of a custom kind is, by expressions in CEL:
+// those of an Application's spec.health, and our own for well-known kinds,
+// which are the table rules.yaml.
+package rule
 
 import (
 	"context"
@@ -19,14 +22,19 @@ import (
 	"github.com/slipway-cd/slipway/shared/api"
 )
 
-// What an expression may cost, by CEL's own count, and how long it may take:
-// a rule that reads a list of a thousand is far below both.
+// What an expression may cost, by CEL's own count, and how long it may take,
+// since the count knows little of comparisons of large values. A rule that
+// reads a list of a thousand is far below both.
 const (
-	ruleCost = 1_000_000
-	ruleTime = time.Second
+	ruleCost = 100_000
+	ruleTime = 100 * time.Millisecond
 	// checkEvery is after how many steps of a loop the time is looked at.
-	checkEvery = 1000
+	checkEvery = 100
 )
+
+// errSlow says that an expression was stopped, or not begun. It may be the
+// machine that is slow.
+var errSlow = errors.New("it takes too long")
 
 // maxMessage is how much of a rule's message is told, in bytes.
 const maxMessage = 512
@@ -50,7 +58,7 @@ func Compile(sources []api.HealthRule) (Rules, error) {
 	var faults []error
 	for i, source := range sources {
 		at := fmt.Sprintf("spec.health[%d]", i)
-		if !custom(source.Group) {
+		if !Custom(source.Group) {
 			faults = append(faults, fmt.Errorf("%s: %s of group %q is Kubernetes' own kind, whose health is known: rules are for custom kinds", at, source.Kind, source.Group))
 			continue
 		}
@@ -101,7 +109,7 @@ func compile(at string, source api.HealthRule, when string) (*Rule, error) {
 			faults = append(faults, fmt.Errorf("%s.%s: it gives %s, not %s", at, part.name, got, part.want))
 			continue
 		}
-		*part.into, err = env.Program(ast, cel.CostLimit(ruleCost), cel.InterruptCheckFrequency(checkEvery), cel.EvalOptions(cel.OptOptimize))
+		*part.into, err = env.Program(ast, cel.CostLimit(ruleCost), costs(), cel.InterruptCheckFrequency(checkEvery), cel.EvalOptions(cel.OptOptimize))
 		if err != nil {
 			faults = append(faults, fmt.Errorf("%s.%s: %w", at, part.name, err))
 		}
@@ -122,24 +130,40 @@ func scope(object map[string]any) map[string]any {
 	return vars
 }
 
-// judge says how an object is. What an expression can't say, because a field
-// isn't there, is not so yet.
-func (r *Rule) judge(object map[string]any) (status.Status, string) {
-	vars := scope(object)
-	failed, failedErr := truth(r.failed, vars)
-	if failed {
-		return status.FailedStatus, r.why(vars, "its rule says that it failed: "+r.source.Failed)
+// Judge says how an object is, and why it isn't healthy. What an expression
+// can't say, because a field isn't there, is not so yet. What is being deleted,
+// or not yet seen by its controller as it is, isn't ready whatever the rule
+// says. Without a deadline only the cost is limited; else no expression takes
+// long, or begins after it, and Unknown says that asking again may help.
+func (r *Rule) Judge(object map[string]any, deadline time.Time) (status.Status, string) {
+	if at(object, "metadata", "deletionTimestamp") != nil {
+		return status.TerminatingStatus, "it is being deleted"
 	}
-	healthy, err := truth(r.healthy, vars)
+	if message, ok := observed(object); !ok {
+		return status.InProgressStatus, message
+	}
+	ctx, vars := context.Background(), scope(object)
+	if !deadline.IsZero() {
+		var cancel func()
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
+	}
+	failed, failedErr := truth(ctx, r.failed, vars)
+	if failed {
+		return status.FailedStatus, r.why(ctx, vars, "its rule says that it failed: "+r.source.Failed)
+	}
+	healthy, err := truth(ctx, r.healthy, vars)
 	switch {
 	case healthy:
 		return status.CurrentStatus, ""
+	case errors.Is(err, errSlow), errors.Is(failedErr, errSlow):
+		return status.UnknownStatus, "its rule can't say: " + errSlow.Error()
 	case err != nil:
 		return status.InProgressStatus, shorten("its rule for healthy can't say yet: " + err.Error())
 	case failedErr != nil:
-		return status.InProgressStatus, r.why(vars, shorten("its rule for failed can't say yet: "+failedErr.Error()))
+		return status.InProgressStatus, r.why(ctx, vars, shorten("its rule for failed can't say yet: "+failedErr.Error()))
 	}
-	return status.InProgressStatus, r.why(vars, "not yet so: "+r.source.Healthy)
+	return status.InProgressStatus, r.why(ctx, vars, "not yet so: "+r.source.Healthy)
 }
 
 // matches says whether the rule concerns an object of its kind.
@@ -147,14 +171,14 @@ func (r *Rule) matches(object map[string]any) bool {
 	if r.when == nil {
 		return true
 	}
-	yes, err := truth(r.when, scope(object))
+	yes, err := truth(context.Background(), r.when, scope(object))
 	return err == nil && yes
 }
 
 // why is the rule's message, or else another one.
-func (r *Rule) why(vars map[string]any, otherwise string) string {
+func (r *Rule) why(ctx context.Context, vars map[string]any, otherwise string) string {
 	if r.message != nil {
-		if value, err := evaluate(r.message, vars); err == nil {
+		if value, err := evaluate(ctx, r.message, vars); err == nil {
 			if text, ok := value.(types.String); ok && strings.TrimSpace(string(text)) != "" {
 				return shorten(strings.TrimSpace(string(text)))
 			}
@@ -163,11 +187,11 @@ func (r *Rule) why(vars map[string]any, otherwise string) string {
 	return shorten(otherwise)
 }
 
-func truth(program cel.Program, vars map[string]any) (bool, error) {
+func truth(ctx context.Context, program cel.Program, vars map[string]any) (bool, error) {
 	if program == nil {
 		return false, nil
 	}
-	value, err := evaluate(program, vars)
+	value, err := evaluate(ctx, program, vars)
 	if err != nil {
 		return false, err
 	}
@@ -178,13 +202,23 @@ func truth(program cel.Program, vars map[string]any) (bool, error) {
 	return bool(yes), nil
 }
 
-func evaluate(program cel.Program, vars map[string]any) (ref.Val, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), ruleTime)
-	defer cancel()
+func evaluate(ctx context.Context, program cel.Program, vars map[string]any) (ref.Val, error) {
+	if _, limited := ctx.Deadline(); limited {
+		var cancel func()
+		ctx, cancel = context.WithTimeout(ctx, ruleTime)
+		defer cancel()
+	}
+	if ctx.Err() != nil { // an expression without a loop would not look
+		return nil, errSlow
+	}
 	value, _, err := program.ContextEval(ctx, vars)
+	if err != nil && ctx.Err() != nil {
+		return nil, errSlow
+	}
 	return value, err
 }
 
+// shorten keeps a message to what is told.
 func shorten(text string) string {
 	if len(text) > maxMessage {
 		text = strings.ToValidUTF8(text[:maxMessage], "") + "…"

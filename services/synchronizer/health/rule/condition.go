@@ -1,9 +1,10 @@
-package health
+package rule
 
 import (
 	"fmt"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
@@ -24,6 +25,29 @@ func conditionFunction() cel.EnvOption {
 			func(o, name ref.Val) ref.Val { return condition(o, name, entry(entry(o, "status"), "conditions")) })),
 		cel.MemberOverload("object_condition_list", []*cel.Type{object, cel.StringType, cel.DynType}, found, cel.FunctionBinding(
 			func(args ...ref.Val) ref.Val { return condition(args[0], args[1], args[2]) })))
+}
+
+// costs counts the conditions that are looked through, and the text that is
+// formatted, of which CEL's own count knows nothing.
+func costs() cel.ProgramOption {
+	count := func(list ref.Val) *uint64 {
+		cost := uint64(1)
+		if items, ok := list.(traits.Lister); ok {
+			if n, ok := items.Size().(types.Int); ok {
+				cost += uint64(n)
+			}
+		}
+		return &cost
+	}
+	return cel.CostTrackerOptions(
+		cost.OverloadTracker("object_condition", func(args []ref.Val, _ ref.Val) *uint64 {
+			return count(entry(entry(args[0], "status"), "conditions"))
+		}),
+		cost.OverloadTracker("object_condition_list", func(args []ref.Val, _ ref.Val) *uint64 { return count(args[2]) }),
+		cost.OverloadTracker("string_format", func(_ []ref.Val, result ref.Val) *uint64 {
+			size := uint64(len(text(result)))/10 + 1
+			return &size
+		}))
 }
 
 func condition(object, name, list ref.Val) ref.Val {

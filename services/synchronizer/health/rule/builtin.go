@@ -1,4 +1,4 @@
-package health
+package rule
 
 import (
 	_ "embed"
@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
@@ -62,6 +61,19 @@ func readTable(data []byte) (*table, error) {
 	return t, nil
 }
 
+// Builtin gives our rule for an object of a custom kind; nil where there is
+// none.
+func Builtin(o *unstructured.Unstructured) (*Rule, error) {
+	if !Custom(o.GroupVersionKind().Group) {
+		return nil, nil
+	}
+	t, err := builtin()
+	if err != nil {
+		return nil, err
+	}
+	return t.find(o), nil
+}
+
 // find gives the first rule that concerns an object; nil when none does.
 func (t *table) find(o *unstructured.Unstructured) *Rule {
 	kind := o.GroupVersionKind().GroupKind()
@@ -75,32 +87,15 @@ func (t *table) find(o *unstructured.Unstructured) *Rule {
 	return nil
 }
 
-// compute says how an object is by our rules, and by those of kstatus where
-// we have none.
-func compute(o *unstructured.Unstructured) (status.Status, string) {
-	if custom(o.GroupVersionKind().Group) {
-		rules, err := builtin()
-		if err != nil {
-			return status.UnknownStatus, err.Error()
-		}
-		if rule := rules.find(o); rule != nil {
-			return ruled(rule, o.Object)
-		}
-	}
-	result, err := status.Compute(o)
-	if err != nil {
-		return status.UnknownStatus, err.Error()
-	}
-	return result.Status, strings.TrimSpace(result.Message)
+// ownGroups are the API groups of Kubernetes itself.
+var ownGroups = map[string]bool{
+	"": true, "apps": true, "autoscaling": true, "batch": true, "extensions": true, "policy": true,
+	"admissionregistration.k8s.io": true, "apiextensions.k8s.io": true, "apiregistration.k8s.io": true,
+	"authentication.k8s.io": true, "authorization.k8s.io": true, "certificates.k8s.io": true, "coordination.k8s.io": true,
+	"discovery.k8s.io": true, "events.k8s.io": true, "flowcontrol.apiserver.k8s.io": true, "internal.apiserver.k8s.io": true,
+	"networking.k8s.io": true, "node.k8s.io": true, "rbac.authorization.k8s.io": true, "resource.k8s.io": true,
+	"scheduling.k8s.io": true, "storage.k8s.io": true, "storagemigration.k8s.io": true,
 }
 
-// ruled is what a rule says, and what holds for every object before it.
-func ruled(rule *Rule, object map[string]any) (status.Status, string) {
-	if at(object, "metadata", "deletionTimestamp") != nil {
-		return status.TerminatingStatus, "it is being deleted"
-	}
-	if message, ok := observed(object); !ok {
-		return status.InProgressStatus, message
-	}
-	return rule.judge(object)
-}
+// Custom says whether a group's kinds are made by definitions.
+func Custom(group string) bool { return !ownGroups[group] }
