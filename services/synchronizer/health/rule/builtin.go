@@ -87,9 +87,11 @@ func (t *table) find(o *unstructured.Unstructured) *Rule {
 	return nil
 }
 
-// ownGroups are the API groups of Kubernetes itself.
+// ownGroups are the API groups of Kubernetes itself, and ours, whose conditions
+// follow kstatus.
 var ownGroups = map[string]bool{
-	"": true, "apps": true, "autoscaling": true, "batch": true, "extensions": true, "policy": true,
+	api.Group: true,
+	"":        true, "apps": true, "autoscaling": true, "batch": true, "extensions": true, "policy": true,
 	"admissionregistration.k8s.io": true, "apiextensions.k8s.io": true, "apiregistration.k8s.io": true,
 	"authentication.k8s.io": true, "authorization.k8s.io": true, "certificates.k8s.io": true, "coordination.k8s.io": true,
 	"discovery.k8s.io": true, "events.k8s.io": true, "flowcontrol.apiserver.k8s.io": true, "internal.apiserver.k8s.io": true,
@@ -97,5 +99,5 @@ var ownGroups = map[string]bool{
 	"scheduling.k8s.io": true, "storage.k8s.io": true, "storagemigration.k8s.io": true,
 }
 
-// Custom says whether a group's kinds are made by definitions.
+// Custom says whether a group's kinds are others', made by definitions.
 func Custom(group string) bool { return !ownGroups[group] }

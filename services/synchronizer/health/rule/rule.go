@@ -59,7 +59,7 @@ func Compile(sources []api.HealthRule) (Rules, error) {
 	for i, source := range sources {
 		at := fmt.Sprintf("spec.health[%d]", i)
 		if !Custom(source.Group) {
-			faults = append(faults, fmt.Errorf("%s: %s of group %q is Kubernetes' own kind, whose health is known: rules are for custom kinds", at, source.Kind, source.Group))
+			faults = append(faults, fmt.Errorf("%s: %s of group %q is a kind of Kubernetes or Slipway, whose health is known: rules are for custom kinds", at, source.Kind, source.Group))
 			continue
 		}
 		rule, err := compile(at, source, "")

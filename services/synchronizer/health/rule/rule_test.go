@@ -27,7 +27,8 @@ func TestCompile(t *testing.T) {
 		"types":          {api.HealthRule{Kind: "A", Group: "x.io", Healthy: "1 + 'a' == status.x"}, "no matching overload"},
 		"gives a number": {api.HealthRule{Kind: "A", Group: "x.io", Healthy: "1 + 1"}, "spec.health[0].healthy: it gives int, not bool"},
 		"no text":        {api.HealthRule{Kind: "A", Group: "x.io", Healthy: "true", Message: "status.x == 1"}, "spec.health[0].message: it gives bool, not string"},
-		"built-in":       {api.HealthRule{Kind: "Deployment", Group: "apps", Healthy: "true"}, `spec.health[0]: Deployment of group "apps" is Kubernetes' own kind`},
+		"built-in":       {api.HealthRule{Kind: "Deployment", Group: "apps", Healthy: "true"}, `spec.health[0]: Deployment of group "apps" is a kind of Kubernetes or Slipway`},
+		"ours":           {api.HealthRule{Kind: "Application", Group: "slipway.dev", Healthy: "true"}, "whose health is known"},
 		"empty":          {api.HealthRule{Kind: "A", Group: "x.io"}, "spec.health[0].healthy: "},
 		"deep":           {api.HealthRule{Kind: "A", Group: "x.io", Healthy: strings.Repeat("(", 2000) + "true" + strings.Repeat(")", 2000)}, "spec.health[0].healthy: "},
 	} {
