@@ -228,7 +228,7 @@ func cmdReplace(ts *testscript.TestScript, _ bool, args []string) {
 	if !strings.Contains(text, args[1]) {
 		ts.Fatalf("%s has no %q:\n%s", args[0], args[1], text)
 	}
-	check(ts, os.WriteFile(args[0], []byte(strings.Replace(text, args[1], args[2], 1)), 0o600))
+	check(ts, os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], args[2], 1)), 0o600))
 }
 
 // cmdWant waits until a command's output matches (with !: no longer matches).

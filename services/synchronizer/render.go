@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
 )
@@ -77,6 +78,9 @@ func folder(o RenderOptions) (string, render.Release, error) {
 	application, err := readApplication(o.Application)
 	if err != nil {
 		return "", render.Release{}, err
+	}
+	if _, err := rule.Compile(application.Spec.Health); err != nil {
+		return "", render.Release{}, fmt.Errorf("%w: %s: %w", api.ErrDocument, o.Application, err)
 	}
 	file, err := filepath.Abs(o.Application)
 	if err != nil {

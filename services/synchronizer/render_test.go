@@ -44,6 +44,10 @@ func TestRenderOffline(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, err, out.String())
 		}
 	}
+	wrong := write("clusters/wrong.yaml", "apiVersion: slipway.dev/v1alpha1\nkind: Application\nmetadata: {name: app, namespace: shop}\nspec:\n  source: {repository: https://h/a/b, branch: main, path: app}\n  health: [{kind: A, group: x.io, healthy: state.ready}]\n")
+	if err := synchronizer.Render(t.Context(), synchronizer.RenderOptions{Application: wrong}, &strings.Builder{}); err == nil || !strings.Contains(err.Error(), "wrong.yaml: spec.health[0].healthy: ") {
+		t.Errorf("a wrong rule: %v", err)
+	}
 	for _, bad := range []synchronizer.RenderOptions{{}, {Path: "a", Application: "b"}, {Path: filepath.Join(root, "none")}} {
 		if synchronizer.Render(t.Context(), bad, &strings.Builder{}) == nil {
 			t.Errorf("%+v is no error", bad)

@@ -42,6 +42,9 @@ type ApplicationSpec struct {
 	// Environment is named in events; empty means the cluster's name.
 	Environment string      `json:"environment,omitempty"`
 	Sync        SyncOptions `json:"sync,omitzero"`
+	// Health says when objects of custom kinds are healthy; it goes before
+	// the synchronizer's own rules.
+	Health []HealthRule `json:"health,omitempty"`
 	// Labels and Annotations are set on everything applied.
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
@@ -119,7 +122,7 @@ func (a *Application) Validate() error {
 			faults = append(faults, fmt.Errorf("spec.dependsOn[%d] is the application itself", i))
 		}
 	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, validateHealth(a.Spec.Health))...)
 }
 
 // Ignore says which fields of objects are left to whoever else sets them, such as

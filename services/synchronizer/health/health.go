@@ -1,5 +1,6 @@
 // Package health says whether what was applied works, by the rules of
-// kstatus, from watches alone. Nobody polls, and nobody waits: a watch event
+// kstatus, our own for well-known custom kinds (rule/rules.yaml) and those of
+// users, from watches alone. Nobody polls, and nobody waits: a watch event
 // wakes the application that owns the object.
 package health
 
@@ -8,12 +9,15 @@ import (
 	"hash/fnv"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 )
 
 // The names that mark an object as ours.
@@ -40,6 +44,8 @@ type Seen struct {
 	Selector map[string]string
 	// Images of a pod that can't be had, crashes and so on: what a pod says.
 	Trouble string
+
+	content *content // of a custom object of ours
 }
 
 // Reduce keeps of an object what [Seen] has.
@@ -69,19 +75,34 @@ func reduceMetadata(o metav1.Object) *Seen {
 
 func reduceWhole(o *unstructured.Unstructured) *Seen {
 	seen := reduceMetadata(o)
-	result, err := status.Compute(o)
-	if err != nil {
-		seen.Status, seen.Message = status.UnknownStatus, err.Error()
-	} else {
-		seen.Status, seen.Message = result.Status, strings.TrimSpace(result.Message)
-	}
+	seen.Status, seen.Message = compute(o)
 	kind := o.GroupVersionKind().GroupKind()
+	if seen.Owner != "" && rule.Custom(kind.Group) {
+		seen.content = keep(o)
+	}
 	if kind == (schema.GroupKind{Kind: "Pod"}) {
 		seen.Labels, seen.Trouble = o.GetLabels(), podTrouble(o)
 	} else if seen.Owner != "" {
 		seen.Selector, _, _ = unstructured.NestedStringMap(o.Object, "spec", "selector", "matchLabels")
 	}
 	return seen
+}
+
+// compute says how an object is by our rules, and by those of kstatus where
+// we have none.
+func compute(o *unstructured.Unstructured) (status.Status, string) {
+	r, err := rule.Builtin(o)
+	if err != nil {
+		return status.UnknownStatus, err.Error()
+	}
+	if r != nil {
+		return r.Judge(o.Object, time.Time{}) // ours are known to be cheap
+	}
+	result, err := status.Compute(o)
+	if err != nil {
+		return status.UnknownStatus, err.Error()
+	}
+	return result.Status, strings.TrimSpace(result.Message)
 }
 
 // OurFields hashes the set of fields that we own by server-side apply.

@@ -3,10 +3,12 @@ package health
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 	"github.com/slipway-cd/slipway/shared/kube"
 )
 
@@ -19,6 +21,8 @@ type Target struct {
 	// ResourceVersion is that of our own write: what the watch saw before
 	// says nothing of it. Empty where nothing was sent.
 	ResourceVersion string
+	// Rule goes before what we know of the kind; nil where a user gave none.
+	Rule *rule.Rule
 }
 
 // String is such as "Deployment shop/web".
@@ -36,6 +40,9 @@ type Verdict struct {
 	Waiting []string // what isn't ready yet
 	// Unknown says that a watch has not read everything yet.
 	Unknown bool
+	// Slow says that a user's rule was stopped for taking too long, for which
+	// there may have been another reason: look again some time.
+	Slow bool
 }
 
 // String says what isn't ready and why, at most five of them.
@@ -87,13 +94,19 @@ func (w *Watcher) Look(r kube.Resource, namespace, name string) (seen *Seen, kno
 	return seen, watch.Synced()
 }
 
+// ruleTime is how long the rules for all that is judged at once may take: one
+// that takes too long must not hold up other applications.
+const ruleTime = 500 * time.Millisecond
+
 // Judge says how the targets are, from what the watches have seen.
 func (w *Watcher) Judge(targets []Target) Verdict {
 	verdict := Verdict{Ready: true}
+	deadline := time.Now().Add(ruleTime)
 	for _, t := range targets {
 		seen, known := w.Look(t.Resource, t.Namespace, t.Name)
-		state, message := judge(t, seen, known)
+		state, message := judge(t, seen, known, deadline)
 		verdict.Unknown = verdict.Unknown || seen == nil && !known
+		verdict.Slow = verdict.Slow || seen != nil && t.Rule != nil && state == status.UnknownStatus
 		switch state {
 		case status.CurrentStatus:
 			continue
@@ -107,7 +120,7 @@ func (w *Watcher) Judge(targets []Target) Verdict {
 	return verdict
 }
 
-func judge(t Target, seen *Seen, known bool) (status.Status, string) {
+func judge(t Target, seen *Seen, known bool, deadline time.Time) (status.Status, string) {
 	switch {
 	case seen == nil && !known:
 		return status.UnknownStatus, "its state is not known yet"
@@ -116,6 +129,9 @@ func judge(t Target, seen *Seen, known bool) (status.Status, string) {
 	case t.UID != "" && string(seen.UID) != t.UID,
 		t.ResourceVersion != "" && !Newer(seen.ResourceVersion, t.ResourceVersion):
 		return status.InProgressStatus, "its new state is not seen yet"
+	}
+	if t.Rule != nil {
+		return seen.by(t.Rule, deadline)
 	}
 	return seen.Status, seen.Message
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
 )
@@ -167,6 +168,10 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	n.chains = b.chains(ctx, n, s, head, work)
 	if renderErr != nil {
 		return b.refuse(ctx, n, l, reasonOf(renderErr), renderErr)
+	}
+	var err error
+	if n.rules, err = rule.Compile(n.spec.Health); err != nil {
+		return b.refuse(ctx, n, l, reasonHealth, err)
 	}
 	return b.sync(ctx, n, l, result)
 }

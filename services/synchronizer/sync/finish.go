@@ -14,6 +14,10 @@ import (
 // telling bounds how often a status says anew what is waited for.
 const telling = 2 * time.Second
 
+// slowAgain is when a health rule that took too long is asked again, unless a
+// watch event comes before.
+const slowAgain = 10 * time.Second
+
 // startWaiting makes a run wait for health; the watches and the deadline wake
 // it. A run that needn't wait ends with the first look.
 func (b *Brain) startWaiting(n *run) {
@@ -76,6 +80,9 @@ func (b *Brain) look(ctx context.Context, key string) error {
 		return b.watchOver(ctx, a)
 	}
 	verdict := b.watcher.Judge(w.targets)
+	if verdict.Slow {
+		b.health.AddAfter(key, slowAgain)
+	}
 	n := w.run
 	ready := verdict.Ready || !n.spec.Sync.Waits()
 	bad := !ready && (w.expired || len(verdict.Failed) > 0)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 	"github.com/slipway-cd/slipway/shared/api"
 )
 
@@ -27,6 +28,10 @@ type guard struct {
 func (b *Brain) stand(a *app, l *live) error {
 	s := l.status()
 	g := &guard{commit: s.Revision, generation: s.ObservedGeneration}
+	rules, err := rule.Compile(l.application.Spec.Health)
+	if err != nil {
+		return err
+	}
 	for _, e := range s.Inventory {
 		if e.State != api.Applied {
 			continue
@@ -37,7 +42,7 @@ func (b *Brain) stand(a *app, l *live) error {
 			return fmt.Errorf("watch %s %s: %w", kind.Kind, e.Name, err)
 		}
 		// Whoever replaces an object keeps it healthy, too: its uid doesn't count.
-		g.targets = append(g.targets, health.Target{Kind: kind, Resource: resource, Namespace: e.Namespace, Name: e.Name})
+		g.targets = append(g.targets, health.Target{Kind: kind, Resource: resource, Namespace: e.Namespace, Name: e.Name, Rule: rules.For(kind)})
 	}
 	a.guard = g
 	b.apps.setGuarded(a.key, true)
@@ -72,6 +77,9 @@ func (b *Brain) watchOver(ctx context.Context, a *app) error {
 	}
 	g := a.guard
 	verdict := b.watcher.Judge(g.targets)
+	if verdict.Slow {
+		b.health.AddAfter(a.key, slowAgain)
+	}
 	if verdict.Unknown {
 		b.health.AddAfter(a.key, time.Second) // the watches have just begun
 		return nil

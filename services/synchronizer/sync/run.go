@@ -13,6 +13,7 @@ import (
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
 )
@@ -26,6 +27,7 @@ type run struct {
 	chains      []chain
 	generation  int64
 	spec        api.ApplicationSpec
+	rules       rule.Rules // of the spec
 	started     time.Time
 	lastHealthy string
 	again       bool // the same was tried before, and failed
@@ -100,9 +102,12 @@ func (n *run) inventory(before []api.InventoryEntry) []api.InventoryEntry {
 func (n *run) targets() []health.Target {
 	targets := make([]health.Target, 0, len(n.items))
 	for _, item := range n.items {
-		if !item.Ignored() {
-			targets = append(targets, item.Target())
+		if item.Ignored() {
+			continue
 		}
+		target := item.Target()
+		target.Rule = n.rules.For(target.Kind)
+		targets = append(targets, target)
 	}
 	return targets
 }
@@ -112,7 +117,8 @@ func (n *run) short() string { return n.commit[:min(len(n.commit), 12)] }
 // refuse ends a run before anything was applied. Only a new commit or spec
 // helps, so the application is stalled until one comes.
 func (b *Brain) refuse(ctx context.Context, n *run, l *live, reason string, fault error) error {
-	if stalled := l.status().Condition(api.ConditionStalled); n.again && stalled != nil && stalled.Message == fault.Error() {
+	s := l.status()
+	if stalled := s.Condition(api.ConditionStalled); s.Attempted == n.commit && s.ObservedGeneration == n.generation && stalled != nil && stalled.Message == fault.Error() {
 		return nil // said already
 	}
 	if err := b.publish(ctx, n, b.startedEvents(n), b.finishedEvents(n, events.Error, fault.Error())); err != nil {

@@ -163,6 +163,7 @@ const (
 	reasonRepository  = "UnknownRepository"
 	reasonEmpty       = "EmptyRender"
 	reasonTooMany     = "TooManyDeletions"
+	reasonHealth      = "InvalidHealthRule"
 	reasonDeleting    = "Deleting"
 )
 
