@@ -43,6 +43,9 @@ type ApplicationSpec struct {
 	// Labels and Annotations are set on everything applied.
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
+	// Substitute says which ${VARIABLES} are replaced in what was rendered.
+	// nil: none, and text that looks like one stays as it is.
+	Substitute *Substitute `json:"substitute,omitempty"`
 	// OnDelete says what becomes of the objects when the Application is
 	// deleted: [OnDeletePrune], the default, or [OnDeleteOrphan].
 	OnDelete string `json:"onDelete,omitempty"`
@@ -83,6 +86,9 @@ func (a *Application) Validate() error {
 	}
 	if a.Spec.Source.Helm != nil {
 		faults = append(faults, a.Spec.Source.Helm.validate(a.Spec.Source.Path))
+	}
+	if a.Spec.Substitute != nil {
+		faults = append(faults, a.Spec.Substitute.validate())
 	}
 	return errors.Join(faults...)
 }
