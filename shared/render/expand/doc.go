@@ -9,7 +9,7 @@
 //	${V/a/b} ${V//a/b} ${V/#a/b} ${V/%a/b}  the first a, each, at the start, at the end
 //	${V#p} ${V##p} ${V%p} ${V%%p}    without the shortest or longest p (* ? [a-z]) at start or end
 //	${#V}                  how many characters
-//	$$                     a single $: $${V} stays ${V}
+//	$$                     a single $, but in a default: $${V} stays ${V}
 //
 // Words may hold further expressions. $V without braces is text. What other
 // tools read in two ways is an error here: ${V:?x} and ${V:+x}, which Flux takes

@@ -37,6 +37,7 @@ func TestExpand(t *testing.T) {
 		"${X}":   "${A}", // a value isn't read again
 		"${B:=}": "", "${B:=d}": "d", "${B:-d e:f}": "d e:f", "${B=d}": "d", "${EMPTY:=d}": "d", "${EMPTY=d}": "d", "${A:=d}": "apple",
 		"${B:=${A}}": "apple", "${B:=x${C:-y}z}": "xyz", "${A:=${NONE}}": "apple", // bash: a default that isn't needed isn't read
+		"${B:=a$$b}": "a$$b", "${A/p/$$}": "a$ple",
 		"${A^}": "Apple", "${A^^}": "APPLE", "${U,,}": "grüße", "${U,}": "grüße",
 		"${A:1}": "pple", "${A:1:2}": "pp", "${A:0:-1}": "appl", "${A:9}": "", "${A:1:99}": "pple", "${A:${N}}": "le",
 		"${A: -3}": "ple", "${A: -9:2}": "ap", "${A:3:-4}": "", // bash's way with negative offsets; Flux gives the whole

@@ -34,7 +34,8 @@ func (p *parser) fault(start int, format string, args ...any) error {
 }
 
 // words reads up to one of the bytes of until, or to the end where it is
-// empty. With slashes \/ and \\ stand for / and \.
+// empty. With slashes \/ and \\ stand for / and \. In other words than those a $$
+// is two, as with Flux.
 func (p *parser) words(until string, slashes bool, depth int) (Text, error) {
 	var t Text
 	var b strings.Builder
@@ -49,7 +50,7 @@ func (p *parser) words(until string, slashes bool, depth int) (Text, error) {
 		case strings.IndexByte(until, c) >= 0:
 			flush()
 			return t, nil
-		case strings.HasPrefix(p.rest(), "$$"):
+		case strings.HasPrefix(p.rest(), "$$") && (until == "" || slashes):
 			b.WriteByte('$')
 			p.at += 2
 		case strings.HasPrefix(p.rest(), "${"):
