@@ -36,6 +36,7 @@ type applications struct {
 	bySource map[string]map[string]*app
 	waiting  map[string]map[string]bool // namespace of objects → applications
 	guarded  map[string]bool            // applications
+	sourced  map[source]map[string]bool // ConfigMaps and Secrets → applications
 
 	wakeups workqueue.TypedRateLimitingInterface[wakeup]
 }
@@ -72,6 +73,7 @@ type wait struct {
 func newApplications(b *Brain) *applications {
 	a := &applications{
 		brain: b, byKey: map[string]*app{}, bySource: map[string]map[string]*app{}, waiting: map[string]map[string]bool{}, guarded: map[string]bool{},
+		sourced: map[source]map[string]bool{},
 		wakeups: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[wakeup]()),
 	}
 	a.informer = dynamicinformer.NewFilteredDynamicInformer(b.clients.Dynamic, Resource, "", 0, cache.Indexers{}, nil).Informer()
@@ -239,6 +241,7 @@ func (a *applications) remove(obj any) {
 	a.mu.Unlock()
 	a.setWaiting(keyOf(u), nil)
 	a.setGuarded(keyOf(u), false)
+	a.setSources(keyOf(u), nil)
 }
 
 // keys are all applications.
