@@ -2,6 +2,7 @@ package synchronizer
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -9,8 +10,20 @@ import (
 	"github.com/slipway-cd/slipway/shared/api"
 )
 
+// ErrInput says that what a person gave can't be read.
+var ErrInput = errors.New("wrong input")
+
 // readVars reads a file of variables: KEY=VALUE, one a line, or a YAML mapping.
+// The error is an ErrInput.
 func readVars(name string) (map[string]string, error) {
+	vars, err := parseVars(name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	return vars, nil
+}
+
+func parseVars(name string) (map[string]string, error) {
 	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
