@@ -56,13 +56,12 @@ func (l lines) offset(n *yaml.Node) int {
 	if n.Line < 1 || n.Line > len(l.starts) {
 		return -1
 	}
-	at := l.starts[n.Line-1]
-	line := string(l.raw[at:])
-	if end := strings.IndexByte(line, '\n'); end >= 0 {
-		line = line[:end]
+	at, end := l.starts[n.Line-1], len(l.raw)
+	if n.Line < len(l.starts) {
+		end = l.starts[n.Line] - 1
 	}
 	column := 1
-	for i := range line {
+	for i := range string(l.raw[at:end]) {
 		if column == n.Column {
 			return at + i
 		}
