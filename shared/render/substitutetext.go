@@ -229,12 +229,11 @@ func (w *walk) indented(e edit) string {
 		}
 		b.WriteString(l)
 	}
-	if text := b.String(); strings.HasSuffix(old, "\n") == strings.HasSuffix(text, "\n") {
-		return text
-	} else if strings.HasSuffix(text, "\n") {
-		return strings.TrimSuffix(text, "\n")
+	text := strings.TrimSuffix(b.String(), "\n")
+	if strings.HasSuffix(old, "\n") {
+		text += "\n"
 	}
-	return b.String() + "\n"
+	return text
 }
 
 // spliced is the object with only the bytes of the scalars changed; ok is false

@@ -63,7 +63,7 @@ func (b *Brain) variables(ctx context.Context, a *app, application *api.Applicat
 	}
 	var versions []string
 	for i, from := range substitute.From {
-		b.watches.Want(kube.Scope{Resource: sources[i].resource})
+		b.watches.Want(kube.Scope{Resource: sources[i].resource}) //nolint:contextcheck // a watch outlives the work that wants it
 		version, err := v.read(ctx, client, sources[i], from.Optional)
 		if err != nil {
 			return variables{}, err

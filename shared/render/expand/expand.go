@@ -1,6 +1,7 @@
 package expand
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -57,7 +58,7 @@ func (t Text) Expand(values Variables, lenient bool) (string, error) {
 			continue
 		}
 		value, err := p.expr.value(values)
-		if e, ok := err.(*Error); ok && lenient && e.Variable != "" {
+		if e, ok := errors.AsType[*Error](err); ok && lenient && e.Variable != "" {
 			value, err = p.expr.source, nil
 		}
 		if err != nil {
