@@ -5,9 +5,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -262,47 +262,71 @@ func (s substitution) fault(o Object, n *yaml.Node, at int, e *Error) error {
 	return e
 }
 
-// writtenIn finds the one place among the inputs where an expression with a
-// variable is written, for objects that a tool made of them.
-func (s substitution) writtenIn(name string) (file string, line int) {
-	found := 0
-	look := func(at string) {
-		data, err := fs.ReadFile(s.src.fsys, at)
-		if err != nil {
-			return
-		}
-		for n, text := range bytes.Split(data, []byte("\n")) {
-			for rest := text; ; {
-				i := bytes.Index(rest, []byte("${"))
-				if i < 0 {
-					break
-				}
-				rest = bytes.TrimPrefix(rest[i+2:], []byte("#"))
-				if after, ok := bytes.CutPrefix(rest, []byte(name)); ok && (len(after) == 0 || !api.VariableName("_"+string(after[:1]))) {
-					found++
-					file, line = at, n+1
-					break
-				}
-			}
-		}
+// writtenIn finds the place among the inputs where a variable is written without
+// a default, for an object that a tool made of them: the only one, else the first
+// in a file that names the object.
+func (s substitution) writtenIn(variable string, o Object) (file string, line int) {
+	type place struct {
+		file  string
+		line  int
+		named bool
 	}
-	for _, input := range s.inputs {
-		if s.src.isFile(input) {
-			look(input)
-			continue
-		}
-		files, err := Files(s.src.fsys, input)
+	var places []place
+	named := regexp.MustCompile(`\bname['"]?:\s*['"]?` + regexp.QuoteMeta(o.Name) + `['"]?(\s|[,}]|$)`)
+	for _, at := range s.files() {
+		data, err := s.src.read(at)
 		if err != nil {
 			continue
 		}
-		for _, at := range files {
-			if s.src.isFile(at) {
-				look(at)
-			}
+		if n := lineOf(data, variable); n > 0 {
+			places = append(places, place{at, n, named.Match(data)})
 		}
 	}
-	if found != 1 {
+	if len(places) > 1 {
+		places = slices.DeleteFunc(places, func(p place) bool { return !p.named })
+	}
+	if len(places) == 0 {
 		return "", 0
 	}
-	return file, line
+	return places[0].file, places[0].line
+}
+
+// files are the inputs, and what lies in those that are directories.
+func (s substitution) files() []string {
+	var all []string
+	for _, input := range s.inputs {
+		if s.src.isFile(input) {
+			all = append(all, input)
+		} else if files, err := Files(s.src.fsys, input); err == nil {
+			all = append(all, files...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// lineOf is the first line with an expression of a variable that needs its
+// value; 0 for none.
+func lineOf(data []byte, variable string) int {
+	n := 0
+	for line := range strings.Lines(string(data)) {
+		n++
+		for rest, last := line, byte(0); ; {
+			before, after, found := strings.Cut(rest, "${")
+			if !found {
+				break
+			}
+			if before != "" {
+				last = before[len(before)-1]
+			}
+			rest = after
+			name, ok := strings.CutPrefix(strings.TrimPrefix(after, "#"), variable)
+			whole := name == "" || !api.VariableName("_"+name[:1])
+			if ok && whole && last != '$' && !strings.HasPrefix(name, ":=") && !strings.HasPrefix(name, ":-") && !strings.HasPrefix(name, "=") {
+				return n
+			}
+			last = 0
+		}
+	}
+	return 0
 }

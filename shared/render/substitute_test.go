@@ -155,6 +155,13 @@ func TestSubstituteFaults(t *testing.T) {
 			[]string{"app/kustomization.yaml", "resources: [a.yaml]\n", "app/a.yaml", cm("a") + "x: ${NONE}\n"},
 			[]string{"app/a.yaml:6: ConfigMap a: x: variable NONE has no value"},
 		},
+		"a kustomization with several": {
+			[]string{
+				"app/kustomization.yaml", "resources: [a.yaml, ../base]\n", "app/a.yaml", cm("a") + "x: $${NONE} ${NONE:=x} ${NONE2:=y}\n",
+				"base/kustomization.yaml", "resources: [b.yaml, c.yaml]\n", "base/b.yaml", cm("b") + "x: ${NONE:=}\ny: ${NONE^^}\n", "base/c.yaml", cm("c") + "\nz: ${NONE}\n",
+			},
+			[]string{"base/b.yaml:7: ConfigMap b: y: variable NONE has no value", "base/c.yaml:7: ConfigMap c: z: variable NONE has no value"},
+		},
 		"a chart": {
 			[]string{"app/Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\n", "app/templates/a.yaml", cm("a") + "x: ${NONE}\n"},
 			[]string{"app/templates/a.yaml:6: ConfigMap a: x: variable NONE has no value"},

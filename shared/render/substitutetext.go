@@ -305,7 +305,7 @@ func (w *walk) fault(n *yaml.Node, path string, err error) {
 	e.Message = fmt.Sprintf("%s: %s: %s", w.object.ID, strings.TrimPrefix(path, "."), e.Message)
 	fault := w.s.fault(w.object, n, at, e)
 	if v, ok := errors.AsType[*expand.Error](err); ok && v.Variable != "" && e.Line == 0 {
-		if file, line := w.s.writtenIn(v.Variable); file != "" {
+		if file, line := w.s.writtenIn(v.Variable, w.object); file != "" {
 			e.File, e.Line = file, line
 		}
 	}
