@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -26,14 +27,25 @@ type RenderOptions struct {
 	// Namespace is what a chart takes for its release's; empty: that of the
 	// Application's objects, and "default" for a path.
 	Namespace string
+	// Vars is a file of variables that stands in for what the Application takes
+	// from the cluster; the Application's own win over it. Empty: there is none.
+	Vars string
 }
 
 // Render writes what the synchronizer would apply, as a YAML stream in apply
 // order. It uses no cluster and no network.
 func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
-	dir, release, err := folder(o)
+	dir, request, err := folder(o)
 	if err != nil {
 		return err
+	}
+	if o.Vars != "" {
+		given, err := readVars(o.Vars)
+		if err != nil {
+			return err
+		}
+		maps.Copy(given, request.Vars)
+		request.Vars = given
 	}
 	root, err := repositoryRoot(dir)
 	if err != nil {
@@ -43,8 +55,9 @@ func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	release.Namespace = cmp.Or(o.Namespace, release.Namespace)
-	result, err := render.Render(ctx, render.Request{FS: os.DirFS(root), Path: filepath.ToSlash(within), Helm: release})
+	request.Helm.Namespace = cmp.Or(o.Namespace, request.Helm.Namespace)
+	request.FS, request.Path = os.DirFS(root), filepath.ToSlash(within)
+	result, err := render.Render(ctx, request)
 	if err != nil {
 		return err
 	}
@@ -65,35 +78,34 @@ func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 	return nil
 }
 
-// folder is the absolute folder that the options mean, and the release that
-// it is if it is a chart.
-func folder(o RenderOptions) (string, render.Release, error) {
+// folder is the absolute folder that the options mean, and how it is rendered.
+func folder(o RenderOptions) (string, render.Request, error) {
 	if (o.Path == "") == (o.Application == "") {
-		return "", render.Release{}, errors.New("give either a path or an Application")
+		return "", render.Request{}, errors.New("give either a path or an Application")
 	}
 	if o.Path != "" {
 		dir, err := filepath.Abs(o.Path)
-		return dir, render.Release{}, err
+		return dir, render.Request{}, err
 	}
 	application, err := readApplication(o.Application)
 	if err != nil {
-		return "", render.Release{}, err
+		return "", render.Request{}, err
 	}
 	if _, err := rule.Compile(application.Spec.Health); err != nil {
-		return "", render.Release{}, fmt.Errorf("%w: %s: %w", api.ErrDocument, o.Application, err)
+		return "", render.Request{}, fmt.Errorf("%w: %s: %w", api.ErrDocument, o.Application, err)
 	}
 	file, err := filepath.Abs(o.Application)
 	if err != nil {
-		return "", render.Release{}, err
+		return "", render.Request{}, err
 	}
 	root, err := repositoryRoot(filepath.Dir(file))
 	if err != nil {
-		return "", render.Release{}, err
+		return "", render.Request{}, err
 	}
 	if root == filepath.Dir(root) {
 		root = filepath.Dir(file) // in no repository: beside the file
 	}
-	return filepath.Join(root, filepath.FromSlash(application.Spec.Source.Path)), render.ReleaseOf(application), nil
+	return filepath.Join(root, filepath.FromSlash(application.Spec.Source.Path)), render.Application(nil, application), nil
 }
 
 // readApplication reads a file's one Application.

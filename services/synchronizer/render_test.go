@@ -54,3 +54,56 @@ func TestRenderOffline(t *testing.T) {
 		}
 	}
 }
+
+func TestRenderWithVariables(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	write := func(name, text string) string {
+		t.Helper()
+		file := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	write(".git/HEAD", "ref: refs/heads/main\n")
+	const raw = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  a: ${A}\n  b: x${B}\n"
+	write("app/a.yaml", raw)
+	application := func(substitute string) string {
+		return write("clusters/"+substitute+".yaml", "apiVersion: slipway.dev/v1alpha1\nkind: Application\nmetadata: {name: app, namespace: shop}\nspec:\n  source: {repository: https://h/a/b, branch: main, path: app}\n"+substitute+"\n")
+	}
+	plain, open := application(""), application("  substitute: {vars: {A: own}, from: [{configMap: c}]}")
+	lines := write("vars.env", "# a comment\r\n\r\nA='given'\r\nexport B=1=2 #3\r\n")
+	mapping := write("vars.yaml", "# a comment\nA: given\nB: \"1=2 #3\"\n")
+	want := strings.NewReplacer("${A}", "given", "x${B}", `"x1=2 #3"`).Replace(raw)
+	for name, tt := range map[string]struct {
+		options     synchronizer.RenderOptions
+		want, fault string
+	}{
+		"none":                     {synchronizer.RenderOptions{Path: filepath.Join(root, "app")}, raw, ""},
+		"none for an Application":  {synchronizer.RenderOptions{Application: plain}, raw, ""},
+		"lines":                    {synchronizer.RenderOptions{Path: filepath.Join(root, "app"), Vars: lines}, want, ""},
+		"a mapping":                {synchronizer.RenderOptions{Path: filepath.Join(root, "app"), Vars: mapping}, want, ""},
+		"the Application's win":    {synchronizer.RenderOptions{Application: open, Vars: mapping}, strings.Replace(want, "given", "own", 1), ""},
+		"one that isn't there":     {synchronizer.RenderOptions{Application: open}, "", "app/a.yaml:6: ConfigMap a: data.b: variable B has no value"},
+		"no assignment":            {synchronizer.RenderOptions{Application: open, Vars: write("1", "A=b\n\nB\n")}, "", "1:3: the line is not KEY=VALUE"},
+		"no name":                  {synchronizer.RenderOptions{Application: open, Vars: write("2", "A=b\nB-C=d")}, "", `2:2: "B-C" is not a variable's name`},
+		"twice":                    {synchronizer.RenderOptions{Application: open, Vars: write("3", "A=b\nA=d")}, "", "3:2: A is there twice, also in line 1"},
+		"a number in YAML":         {synchronizer.RenderOptions{Application: open, Vars: write("4", "A: x\nB: 8080")}, "", `4:2: B: "8080" must be a string (put it in quotes)`},
+		"neither":                  {synchronizer.RenderOptions{Application: open, Vars: write("5", "[a]")}, "", "variables are KEY=VALUE, one a line, or a YAML mapping"},
+		"a file that isn't there":  {synchronizer.RenderOptions{Application: open, Vars: filepath.Join(root, "none")}, "", "no such file"},
+		"a file without any":       {synchronizer.RenderOptions{Path: filepath.Join(root, "app"), Vars: write("6", "# none\n")}, "", "variable A has no value"},
+		"a name that YAML allows":  {synchronizer.RenderOptions{Application: open, Vars: write("7", "a-b: c")}, "", `"a-b" is not a variable's name`},
+		"a value with a colon":     {synchronizer.RenderOptions{Application: open, Vars: write("8", "B=http://h/?a=b")}, strings.NewReplacer("${A}", "own", "${B}", "http://h/?a=b").Replace(raw), ""},
+		"a YAML value with equals": {synchronizer.RenderOptions{Application: open, Vars: write("9", "B: a=b")}, strings.NewReplacer("${A}", "own", "${B}", "a=b").Replace(raw), ""},
+	} {
+		var out strings.Builder
+		err := synchronizer.Render(t.Context(), tt.options, &out)
+		if tt.fault == "" && (err != nil || out.String() != tt.want) || tt.fault != "" && (err == nil || !strings.Contains(err.Error(), tt.fault)) {
+			t.Errorf("%s: %v\n%s", name, err, out.String())
+		}
+	}
+}

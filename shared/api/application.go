@@ -53,6 +53,9 @@ type ApplicationSpec struct {
 	DependsOn []Dependency `json:"dependsOn,omitempty"`
 	// Ignore are fields that others may set.
 	Ignore []Ignore `json:"ignore,omitempty"`
+	// Substitute says which ${VARIABLES} are replaced in what was rendered.
+	// nil: none, and text that looks like one stays as it is.
+	Substitute *Substitute `json:"substitute,omitempty"`
 	// OnDelete says what becomes of the objects when the Application is
 	// deleted: [OnDeletePrune], the default, or [OnDeleteOrphan].
 	OnDelete string `json:"onDelete,omitempty"`
@@ -121,6 +124,9 @@ func (a *Application) Validate() error {
 		case d.Name == a.Metadata.Name:
 			faults = append(faults, fmt.Errorf("spec.dependsOn[%d] is the application itself", i))
 		}
+	}
+	if a.Spec.Substitute != nil {
+		faults = append(faults, a.Spec.Substitute.validate())
 	}
 	return errors.Join(append(faults, validateHealth(a.Spec.Health))...)
 }

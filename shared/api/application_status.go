@@ -12,6 +12,9 @@ type ApplicationStatus struct {
 	Attempted string `json:"attempted,omitempty"`
 	Revision  string `json:"revision,omitempty"`
 	Healthy   string `json:"healthy,omitempty"`
+	// Variables are the versions of the ConfigMaps and Secrets whose values
+	// Revision was applied with; never the values.
+	Variables string `json:"variables,omitempty"`
 	// Chains are those of the attempted sync.
 	Chains []string `json:"chains,omitempty"`
 	// Synced is when Revision was applied.

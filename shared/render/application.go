@@ -5,15 +5,22 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 
 	"github.com/slipway-cd/slipway/shared/api"
 )
 
 // Application is the request for what an application's source says, in the
-// repository that it names.
+// repository that it names. Of its variables it has those that it sets itself:
+// what comes from a cluster is for who has one.
 func Application(fsys fs.FS, app *api.Application) Request {
-	return Request{FS: fsys, Path: app.Spec.Source.Path, Helm: ReleaseOf(app)}
+	r := Request{FS: fsys, Path: app.Spec.Source.Path, Helm: ReleaseOf(app)}
+	if s := app.Spec.Substitute; s != nil {
+		r.Vars = make(map[string]string, len(s.Vars))
+		maps.Copy(r.Vars, s.Vars)
+	}
+	return r
 }
 
 // Key is the same for requests that give the same of the same commit, and for
@@ -21,14 +28,18 @@ func Application(fsys fs.FS, app *api.Application) Request {
 func (r Request) Key() string {
 	dir := path.Clean(r.Path)
 	src := &source{fsys: r.FS, dirs: map[string]bool{}}
-	if !r.Helm.wanted() && !src.isFile(path.Join(dir, chartFile)) {
-		return dir
+	key := dir
+	if r.Helm.wanted() || src.isFile(path.Join(dir, chartFile)) {
+		settings, err := json.Marshal(r.Helm)
+		if err != nil {
+			settings = fmt.Appendf(nil, "%#v", r.Helm) // what can't be rendered is told by the render
+		}
+		key += "\x00" + string(settings)
 	}
-	settings, err := json.Marshal(r.Helm)
-	if err != nil {
-		settings = fmt.Appendf(nil, "%#v", r.Helm) // what can't be rendered is told by the render
+	if r.Vars != nil {
+		key += "\x00" + fmt.Sprintf("%t %q", r.Lenient, r.Vars) // sorted by name
 	}
-	return dir + "\x00" + string(settings)
+	return key
 }
 
 // ReleaseOf says how an application's chart is rendered, if it is one.

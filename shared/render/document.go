@@ -217,7 +217,7 @@ func (d document) flatten(list ID, items []any, file string) ([]Object, error) {
 		if err != nil {
 			return nil, d.fault(file, err)
 		}
-		objects = append(objects, Object{ID: id, Raw: raw, Map: m, File: file, Line: d.firstLine()})
+		objects = append(objects, Object{ID: id, Raw: raw, Map: m, File: file, Line: d.firstLine(), rewritten: true})
 	}
 	return objects, nil
 }

@@ -19,6 +19,9 @@ const (
 	ReasonInvalid Reason = "InvalidManifest"
 	// ReasonBuild says that kustomize or Helm failed.
 	ReasonBuild Reason = "BuildFailed"
+	// ReasonVariable says that a variable has no value, or that an expression
+	// with one can't be read.
+	ReasonVariable Reason = "InvalidVariable"
 	// ReasonDuplicate says that an object is there twice.
 	ReasonDuplicate Reason = "DuplicateObject"
 	// ReasonTooLarge says that a limit was passed.

@@ -19,6 +19,12 @@ type Request struct {
 	Path string
 	// Helm says how the path is rendered if it is a chart, or names one.
 	Helm Release
+	// Vars are the values of ${NAME} in what is rendered. nil: nothing is
+	// replaced, and such text stays as it is.
+	Vars map[string]string
+	// Lenient keeps an expression as it is written when its variable has no
+	// value. It is for those who can't know all of them.
+	Lenient bool
 	// Limits bound the work; the zero value is [DefaultLimits].
 	Limits Limits
 }
@@ -109,6 +115,8 @@ type Object struct {
 	// Varies says that the object is another at each render: its chart makes
 	// up a password, a certificate or a time, or hashes one.
 	Varies bool
+	// rewritten says that Raw isn't the text that stands in File.
+	rewritten bool
 }
 
 // Where is "file:line", or the file alone.
@@ -155,6 +163,9 @@ func Render(ctx context.Context, req Request) (Result, error) {
 		return Result{Inputs: []string{dir}}, err
 	}
 	result, err := render(ctx, src, dir, req.Helm)
+	if err == nil && req.Vars != nil {
+		result.Objects, err = substitute(src, req, result.Inputs, result.Objects)
+	}
 	if err == nil {
 		err = errors.Join(duplicates(result.Objects)...)
 	}

@@ -67,7 +67,7 @@ func (f Folder) promoteChart(ctx context.Context, images []events.Image, before 
 
 // proved renders the folder with files edited.
 func (f Folder) proved(ctx context.Context, before []render.Object, files map[string][]byte, images []events.Image) error {
-	after, err := render.Render(ctx, render.Request{FS: Overlay(f.FS, files), Path: f.Path, Helm: f.Helm})
+	after, err := render.Render(ctx, f.request(Overlay(f.FS, files)))
 	if err != nil {
 		return fmt.Errorf("%w: after the edit it doesn't render: %w", ErrUnsafe, err)
 	}

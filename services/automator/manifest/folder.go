@@ -22,6 +22,15 @@ type Folder struct {
 	Path    string
 	Helm    render.Release // of a chart
 	Aliases events.Aliases
+	// Vars and Lenient are those of [render.Request], by which edits are
+	// proved.
+	Vars    map[string]string
+	Lenient bool
+}
+
+// request renders the folder as it is in a file system.
+func (f Folder) request(fsys fs.FS) render.Request {
+	return render.Request{FS: fsys, Path: f.Path, Helm: f.Helm, Vars: f.Vars, Lenient: f.Lenient}
 }
 
 // Result is what Set did.
@@ -192,7 +201,7 @@ func hidden(data []byte) string {
 // Promote is [Folder.Set] for an application: it renders before and after the
 // edit, and errs unless exactly the images changed.
 func (f Folder) Promote(ctx context.Context, images []events.Image) (map[string][]byte, error) {
-	before, err := render.Render(ctx, render.Request{FS: f.FS, Path: f.Path, Helm: f.Helm})
+	before, err := render.Render(ctx, f.request(f.FS))
 	if err != nil {
 		return nil, err
 	}

@@ -148,8 +148,10 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 		return
 	}
 	req := render.Application(b.s.files, d.app)
+	// What comes from the cluster isn't known here, and stays as it is written.
+	req.Lenient = d.app.Spec.Substitute != nil && len(d.app.Spec.Substitute.From) > 0
 	r := b.render(ctx, req)
-	app.Helm, app.rendered = req.Helm, req.Key()
+	app.Helm, app.vars, app.lenient, app.rendered = req.Helm, req.Vars, req.Lenient, req.Key()
 	app.Images = r.images
 	if r.err != nil {
 		app.Blocked = r.err
@@ -159,6 +161,11 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 			b.add(ctx, cluster, below, depth+1)
 		}
 	}
+}
+
+// folder is where an application's references are set.
+func (a *Application) folder(fsys fs.FS, aliases events.Aliases) manifest.Folder {
+	return manifest.Folder{FS: fsys, Path: a.Path, Helm: a.Helm, Aliases: aliases, Vars: a.vars, Lenient: a.lenient}
 }
 
 // twice says that an application has two documents.

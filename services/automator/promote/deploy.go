@@ -341,7 +341,7 @@ func (b *batch) application(ctx context.Context, r *Repository, s *State, decisi
 	}
 	// What the batch did before is part of the folder: two applications may
 	// share a file.
-	f := manifest.Folder{FS: manifest.Overlay(s.Head.FS(), b.files), Path: decisions[0].Application.Path, Helm: decisions[0].Application.Helm, Aliases: r.loader.aliases}
+	f := decisions[0].Application.folder(manifest.Overlay(s.Head.FS(), b.files), r.loader.aliases)
 	files, err := f.Promote(ctx, targets)
 	together := maps.Clone(b.files)
 	maps.Copy(together, files)

@@ -259,7 +259,7 @@ func (s *State) moved(ctx context.Context, changes []Change, aliases events.Alia
 			}
 			targets = append(targets, target)
 		}
-		edited, err := manifest.Folder{FS: manifest.Overlay(s.Head.FS(), files), Path: app.Path, Helm: app.Helm, Aliases: aliases}.Promote(ctx, targets)
+		edited, err := app.folder(manifest.Overlay(s.Head.FS(), files), aliases).Promote(ctx, targets)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()

@@ -153,7 +153,7 @@ func (d *Deployer) rollback(ctx context.Context, r *Repository, s *State, app *A
 	if err != nil {
 		return "", err
 	}
-	f := manifest.Folder{FS: manifest.Overlay(s.Head.FS(), b.files), Path: app.Path, Helm: app.Helm, Aliases: r.loader.aliases}
+	f := app.folder(manifest.Overlay(s.Head.FS(), b.files), r.loader.aliases)
 	files, err := f.Promote(ctx, targets)
 	together := maps.Clone(b.files)
 	maps.Copy(together, files)

@@ -91,7 +91,9 @@ func (s *State) bystanders(ctx context.Context, app *Application, edited, all ma
 				continue
 			}
 			seen[other] = true
-			result, err := render.Render(ctx, render.Request{FS: manifest.Overlay(s.Head.FS(), all), Path: other.Path, Helm: other.Helm})
+			result, err := render.Render(ctx, render.Request{
+				FS: manifest.Overlay(s.Head.FS(), all), Path: other.Path, Helm: other.Helm, Vars: other.vars, Lenient: other.lenient,
+			})
 			if err != nil {
 				return fmt.Errorf("render %s, which shares %s: %w", other.Name, file, err)
 			}

@@ -28,8 +28,10 @@ type Application struct {
 	// Helm says how it is rendered if it is a chart.
 	Helm render.Release
 
-	rendered string // the key of its render
-	where    string // of its document: file:line
+	vars     map[string]string // of the document
+	lenient  bool              // others come from the cluster
+	rendered string            // the key of its render
+	where    string            // of its document: file:line
 }
 
 // State is what one commit of a config repo says: applications and rules. It

@@ -39,6 +39,7 @@ type applications struct {
 	// dependsOn are those for which one waits, dependents the other way round.
 	dependsOn  map[string][]string
 	dependents map[string]map[string]bool
+	sourced    map[source]map[string]bool // ConfigMaps and Secrets → applications
 
 	wakeups workqueue.TypedRateLimitingInterface[wakeup]
 }
@@ -76,6 +77,7 @@ func newApplications(b *Brain) *applications {
 	a := &applications{
 		brain: b, byKey: map[string]*app{}, bySource: map[string]map[string]*app{}, waiting: map[string]map[string]bool{}, guarded: map[string]bool{},
 		dependsOn: map[string][]string{}, dependents: map[string]map[string]bool{},
+		sourced: map[source]map[string]bool{},
 		wakeups: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[wakeup]()),
 	}
 	a.informer = dynamicinformer.NewFilteredDynamicInformer(b.clients.Dynamic, Resource, "", 0, cache.Indexers{}, nil).Informer()
@@ -259,6 +261,7 @@ func (a *applications) remove(obj any) {
 	a.setWaiting(keyOf(u), nil)
 	a.setGuarded(keyOf(u), false)
 	a.depend(keyOf(u), nil)
+	a.setSources(keyOf(u), nil)
 }
 
 // keys are all applications.

@@ -97,7 +97,8 @@ func (b *Brain) head(ctx context.Context, l *live, work Work) (*repo, Commit, er
 // permanentSource says that only a change of config or spec helps.
 func permanentSource(err error) bool { return errors.Is(err, ErrUnknownRepository) }
 
-// markSource says in the status why nothing comes from the branch. What runs
+// markSource says in the status why nothing comes from the branch, or why it
+// can't be rendered for lack of variables. What runs
 // keeps running, and Ready.
 func (b *Brain) markSource(ctx context.Context, a *app, fault error) error {
 	l, err := b.current(ctx, a)
@@ -105,6 +106,9 @@ func (b *Brain) markSource(ctx context.Context, a *app, fault error) error {
 		return err
 	}
 	c := conditions{reconciling: true, reason: reasonSource, message: fault.Error(), generation: l.object.GetGeneration(), now: time.Now()}
+	if missing(fault) {
+		c.reason = reasonVariables
+	}
 	if permanentSource(fault) {
 		c.reconciling, c.stalled, c.ready, c.reason = false, true, "False", reasonRepository
 	} else if ready := l.status().Condition(api.ConditionReady); ready == nil || ready.Status != "True" {
@@ -128,7 +132,16 @@ func (b *Brain) markSource(ctx context.Context, a *app, fault error) error {
 // bring renders the head and decides whether there is anything to do.
 func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit, work Work) error {
 	started := time.Now()
-	result, renderErr := render.Render(ctx, render.Application(head.FS(), l.application))
+	vars, err := b.variables(ctx, a, l.application)
+	if missing(err) {
+		if markErr := b.markSource(ctx, a, err); markErr != nil {
+			return markErr
+		}
+	}
+	if err != nil {
+		return err
+	}
+	result, renderErr := render.Render(ctx, vars.request(head, l.application))
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -136,7 +149,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	s := l.status()
 	sameSpec := s.ObservedGeneration == l.object.GetGeneration()
 	changed, known := r.changes(ctx, s.Revision, head.Hash())
-	asApplied := renderErr == nil && sameSpec && known && !result.Touched(changed) && s.Attempted == s.Revision
+	asApplied := renderErr == nil && sameSpec && known && !result.Touched(changed) && s.Attempted == s.Revision && s.Variables == vars.version
 	if asApplied && a.wait != nil {
 		return nil // it waits for health already
 	}
@@ -151,14 +164,14 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 		if !slices.ContainsFunc(work.Wakes, func(w Wake) bool { return w.Reason == ReasonResync || w.Reason == ReasonAsked }) {
 			return nil
 		}
-		return b.resync(ctx, a, l, result)
+		return b.resync(ctx, a, l, result, vars)
 	}
 	if wait, err := b.dependencies(ctx, a, l, r, head); wait || err != nil {
 		return err
 	}
 	n := &run{
 		app: a, repo: r, commit: head.Hash(), uid: string(l.object.GetUID()), generation: l.object.GetGeneration(), started: started,
-		spec: l.application.Spec, lastHealthy: s.Healthy,
+		spec: l.application.Spec, variables: vars, lastHealthy: s.Healthy,
 		again: sameSpec && s.Attempted == head.Hash() && len(s.History) > 0 && s.History[0].Commit == head.Hash() &&
 			s.History[0].Outcome == api.OutcomeFailed && s.Attempted != s.Revision,
 	}
@@ -169,7 +182,6 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	if renderErr != nil {
 		return b.refuse(ctx, n, l, reasonOf(renderErr), renderErr)
 	}
-	var err error
 	if n.rules, err = rule.Compile(n.spec.Health); err != nil {
 		return b.refuse(ctx, n, l, reasonHealth, err)
 	}
@@ -186,7 +198,7 @@ func reasonOf(err error) string {
 // sourceMarked says that the status tells of a branch that can't be fetched.
 func sourceMarked(s *api.ApplicationStatus) bool {
 	for _, kind := range []string{api.ConditionReconciling, api.ConditionStalled} {
-		if c := s.Condition(kind); c != nil && (c.Reason == reasonSource || c.Reason == reasonRepository) {
+		if c := s.Condition(kind); c != nil && (c.Reason == reasonSource || c.Reason == reasonRepository || c.Reason == reasonVariables) {
 			return true
 		}
 	}
@@ -207,11 +219,11 @@ func (b *Brain) unmark(ctx context.Context, a *app, l *live) error {
 
 // resync applies again what is applied. It is silent unless something had to
 // be put right.
-func (b *Brain) resync(ctx context.Context, a *app, l *live, result render.Result) error {
+func (b *Brain) resync(ctx context.Context, a *app, l *live, result render.Result, vars variables) error {
 	// What a chart makes up anew stays as it is until a commit or the spec
 	// changes: else every resync would be a new password.
 	result.Objects = slices.DeleteFunc(result.Objects, func(o render.Object) bool { return o.Varies })
-	n := &run{app: a, commit: l.status().Revision, generation: l.object.GetGeneration(), spec: l.application.Spec}
+	n := &run{app: a, commit: l.status().Revision, generation: l.object.GetGeneration(), spec: l.application.Spec, variables: vars}
 	if err := b.prepare(n, result); err != nil {
 		return err
 	}

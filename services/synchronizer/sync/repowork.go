@@ -83,13 +83,17 @@ func (b *Brain) compare(ctx context.Context, r *repo, a *app, head Commit, wake 
 	if _, suspended := application.Metadata.Suspension(); suspended {
 		return nil
 	}
+	vars, err := b.variables(ctx, a, application)
+	if err != nil {
+		return b.appQ.Put(ctx, a.key, wake) // its worker says so
+	}
 	var renderErr error
 	if !r.index.knows(a.key) {
 		var result render.Result
-		result, renderErr = render.Render(ctx, render.Application(head.FS(), application))
+		result, renderErr = render.Render(ctx, vars.request(head, application))
 		r.index.set(a.key, result.Inputs)
 	}
-	if renderErr == nil && u.GetGeneration() == application.Status.Generation() && settled(application.Status) {
+	if renderErr == nil && application.Status != nil && application.Status.Variables == vars.version && u.GetGeneration() == application.Status.Generation() && settled(application.Status) {
 		if changed, known := r.changes(ctx, application.Status.Revision, head.Hash()); known && !r.index.touches(a.key, changed) {
 			return nil
 		}

@@ -32,6 +32,8 @@ type run struct {
 	lastHealthy string
 	again       bool // the same was tried before, and failed
 
+	variables variables
+
 	client dynamic.Interface // with the application's rights
 	items  []*apply.Item
 	images []string
@@ -42,15 +44,8 @@ type run struct {
 // prepare finds the rights and the objects of a run.
 func (b *Brain) prepare(n *run, result render.Result) (err error) {
 	namespace := n.app.name.Namespace
-	n.client = b.clients.Dynamic
-	if !slices.Contains(b.cfg.Trusted, namespace) {
-		account := n.spec.Destination.ServiceAccount
-		if account == "" {
-			account = "default"
-		}
-		if n.client, err = b.clients.As(namespace, account); err != nil {
-			return err
-		}
+	if n.client, err = b.clientFor(namespace, n.spec); err != nil {
+		return err
 	}
 	target := n.spec.Destination.Namespace
 	if target == "" {
@@ -61,6 +56,19 @@ func (b *Brain) prepare(n *run, result render.Result) (err error) {
 	})
 	n.images = images(n.items, b.cfg.Images)
 	return err
+}
+
+// clientFor acts with an application's rights: those of the account that it
+// names, of its own namespace, unless that is trusted.
+func (b *Brain) clientFor(namespace string, spec api.ApplicationSpec) (dynamic.Interface, error) {
+	if slices.Contains(b.cfg.Trusted, namespace) {
+		return b.clients.Dynamic, nil
+	}
+	account := spec.Destination.ServiceAccount
+	if account == "" {
+		account = "default"
+	}
+	return b.clients.As(namespace, account)
 }
 
 // record counts what was done.
@@ -75,7 +83,7 @@ func (n *run) record(outcomes []apply.Outcome) {
 			n.counts.Unchanged++
 		case apply.Failed:
 			n.counts.Failed++
-			n.faults = append(n.faults, fmt.Sprintf("%s: %s: %v", o.Item.Where, o.Item, o.Err))
+			n.faults = append(n.faults, n.variables.redacted(fmt.Sprintf("%s: %s: %v", o.Item.Where, o.Item, o.Err)))
 		}
 	}
 }
@@ -180,7 +188,7 @@ func (b *Brain) sync(ctx context.Context, n *run, l *live, result render.Result)
 	b.notes.say(l.object, reasonApplied, fmt.Sprintf("applied %s: %d created, %d changed, %d unchanged", n.short(), n.counts.Created, n.counts.Changed, n.counts.Unchanged))
 	b.metrics.applied(n.started)
 	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
-		s.Revision, s.Images, s.Inventory = n.commit, n.images, n.inventory(s.Inventory)
+		s.Revision, s.Variables, s.Images, s.Inventory = n.commit, n.variables.version, n.images, n.inventory(s.Inventory)
 		now := time.Now().UTC().Truncate(time.Second)
 		s.Synced = &now
 		message := fmt.Sprintf("applied %s; waiting for health", n.short())
@@ -272,6 +280,8 @@ func (b *Brain) chains(ctx context.Context, n *run, s *api.ApplicationStatus, he
 			found = append(found, chain{id: id})
 		}
 		return found
+	case commits == nil && n.variables.version != s.Variables:
+		return []chain{{id: events.ChainFor("variables", name, n.uid, n.variables.version)}}
 	case commits == nil:
 		return []chain{{id: events.ChainFor("application", name, n.uid, fmt.Sprint(n.generation))}}
 	case told != "":

@@ -160,6 +160,7 @@ const (
 	reasonDegraded    = "Degraded"
 	reasonPruneFailed = "PruneFailed"
 	reasonSource      = "SourceUnavailable"
+	reasonVariables   = "VariablesMissing"
 	reasonRepository  = "UnknownRepository"
 	reasonEmpty       = "EmptyRender"
 	reasonTooMany     = "TooManyDeletions"

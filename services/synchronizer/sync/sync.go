@@ -57,6 +57,8 @@ const (
 	ReasonDependency = "dependency"
 	ReasonState      = "state" // somebody asked what runs
 	ReasonSweep      = "sweep" // of branches, for pushes that no webhook told of
+	// ReasonVariables says that a ConfigMap or Secret with variables changed.
+	ReasonVariables = "variables"
 )
 
 // Work is everything that woke one key since it was last done.
@@ -217,6 +219,7 @@ func (b *Brain) changed(scope kube.Scope, kept any, _ bool) {
 	if !ok {
 		return
 	}
+	b.apps.wakeSourced(source{scope.Resource, seen.Namespace, seen.Name})
 	if health.IsPod(scope) && seen.Owner == "" {
 		for _, key := range b.apps.waitingIn(seen.Namespace) {
 			b.health.Add(key)

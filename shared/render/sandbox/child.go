@@ -157,9 +157,10 @@ func (c *child) exchange(request []byte, limits Limits) ([]byte, error) {
 	return answer, err
 }
 
-// outOfMemory reads the last words of Go, or of its race detector.
+// outOfMemory reads the last words of Go, of cgo, or of the race detector: a
+// thread that can't be made lacks memory for its stack.
 func outOfMemory(said []byte) bool {
-	for _, words := range []string{"out of memory", "cannot allocate memory", "stack overflow", "failed to create new OS thread", "failed to allocate"} {
+	for _, words := range []string{"out of memory", "cannot allocate memory", "stack overflow", "failed to create new OS thread", "pthread_create failed", "failed to allocate"} {
 		if bytes.Contains(said, []byte(words)) {
 			return true
 		}
