@@ -16,18 +16,18 @@ var ErrInput = errors.New("wrong input")
 // readVars reads a file of variables: KEY=VALUE, one a line, or a YAML mapping.
 // The error is an ErrInput.
 func readVars(name string) (map[string]string, error) {
-	vars, err := parseVars(name)
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	vars, err := parseVars(name, data)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInput, err)
 	}
 	return vars, nil
 }
 
-func parseVars(name string) (map[string]string, error) {
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
+func parseVars(name string, data []byte) (map[string]string, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if lines, ok := assignments(string(data)); ok {
 		return assigned(name, lines)

@@ -165,6 +165,11 @@ func (c *checker) check(n *yaml.Node, t reflect.Type, path string) {
 			return
 		}
 		for i := 0; i+1 < len(n.Content); i += 2 {
+			// Kubernetes takes a null in metadata, and refuses it elsewhere.
+			if v := n.Content[i+1]; v.Tag == "!!null" && t.Elem().Kind() == reflect.String && !strings.HasPrefix(path, ".metadata.") {
+				c.fault(n.Content[i], path+"."+n.Content[i].Value, "is null: write \"\" for an empty text, and quotes around what is to be one")
+				continue
+			}
 			c.check(n.Content[i+1], t.Elem(), path+"."+n.Content[i].Value)
 		}
 	case reflect.Slice:

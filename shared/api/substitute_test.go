@@ -15,6 +15,8 @@ func TestSubstitute(t *testing.T) {
 		"nothing of it":          {`    {}`, ""},
 		"a number":               {"    vars:\n      PORT: 8080", `a.yaml:8: spec.substitute.vars.PORT: "8080" must be a string (put it in quotes)`},
 		"a boolean":              {`    {vars: {DEBUG: true}}`, `a.yaml:7: spec.substitute.vars.DEBUG: "true" must be a string (put it in quotes)`},
+		"nothing":                {"    vars:\n      A: x\n      EMPTY:", `a.yaml:9: spec.substitute.vars.EMPTY: is null: write "" for an empty text`},
+		"null":                   {`    {vars: {EMPTY: null}}`, `spec.substitute.vars.EMPTY: is null`},
 		"a list":                 {`    {vars: {DEBUG: [a]}}`, `must be a single value`},
 		"a name":                 {`    {vars: {"a-b": x}}`, `spec.substitute.vars: "a-b" is not a variable's name`},
 		"a name with a digit":    {`    {vars: {1a: x}}`, `spec.substitute.vars: "1a" is not a variable's name`},
