@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -157,15 +158,16 @@ func (c *child) exchange(request []byte, limits Limits) ([]byte, error) {
 	return answer, err
 }
 
-// outOfMemory reads the last words of Go, of cgo, or of the race detector: a
-// thread that can't be made lacks memory for its stack.
+// lacksMemory are last words of Go, of cgo, and of the race detector: a thread
+// that can't be made lacks memory for its stack, and what falls within the
+// runtime itself got none where it needed some.
+var lacksMemory = []string{
+	"out of memory", "cannot allocate memory", "stack overflow", "failed to create new OS thread", "pthread_create failed",
+	"failed to allocate", "unexpected signal during runtime execution", "ThreadSanitizer",
+}
+
 func outOfMemory(said []byte) bool {
-	for _, words := range []string{"out of memory", "cannot allocate memory", "stack overflow", "failed to create new OS thread", "pthread_create failed", "failed to allocate"} {
-		if bytes.Contains(said, []byte(words)) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(lacksMemory, func(words string) bool { return bytes.Contains(said, []byte(words)) })
 }
 
 // firstLine is what went wrong, in words that fit into an error.
