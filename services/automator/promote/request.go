@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -100,4 +101,22 @@ func (r Request) item() (string, error) {
 func readRequest(item string) (r Request, ok bool) {
 	text, ok := strings.CutPrefix(item, request)
 	return r, ok && json.Unmarshal([]byte(text), &r) == nil
+}
+
+// refuse tells, in the request's chain, why it isn't done.
+func (d *Deployer) refuse(ctx context.Context, q Request, why error) error {
+	d.Log.WarnContext(ctx, "a request is not done", "application", q.Application, "kind", string(q.Kind), "by", q.By, "error", why.Error())
+	return d.answer(ctx, q, events.Blocked, why.Error())
+}
+
+// answer tells, in the request's chain, what becomes of it.
+func (d *Deployer) answer(ctx context.Context, q Request, outcome events.Outcome, reason string) error {
+	made := events.DecisionMade{Application: q.Application, Image: q.Image, Outcome: outcome, Rule: string(q.Kind) + " by " + q.By, Reason: reason}
+	e, err := events.New(events.Meta{
+		ID: events.FollowID(q.ID, events.DecisionMadeType, made.SubjectID()+" "+string(outcome)+" "+reason), Source: Source, ChainID: q.ID, Time: d.now(),
+	}, made)
+	if err != nil {
+		return nil //nolint:nilerr // of no application that could be named
+	}
+	return d.Bus.Publish(ctx, e)
 }

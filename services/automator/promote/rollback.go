@@ -389,21 +389,3 @@ func (d *Deployer) free(r *Repository, s *State, app *Application, image events.
 }
 
 func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
-
-// refuse tells, in the request's chain, why it isn't done.
-func (d *Deployer) refuse(ctx context.Context, q Request, why error) error {
-	d.Log.WarnContext(ctx, "a request is not done", "application", q.Application, "kind", string(q.Kind), "by", q.By, "error", why.Error())
-	return d.answer(ctx, q, events.Blocked, why.Error())
-}
-
-// answer tells, in the request's chain, what becomes of it.
-func (d *Deployer) answer(ctx context.Context, q Request, outcome events.Outcome, reason string) error {
-	made := events.DecisionMade{Application: q.Application, Image: q.Image, Outcome: outcome, Rule: string(q.Kind) + " by " + q.By, Reason: reason}
-	e, err := events.New(events.Meta{
-		ID: events.FollowID(q.ID, events.DecisionMadeType, made.SubjectID()+" "+string(outcome)+" "+reason), Source: Source, ChainID: q.ID, Time: d.now(),
-	}, made)
-	if err != nil {
-		return nil //nolint:nilerr // of no application that could be named
-	}
-	return d.Bus.Publish(ctx, e)
-}
