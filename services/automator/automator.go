@@ -143,6 +143,7 @@ func assemble(ctx context.Context, s *service.Service) (*parts, error) {
 	if p.waiting, err = promote.OpenWaiting(ctx, s.Bus); err != nil {
 		return nil, err
 	}
+	p.repos.Waiting = p.waiting
 	if p.pulls, err = promote.OpenPulls(ctx, s.Bus, hosts(s.Config)); err != nil {
 		return nil, err
 	}

@@ -131,6 +131,7 @@ type held struct {
 	Reason      string     `json:"reason,omitempty"`
 	By          string     `json:"by,omitempty"`
 	Repository  string     `json:"repository"`
+	Waits       string     `json:"waits,omitempty"` // the pull request that brings it to Git
 }
 
 func newHolds() *cobra.Command {
@@ -161,6 +162,9 @@ func newHolds() *cobra.Command {
 				version := h.Tag
 				if version == "" {
 					version = h.Digest[:min(19, len(h.Digest))]
+				}
+				if h.Waits != "" {
+					h.Reason += " (in force; waits to be merged: " + h.Waits + ")"
 				}
 				return []any{h.Application, h.Image, version, until, h.By, h.Reason}
 			})

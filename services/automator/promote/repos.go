@@ -35,6 +35,9 @@ type Repository struct {
 
 // Repos are the config's repositories.
 type Repos struct {
+	// Waiting has what waits to be merged; nil where nothing can.
+	Waiting *Waiting
+
 	byKey map[string]*Repository
 	queue *bus.Queue // keys: repositories; items: images with a tag, or head
 	log   *slog.Logger

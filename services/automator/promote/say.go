@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,10 +32,12 @@ func (all *Repos) May(application, image, person string, groups []string) error 
 	return nil
 }
 
-// Held is a hold as it stands in Git.
+// Held is a hold as it stands in Git, or waits to be merged.
 type Held struct {
 	Repository events.GitRepository `json:"repository"`
 	api.HoldSpec
+	// Waits is the pull request that brings it to Git; empty where it is there.
+	Waits string `json:"waits,omitempty"`
 }
 
 // Holds lists the holds of all repositories, by application.
@@ -47,12 +50,31 @@ func (all *Repos) Holds() []Held {
 		}
 		for _, h := range s.holds {
 			for _, hold := range h.list {
-				list = append(list, Held{r.Name, hold.Spec})
+				list = append(list, Held{r.Name, hold.Spec, ""})
 			}
 		}
+		list = append(list, all.waitingHolds(r)...)
 	}
 	slices.SortFunc(list, func(a, b Held) int {
 		return strings.Compare(a.Application+" "+a.Image+" "+a.Digest+a.Tag, b.Application+" "+b.Image+" "+b.Digest+b.Tag)
 	})
+	return list
+}
+
+// waitingHolds are those of a repository that wait to be merged: they are in
+// force.
+func (all *Repos) waitingHolds(r *Repository) []Held {
+	if all.Waiting == nil {
+		return nil
+	}
+	var list []Held
+	for _, v := range all.Waiting.All() {
+		if v.Value.Repo != r.Key {
+			continue
+		}
+		for _, h := range v.Value.held(heldVersions{}).list {
+			list = append(list, Held{r.Name, h.Spec, cmp.Or(v.Value.URL, "its pull request")})
+		}
+	}
 	return list
 }

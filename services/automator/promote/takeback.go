@@ -212,14 +212,16 @@ func (d *Deployer) settleWaiting(ctx context.Context, r *Repository, s *State, l
 		if err != nil || v.Value.Repo != r.Key {
 			continue
 		}
-		ended := s.has(name, v.Value)
-		if !ended && slices.Contains(look, name) {
-			if ended, err = d.ended(ctx, r, name, v.Value); err != nil {
+		end := pullrequest.State("")
+		if s.has(name, v.Value) {
+			end = pullrequest.Merged
+		} else if slices.Contains(look, name) {
+			if end, err = d.ended(ctx, r, name, v.Value); err != nil {
 				return err
 			}
 		}
-		if ended {
-			if err := d.forgetWaiting(ctx, r, s, name, v.Value); err != nil {
+		if end != "" {
+			if err := d.forgetWaiting(ctx, r, name, v.Value, end); err != nil {
 				return err
 			}
 		}
@@ -235,36 +237,39 @@ func (s *State) has(app events.Application, w waiting) bool {
 	})
 }
 
-// ended asks the host what became of a pull request. What it won't tell is
-// asked for later.
-func (d *Deployer) ended(ctx context.Context, r *Repository, app events.Application, w waiting) (bool, error) {
+// ended asks the host what became of a pull request; empty while it is open.
+// What the host won't tell is asked for later.
+func (d *Deployer) ended(ctx context.Context, r *Repository, app events.Application, w waiting) (pullrequest.State, error) {
 	if d.now().Before(w.At.Add(mergeLook / 2)) {
-		return false, nil // it is being made, perhaps again
+		return "", nil // it is being made, perhaps again
 	}
 	again := d.now().Add(mergeLook)
 	host, err := d.Pulls.Host(r.Key)
 	if err == nil {
 		var pr pullrequest.PR
 		var found bool
-		if pr, found, err = host.Find(ctx, r.Branch, w.Branch); err == nil && (!found || pr.State != pullrequest.Open) {
-			return true, nil
+		switch pr, found, err = host.Find(ctx, r.Branch, w.Branch); {
+		case err == nil && !found:
+			return pullrequest.Closed, nil // somebody has deleted it
+		case err == nil && pr.State != pullrequest.Open:
+			return pr.State, nil
 		}
 	}
 	if fault := d.hostFault(ctx, err); err != nil && fault != nil {
 		again = *fault
 	} else if err != nil {
-		return false, err
+		return "", err
 	}
-	return false, d.Due.At(ctx, r.Key, mergeItem(app), again)
+	return "", d.Due.At(ctx, r.Key, mergeItem(app), again)
 }
 
-func (d *Deployer) forgetWaiting(ctx context.Context, r *Repository, s *State, app events.Application, w waiting) error {
+func (d *Deployer) forgetWaiting(ctx context.Context, r *Repository, app events.Application, w waiting, end pullrequest.State) error {
 	if w.Commit != "" {
 		if err := r.mirror.DeleteBranch(ctx, w.Branch, w.Commit); err != nil && !errors.Is(err, gitrepo.ErrMoved) {
 			return err
 		}
 	}
-	if !s.has(app, w) {
+	if end == pullrequest.Closed {
 		for _, q := range w.Requests {
 			if err := d.answer(ctx, q, events.Skip, "its pull request was closed: "+w.URL); err != nil {
 				return err

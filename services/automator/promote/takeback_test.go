@@ -30,6 +30,7 @@ func behind(t *testing.T, rule string) (*bench, *pulls) {
 	b.deploy.Waiting, err = promote.OpenWaiting(t.Context(), b.bus)
 	must(t, err)
 	run(t, b.deploy.Pulls.Run, b.deploy.Waiting.Run)
+	b.repos.Waiting = b.deploy.Waiting
 	return b, host
 }
 
@@ -96,6 +97,10 @@ func TestAHoldThatTheBranchRefusesIsInForceAtOnce(t *testing.T) {
 	if got := b.last(); got != "hold: 1.3.0 is held by maria: not yet" || host.states() != "slipway: hold production/shop/web: 1.3.0 open" {
 		t.Fatalf("decided %q, pull requests: %s", got, host.states())
 	}
+	held := b.repos.Holds()
+	if len(held) != 1 || held[0].Tag != "1.3.0" || held[0].Waits != "https://git.example.com/7" {
+		t.Errorf("listed are %+v", held)
+	}
 	b.pushed("1.4.0", digestOf(4)) // the application goes on
 	must(t, b.work("ghcr.io/acme/web:1.4.0"))
 	if b.uses() != "1.4.0" {
@@ -156,6 +161,23 @@ func TestAPullRequestThatTheHostRefusesIsTriedAgain(t *testing.T) {
 	must(t, b.ask(q)) // as it comes when its time has come
 	if got := host.states(); got != "slipway: roll back production/shop/web to 1.1.0 open" {
 		t.Errorf("pull requests: %s", got)
+	}
+}
+
+// A release has no hold by which its merge is seen in Git.
+func TestAReleaseThatIsMergedEnds(t *testing.T) {
+	b, host := behind(t, "")
+	must(t, b.ask(promote.Request{Kind: promote.Place, Image: "ghcr.io/acme/web", Tag: "1.3.0"}))
+	b.protect()
+	now := time.Now()
+	b.at(now)
+	must(t, b.ask(promote.Request{Kind: promote.Release, Image: "ghcr.io/acme/web", Tag: "1.3.0"}))
+	must(t, os.RemoveAll(filepath.Join(b.git.Bare, "hooks", "update")))
+	b.mergeIt(host, rollbackBranch)
+	b.at(now.Add(5 * time.Minute))
+	must(t, b.work("head", "merges production/shop/web"))
+	if _, waits := b.deploy.Waiting.Of("production/shop/web"); waits || len(b.repos.Holds()) != 0 || strings.Contains(strings.Join(b.decisions(), "\n"), "was closed") {
+		t.Errorf("it waits: %v, holds %+v: %q", waits, b.repos.Holds(), b.decisions())
 	}
 }
 
