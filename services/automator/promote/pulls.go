@@ -60,14 +60,15 @@ func (p pull) wants(changes []Change) bool {
 
 // group are the decisions of a pass that are one pull request's matter.
 type group struct {
-	key, branch string
-	decisions   []Decision
+	repo, key, branch string
+	decisions         []Decision
 }
 
-// groupOf is the pull request that a decision wants to be in.
-func groupOf(d Decision) (key, branch string) {
+// groupOf is the pull request of a repository that a decision wants to be in. A
+// rule's name may stand in several repositories.
+func groupOf(repo string, d Decision) (key, branch string) {
 	if d.rule.PullRequests == api.PullBatch {
-		return "rule " + d.rule.Name, pullrequest.BatchBranch(d.rule.Name)
+		return "rule " + repo + " " + d.rule.Name, pullrequest.BatchBranch(d.rule.Name)
 	}
 	return d.Application.Name.String(), pullrequest.Branch(d.Application.Name)
 }
@@ -78,7 +79,7 @@ func (p *Pulls) groups(repo string, decisions []Decision) []group {
 	add := func(key, branch string, d Decision) {
 		g, there := all[key]
 		if !there {
-			g = group{key: key, branch: branch}
+			g = group{repo: repo, key: key, branch: branch}
 		}
 		g.decisions = append(g.decisions, d)
 		all[key] = g
@@ -87,7 +88,7 @@ func (p *Pulls) groups(repo string, decisions []Decision) []group {
 	for _, d := range decisions {
 		wanted := ""
 		if d.Pull {
-			key, branch := groupOf(d)
+			key, branch := groupOf(repo, d)
 			wanted = key
 			add(key, branch, d)
 		}
@@ -222,7 +223,7 @@ func (s *State) pulled(open []Change, g group) []Change {
 		if !d.Pull {
 			continue
 		}
-		if key, _ := groupOf(d); key == g.key {
+		if key, _ := groupOf(g.repo, d); key == g.key {
 			all = append(all, d.asChange())
 		}
 	}
