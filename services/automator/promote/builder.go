@@ -16,6 +16,7 @@ import (
 
 // rendered is what a path gave, kept while its inputs don't change.
 type rendered struct {
+	key    string        // of the request
 	result render.Result // without its objects
 	images []manifest.Rendered
 	docs   []found
@@ -66,7 +67,7 @@ func (b *builder) render(ctx context.Context, req render.Request) *rendered {
 	}
 	b.fresh[key] = true
 	result, err := render.Render(ctx, req)
-	r := &rendered{images: manifest.Images(result.Objects, b.aliases), err: err}
+	r := &rendered{key: key, images: manifest.Images(result.Objects, b.aliases), err: err}
 	if err != nil {
 		r.images = b.scan(req.Path)
 	}
@@ -151,7 +152,8 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 	// What comes from the cluster isn't known here, and stays as it is written.
 	req.Lenient = d.app.Spec.Substitute != nil && len(d.app.Spec.Substitute.From) > 0
 	r := b.render(ctx, req)
-	app.Helm, app.vars, app.lenient, app.rendered = req.Helm, req.Vars, req.Lenient, req.Key()
+	app.request, app.rendered = req, r
+	app.request.FS = nil // a commit's, which goes
 	app.Images = r.images
 	if r.err != nil {
 		app.Blocked = r.err
@@ -163,9 +165,16 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 	}
 }
 
+// of is the application's request for files.
+func (a *Application) of(fsys fs.FS) render.Request {
+	req := a.request
+	req.FS = fsys
+	return req
+}
+
 // folder is where an application's references are set.
 func (a *Application) folder(fsys fs.FS, aliases events.Aliases) manifest.Folder {
-	return manifest.Folder{FS: fsys, Path: a.Path, Helm: a.Helm, Aliases: aliases, Vars: a.vars, Lenient: a.lenient}
+	return manifest.Folder{FS: fsys, Path: a.Path, Helm: a.request.Helm, Aliases: aliases, Vars: a.request.Vars, Lenient: a.request.Lenient}
 }
 
 // twice says that an application has two documents.

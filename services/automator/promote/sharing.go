@@ -23,10 +23,11 @@ type input struct {
 func (s *State) inputsOf() []input {
 	var all []input
 	for _, app := range s.Applications {
-		if r := s.paths[app.rendered]; r != nil {
-			for _, p := range r.result.Inputs {
-				all = append(all, input{p, app})
-			}
+		if app.rendered == nil {
+			continue
+		}
+		for _, p := range app.rendered.result.Inputs {
+			all = append(all, input{p, app})
 		}
 	}
 	slices.SortFunc(all, func(a, b input) int { return strings.Compare(a.path, b.path) })
@@ -91,9 +92,7 @@ func (s *State) bystanders(ctx context.Context, app *Application, edited, all ma
 				continue
 			}
 			seen[other] = true
-			result, err := render.Render(ctx, render.Request{
-				FS: manifest.Overlay(s.Head.FS(), all), Path: other.Path, Helm: other.Helm, Vars: other.vars, Lenient: other.lenient,
-			})
+			result, err := render.Render(ctx, other.of(manifest.Overlay(s.Head.FS(), all)))
 			if err != nil {
 				return fmt.Errorf("render %s, which shares %s: %w", other.Name, file, err)
 			}

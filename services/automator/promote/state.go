@@ -25,13 +25,10 @@ type Application struct {
 	OnFailure string
 	// Suspended is why a person has suspended it; empty when nobody has.
 	Suspended string
-	// Helm says how it is rendered if it is a chart.
-	Helm render.Release
 
-	vars     map[string]string // of the document
-	lenient  bool              // others come from the cluster
-	rendered string            // the key of its render
-	where    string            // of its document: file:line
+	request  render.Request // by which it is rendered, without files
+	rendered *rendered      // what came of it; nil where it is not rendered
+	where    string         // of its document: file:line
 }
 
 // State is what one commit of a config repo says: applications and rules. It
@@ -118,7 +115,7 @@ func (l *loader) read(ctx context.Context, s *State, files fs.FS, old *State, ch
 	}
 	for _, app := range s.Applications {
 		s.index(app)
-		if all || b.fresh[app.rendered] || heldAnew[app.Name.String()] || !app.same(old.Applications[app.Name]) {
+		if all || app.rendered != nil && b.fresh[app.rendered.key] || heldAnew[app.Name.String()] || !app.same(old.Applications[app.Name]) {
 			touched = append(touched, app)
 		}
 	}
