@@ -210,18 +210,10 @@ func (p *parts) run(ctx context.Context) error {
 // settle finishes what a replica that died had begun to tell of votes. It tries
 // until ctx ends: the bus may be away at this moment.
 func (p *parts) settle(ctx context.Context) error {
-	const pause = time.Second
 	if err := p.approvals.Ready(ctx); err != nil {
 		return nil //nolint:nilerr // ctx has ended
 	}
-	for err := p.approvals.Settle(ctx); err != nil; err = p.approvals.Settle(ctx) {
-		p.Log.WarnContext(ctx, "can't tell of earlier votes, trying again", "error", err.Error())
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
-	}
+	_ = promote.Persist(ctx, p.Log, "tell of earlier votes", p.approvals.Settle) // errs when ctx has ended
 	return nil
 }
 
@@ -229,7 +221,6 @@ func (p *parts) settle(ctx context.Context) error {
 // it is known: at the first start, and when the bus was lost. It tries until ctx
 // ends.
 func (p *parts) askState(ctx context.Context) error {
-	const pause = time.Second
 	if err := p.health.Ready(ctx); err != nil || len(p.health.All()) > 0 {
 		return nil //nolint:nilerr // ctx has ended
 	}
@@ -238,14 +229,8 @@ func (p *parts) askState(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ask what applications run: %w", err)
 	}
-	for err := p.Bus.Publish(ctx, e); err != nil; err = p.Bus.Publish(ctx, e) {
-		p.Log.WarnContext(ctx, "can't ask what applications run, trying again", "error", err.Error())
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
-	}
+	ask := func(ctx context.Context) error { return p.Bus.Publish(ctx, e) }
+	_ = promote.Persist(ctx, p.Log, "ask what applications run", ask) // errs when ctx has ended
 	return nil
 }
 

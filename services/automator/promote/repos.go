@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/bus"
@@ -175,15 +174,10 @@ func (all *Repos) Application(name string) (*Repository, *Application, bool) {
 // WakeAll has every repository looked at, as after a start. It tries until
 // ctx ends: the bus may be away at this moment.
 func (all *Repos) WakeAll(ctx context.Context) error {
-	const pause = time.Second
 	for key := range all.byKey {
-		for err := all.queue.Put(ctx, key, head); err != nil; err = all.queue.Put(ctx, key, head) {
-			all.log.WarnContext(ctx, "can't have a repository looked at, trying again", "repository", key, "error", err.Error())
-			select {
-			case <-ctx.Done():
-				return err
-			case <-time.After(pause):
-			}
+		put := func(ctx context.Context) error { return all.queue.Put(ctx, key, head) }
+		if err := Persist(ctx, all.log.With("repository", key), "have a repository looked at", put); err != nil {
+			return err
 		}
 	}
 	return nil
