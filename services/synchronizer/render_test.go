@@ -9,10 +9,11 @@ import (
 	"github.com/slipway-cd/slipway/services/synchronizer"
 )
 
-func TestRenderOffline(t *testing.T) {
-	t.Parallel()
-	root := t.TempDir()
-	write := func(name, text string) string {
+// tree is a folder, and what writes a file in it.
+func tree(t *testing.T) (root string, write func(name, text string) string) {
+	t.Helper()
+	root = t.TempDir()
+	return root, func(name, text string) string {
 		t.Helper()
 		file := filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -23,6 +24,11 @@ func TestRenderOffline(t *testing.T) {
 		}
 		return file
 	}
+}
+
+func TestRenderOffline(t *testing.T) {
+	t.Parallel()
+	root, write := tree(t)
 	write(".git/HEAD", "ref: refs/heads/main\n")
 	write("base/cm.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n")
 	write("base/kustomization.yaml", "resources: [cm.yaml]\n")
@@ -57,18 +63,7 @@ func TestRenderOffline(t *testing.T) {
 
 func TestRenderWithVariables(t *testing.T) {
 	t.Parallel()
-	root := t.TempDir()
-	write := func(name, text string) string {
-		t.Helper()
-		file := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
+	root, write := tree(t)
 	write(".git/HEAD", "ref: refs/heads/main\n")
 	const raw = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  a: ${A}\n  b: x${B}\n"
 	write("app/a.yaml", raw)

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/fnv"
@@ -77,12 +78,8 @@ func (b *Brain) finishedEvents(n *run, outcome, errors string) []note {
 // it; what no chain is about, on all of them.
 func (b *Brain) serviceEvents(n *run, history []api.HistoryEntry) []note {
 	now := time.Now().UTC()
-	environment := n.spec.Environment
-	if environment == "" {
-		environment = b.cfg.Cluster
-	}
 	service := events.Service{
-		Environment: environment, Cluster: b.cfg.Cluster, Application: n.app.name.String(), Commit: n.commit, Images: n.images,
+		Environment: b.environment(n.spec), Cluster: b.cfg.Cluster, Application: n.app.name.String(), Commit: n.commit, Images: n.images,
 		HealthySince: &now, DurationSeconds: now.Sub(n.started).Seconds(),
 	}
 	var all []note
@@ -104,6 +101,11 @@ func (b *Brain) serviceEvents(n *run, history []api.HistoryEntry) []note {
 		}
 	}
 	return all
+}
+
+// environment is how events name where an application runs.
+func (b *Brain) environment(spec api.ApplicationSpec) string {
+	return cmp.Or(spec.Environment, b.cfg.Cluster)
 }
 
 func (n *run) chainsAbout(repository string) []string {

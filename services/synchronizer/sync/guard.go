@@ -158,17 +158,13 @@ func (b *Brain) retell(ctx context.Context, a *app, l *live) error {
 
 // incident tells of an episode on the chain of what runs.
 func (b *Brain) incident(ctx context.Context, a *app, l *live, kind events.Type, began time.Time, message string) error {
-	environment := l.application.Spec.Environment
-	if environment == "" {
-		environment = b.cfg.Cluster
-	}
 	cause := fmt.Sprintf("%s %s", l.object.GetUID(), began.UTC().Format(time.RFC3339))
 	chain := events.ChainFor("incident", cause)
 	if chains := l.status().Chains; len(chains) > 0 {
 		chain = chains[0]
 	}
 	e, err := events.New(events.Meta{ID: events.FollowID(cause, kind, a.name.String()), Source: b.cfg.Source, ChainID: chain, Time: time.Now()}, events.Incident{
-		Kind: kind, Environment: environment, Application: a.name.String(), Description: message, Commit: l.status().Revision,
+		Kind: kind, Environment: b.environment(l.application.Spec), Application: a.name.String(), Description: message, Commit: l.status().Revision,
 	})
 	if err != nil {
 		return fmt.Errorf("make event for %s: %w", a.name, err)

@@ -22,10 +22,6 @@ func (b *Brain) restate(ctx context.Context, a *app, l *live, wakes []Wake) (res
 	if err != nil {
 		return rest, fmt.Errorf("tell again of %s: %w", a.name, err)
 	}
-	environment := l.application.Spec.Environment
-	if environment == "" {
-		environment = b.cfg.Cluster
-	}
 	since := healthySince(s)
 	for _, w := range wakes {
 		if w.Reason != ReasonState {
@@ -34,7 +30,7 @@ func (b *Brain) restate(ctx context.Context, a *app, l *live, wakes []Wake) (res
 		e, err := events.New(events.Meta{
 			ID: events.FollowID(w.Chain, events.ServiceDeployedType, a.name.String()), Source: b.cfg.Source, ChainID: w.Chain, Time: time.Now(),
 		}, events.ServiceEvent{Kind: events.ServiceDeployedType, Service: events.Service{
-			Environment: environment, Artifact: events.ImagePURL(image), Cluster: b.cfg.Cluster, Application: a.name.String(), Commit: s.Revision,
+			Environment: b.environment(l.application.Spec), Artifact: events.ImagePURL(image), Cluster: b.cfg.Cluster, Application: a.name.String(), Commit: s.Revision,
 			Images: s.Images, HealthySince: &since, Restated: true,
 		}})
 		if err != nil {
