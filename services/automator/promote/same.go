@@ -225,23 +225,28 @@ type asking struct {
 func (a asking) decide(ctx context.Context, s *State, app *Application, image events.ImageRepository, f Facts) (Decision, bool) {
 	const most = 2 * maxFollowed
 	f.Revision = func(i events.Image) (string, bool) { return a.Of(i, f.Now) }
-	var missing time.Time
+	var missing time.Time // when the first that wasn't there is asked for again
 	d, ok := Decide(s, app, image, f)
 	for n := 0; len(d.asks) > 0; n++ {
+		if n == most {
+			return a.later(d, f, fmt.Errorf("none of the %d best tags has the revision that is waited for", most)), ok
+		}
 		host := d.asks[0].Repository.Host
-		err := a.down[host]
-		if err == nil && n == most {
-			err = fmt.Errorf("none of the %d best tags has the revision that is waited for", most)
+		if a.down[host] == nil {
+			var again time.Time
+			if again, a.down[host] = a.ask(ctx, d.asks, f.Now); missing.IsZero() {
+				missing = again
+			}
 		}
-		if err == nil {
-			missing, err = a.ask(ctx, d.asks, f.Now)
-		}
-		if err != nil {
-			a.down[host] = err
-			return d.again(f.Now.Add(revisionAgain)).end(events.Waiting, d.Reason+": "+err.Error()), ok
+		if a.down[host] != nil {
+			return a.later(d, f, a.down[host]), ok
 		}
 		d, ok = Decide(s, app, image, f)
-		d = d.again(missing)
 	}
-	return d, ok
+	return d.again(missing), ok
+}
+
+// later is a decision that is taken again soon.
+func (asking) later(d Decision, f Facts, why error) Decision {
+	return d.again(f.Now.Add(revisionAgain)).end(events.Waiting, d.Reason+": "+why.Error())
 }

@@ -201,3 +201,33 @@ func TestASweepFindsWhatTheOtherRuns(t *testing.T) {
 		})
 	}
 }
+
+// Of two images, one that isn't there is asked for again though the other was.
+func TestWhatWasNotThereIsAskedForAgain(t *testing.T) {
+	b := start(t, ruled(`after: {application: staging/shop/web, same: revision}`))
+	now := time.Now()
+	b.at(now)
+	b.built(digest("b"), commitB)
+	b.built(digest("1"), commitA)
+	b.pushed("1.2.0", digest("a")) // whose image the registry lacks for now
+	b.pushed("1.1.0", digest("b"))
+	b.runs(now, "ghcr.io/acme/web:main@"+digest("1"))
+	must(t, b.work(web))
+	if b.uses() != "1.0.0" {
+		t.Fatalf("uses %s: %q", b.uses(), b.decisions())
+	}
+	b.built(digest("a"), commitA)
+	if at := b.dueAt(web); at.Sub(now) > 11*time.Minute || at.Before(now) {
+		t.Fatalf("it is decided on again at %s", at)
+	}
+	b.at(now.Add(11 * time.Minute))
+	must(t, b.work(web))
+	if b.uses() != "1.2.0" {
+		t.Errorf("uses %s: %q", b.uses(), b.decisions())
+	}
+}
+
+func (b *bench) dueAt(item string) time.Time {
+	b.t.Helper()
+	return b.due.AgainAt(b.t.Context(), b.key, item)
+}
