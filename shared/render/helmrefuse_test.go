@@ -129,7 +129,7 @@ func TestHooksOfOtherTimesAreLeftOut(t *testing.T) {
 	for _, o := range got.Objects {
 		kept = append(kept, o.Name)
 	}
-	if want := []string{"both", "pre-install", "post-install", "pre-upgrade", "post-upgrade", "post-delete-post-upgrade"}; !slices.Equal(kept, want) {
+	if want := []string{"pre-install", "both", "post-install", "pre-upgrade", "post-upgrade", "post-delete-post-upgrade"}; !slices.Equal(kept, want) {
 		t.Errorf("kept %q, want %q", kept, want)
 	}
 }

@@ -38,7 +38,12 @@ func (id ID) Stage() int {
 	return StageRest
 }
 
-// order sorts by stage and keeps the tool's order within a stage.
+// order sorts by the turn of each object and keeps the tool's order among
+// those of one turn.
 func order(objects []Object) {
-	slices.SortStableFunc(objects, func(a, b Object) int { return a.Stage() - b.Stage() })
+	places := make(map[ID]place, len(objects))
+	for _, o := range objects {
+		places[o.ID] = placeOf(o)
+	}
+	slices.SortStableFunc(objects, func(a, b Object) int { return places[a.ID].compare(places[b.ID]) })
 }

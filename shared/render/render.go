@@ -167,7 +167,7 @@ func Render(ctx context.Context, req Request) (Result, error) {
 		result.Objects, err = substitute(src, req, result.Inputs, result.Objects)
 	}
 	if err == nil {
-		err = errors.Join(duplicates(result.Objects)...)
+		err = errors.Join(append(duplicates(result.Objects), badTurns(result.Objects)...)...)
 	}
 	if err != nil {
 		result.Objects = nil
