@@ -25,6 +25,8 @@ type ApplicationStatus struct {
 	Images []string `json:"images,omitempty"`
 	// Inventory is everything that was, or was about to be, applied.
 	Inventory []InventoryEntry `json:"inventory,omitempty"`
+	// Hooks are those of the attempted sync; nil where it has none.
+	Hooks *HookRuns `json:"hooks,omitempty"`
 	// History has the last [MaxHistory] syncs, the newest first.
 	History []HistoryEntry `json:"history,omitempty"`
 }
@@ -59,6 +61,18 @@ type InventoryEntry struct {
 	// that no crash between the two leaks it.
 	State string `json:"state"`
 	UID   string `json:"uid,omitempty"`
+	// Hook says that it runs in a hook, and is nothing that stays.
+	Hook bool `json:"hook,omitempty"`
+}
+
+// HookRuns says how far the hooks of a sync are, so that none runs twice.
+type HookRuns struct {
+	// Run names the revision that they run for.
+	Run string `json:"run"`
+	// Done are those that have succeeded, such as "pre Job shop/migrate".
+	Done []string `json:"done,omitempty"`
+	// Failed says which one has failed, and why.
+	Failed string `json:"failed,omitempty"`
 }
 
 // The states of an [InventoryEntry].

@@ -1,8 +1,10 @@
 package apply
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -20,14 +22,17 @@ type Item struct {
 	Kind            schema.GroupVersionKind
 	Resource        kube.Resource // zero while the kind isn't known
 	Namespace, Name string
-	Stage           int
+	Stage           int // of its kind
+	Turn            render.Turn
 	Where           string // file and line
 	Object          *unstructured.Unstructured
+	Varies          bool // it is another at each render
 	// UID and ResourceVersion are known once it is applied.
 	UID, ResourceVersion string
 	// Err says why it can't be applied.
 	Err error
 
+	run        string     // the run of a hook that it is sent for
 	left       [][]string // fields that others may set, each as its keys
 	raw, added []byte
 	namespace  string // the default
@@ -38,11 +43,14 @@ func (i *Item) String() string {
 	return health.Target{Kind: i.Kind, Namespace: i.Namespace, Name: i.Name}.String()
 }
 
+// Source is the document that was rendered.
+func (i *Item) Source() []byte { return i.raw }
+
 // Entry is the item as the inventory has it.
 func (i *Item) Entry(state string) api.InventoryEntry {
 	return api.InventoryEntry{
 		Group: i.Kind.Group, Version: i.Kind.Version, Kind: i.Kind.Kind,
-		Namespace: i.Namespace, Name: i.Name, State: state, UID: i.UID,
+		Namespace: i.Namespace, Name: i.Name, State: state, UID: i.UID, Hook: i.Turn.IsHook,
 	}
 }
 
@@ -76,7 +84,10 @@ func (a *Applier) Prepare(objects []render.Object, o Options) ([]*Item, error) {
 		u := &unstructured.Unstructured{Object: object.Map}
 		item := &Item{
 			Kind: u.GroupVersionKind(), Namespace: u.GetNamespace(), Name: u.GetName(), Stage: object.Stage(),
-			Where: object.Where(), Object: u, raw: object.Raw, added: added, namespace: o.Namespace,
+			Where: object.Where(), Object: u, Varies: object.Varies, raw: object.Raw, added: added, namespace: o.Namespace,
+		}
+		if item.Turn, err = render.TurnOf(u.GetAnnotations()); err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", item.Where, item, err)
 		}
 		item.leave(o.Ignore)
 		u.SetLabels(merge(u.GetLabels(), o.Labels))
@@ -90,7 +101,9 @@ func (a *Applier) Prepare(objects []render.Object, o Options) ([]*Item, error) {
 		}
 		items = append(items, item)
 	}
-	slices.SortStableFunc(items, func(x, y *Item) int { return x.Stage - y.Stage })
+	slices.SortStableFunc(items, func(x, y *Item) int {
+		return cmp.Or(cmp.Compare(x.Stage, y.Stage), cmp.Compare(x.Turn.Stage, y.Turn.Stage))
+	})
 	return items, nil
 }
 

@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 )
 
@@ -29,8 +27,13 @@ type wish struct{ key, value string }
 
 var (
 	ifNotPresent = []wish{{applyAnnotation, "ifNotPresent"}, {"kustomize.toolkit.fluxcd.io/ssa", "IfNotPresent"}}
-	ignored      = []wish{{applyAnnotation, "ignore"}, {"kustomize.toolkit.fluxcd.io/ssa", "Ignore"}, {"kustomize.toolkit.fluxcd.io/reconcile", "disabled"}}
-	kept         = []wish{
+	ignored      = []wish{
+		{applyAnnotation, "ignore"},
+		{"kustomize.toolkit.fluxcd.io/ssa", "Ignore"},
+		{"kustomize.toolkit.fluxcd.io/reconcile", "disabled"},
+		{"argocd.argoproj.io/hook", "Skip"},
+	}
+	kept = []wish{
 		{pruneAnnotation, "disabled"},
 		{"kustomize.toolkit.fluxcd.io/prune", "disabled"},
 		{"helm.sh/resource-policy", "keep"},
@@ -69,12 +72,7 @@ func (a *Applier) remake(ctx context.Context, client dynamic.Interface, owner st
 	if !apierrors.IsInvalid(fault) || !before.exists || before.owner != owner || says(item.Object.GetAnnotations(), forced) == "" {
 		return false, fault
 	}
-	uid := types.UID(before.uid)
-	background := metav1.DeletePropagationBackground
-	err = a.resource(client, item).Delete(ctx, item.Name, metav1.DeleteOptions{
-		PropagationPolicy: &background, Preconditions: &metav1.Preconditions{UID: &uid},
-	})
-	if err != nil && !apierrors.IsNotFound(err) {
+	if err := a.remove(ctx, client, item, before.uid); err != nil {
 		return false, err
 	}
 	switch _, err = a.metadata(ctx, item.Resource, item.Namespace, item.Name); {

@@ -42,6 +42,8 @@ type Seen struct {
 	Message string
 	// Selector are the labels of a workload's pods.
 	Selector map[string]string
+	// Ended says that a pod has succeeded.
+	Ended bool
 	// Images of a pod that can't be had, crashes and so on: what a pod says.
 	Trouble string
 
@@ -82,6 +84,8 @@ func reduceWhole(o *unstructured.Unstructured) *Seen {
 	}
 	if kind == (schema.GroupKind{Kind: "Pod"}) {
 		seen.Labels, seen.Trouble = o.GetLabels(), podTrouble(o)
+		phase, _, _ := unstructured.NestedString(o.Object, "status", "phase")
+		seen.Ended = phase == "Succeeded"
 	} else if seen.Owner != "" {
 		seen.Selector, _, _ = unstructured.NestedStringMap(o.Object, "spec", "selector", "matchLabels")
 	}
@@ -97,6 +101,9 @@ func compute(o *unstructured.Unstructured) (status.Status, string) {
 	}
 	if r != nil {
 		return r.Judge(o.Object, time.Time{}) // ours are known to be cheap
+	}
+	if o.GroupVersionKind().GroupKind() == (schema.GroupKind{Group: "batch", Kind: "Job"}) {
+		return jobStatus(o)
 	}
 	result, err := status.Compute(o)
 	if err != nil {

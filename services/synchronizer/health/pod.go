@@ -1,8 +1,10 @@
 package health
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -37,6 +39,11 @@ func podTrouble(pod *unstructured.Unstructured) string {
 
 func containerTrouble(container map[string]any) string {
 	reason, _, _ := unstructured.NestedString(container, "state", "waiting", "reason")
+	if code, found, _ := unstructured.NestedInt64(container, "state", "terminated", "exitCode"); found && code != 0 {
+		reason, _, _ = unstructured.NestedString(container, "state", "terminated", "reason")
+		message, _, _ := unstructured.NestedString(container, "state", "terminated", "message")
+		return strings.TrimRight(fmt.Sprintf("container %v: %s with exit code %d: %s", container["name"], cmp.Or(reason, "ended"), code, message), ": ")
+	}
 	if slices.Contains(harmless, reason) {
 		return ""
 	}

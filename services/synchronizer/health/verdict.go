@@ -21,6 +21,9 @@ type Target struct {
 	// ResourceVersion is that of our own write: what the watch saw before
 	// says nothing of it. Empty where nothing was sent.
 	ResourceVersion string
+	// Ends says that it must have done its work, as a hook has: a pod that runs
+	// is not ready, one that has succeeded is.
+	Ends bool
 	// Rule goes before what we know of the kind; nil where a user gave none.
 	Rule *rule.Rule
 }
@@ -132,6 +135,9 @@ func judge(t Target, seen *Seen, known bool, deadline time.Time) (status.Status,
 	}
 	if t.Rule != nil {
 		return seen.by(t.Rule, deadline)
+	}
+	if t.Ends && t.Resource.GroupVersionResource == pods && seen.Status == status.CurrentStatus && !seen.Ended {
+		return status.InProgressStatus, "it runs"
 	}
 	return seen.Status, seen.Message
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
@@ -150,8 +151,8 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	sameSpec := s.ObservedGeneration == l.object.GetGeneration()
 	changed, known := r.changes(ctx, s.Revision, head.Hash())
 	asApplied := renderErr == nil && sameSpec && known && !result.Touched(changed) && s.Attempted == s.Revision && s.Variables == vars.version
-	if asApplied && a.wait != nil {
-		return nil // it waits for health already
+	if a.wait != nil && (asApplied || a.wait.run.is(head.Hash(), l, vars)) && !slices.ContainsFunc(work.Wakes, func(w Wake) bool { return w.Reason == ReasonAsked }) {
+		return nil // it waits already
 	}
 	if asApplied && a.marked.Load() || asApplied && sourceMarked(s) {
 		if err := b.unmark(ctx, a, l); err != nil {
@@ -171,12 +172,15 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	}
 	n := &run{
 		app: a, repo: r, commit: head.Hash(), uid: string(l.object.GetUID()), generation: l.object.GetGeneration(), started: started,
-		spec: l.application.Spec, variables: vars, lastHealthy: s.Healthy,
+		spec: l.application.Spec, variables: vars, lastHealthy: s.Healthy, first: s.Revision == "", revision: head.Hash(),
 		again: sameSpec && s.Attempted == head.Hash() && len(s.History) > 0 && s.History[0].Commit == head.Hash() &&
 			s.History[0].Outcome == api.OutcomeFailed && s.Attempted != s.Revision,
 	}
 	if !work.Since.IsZero() && work.Tries == 0 {
 		n.started = work.Since
+	}
+	if known && !result.Touched(changed) && s.Attempted == s.Revision {
+		n.revision = s.Revision // the commits since then are about others
 	}
 	n.chains = b.chains(ctx, n, s, head, work)
 	if renderErr != nil {
@@ -230,6 +234,8 @@ func (b *Brain) resync(ctx context.Context, a *app, l *live, result render.Resul
 	if len(n.items) == 0 {
 		return nil
 	}
+	// What ran in a hook has run.
+	n.items = slices.DeleteFunc(n.items, func(i *apply.Item) bool { return i.Turn.IsHook })
 	n.record(b.applier.Apply(ctx, n.client, a.name.String(), n.items))
 	if n.counts.Changed+n.counts.Created > 0 {
 		b.log.Info("put right what had changed", "application", a.name.String(), "objects", n.counts.Changed+n.counts.Created)

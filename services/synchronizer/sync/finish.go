@@ -8,7 +8,9 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/apply"
+	"github.com/slipway-cd/slipway/services/synchronizer/health"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/render"
 )
 
 // telling bounds how often a status says anew what is waited for.
@@ -23,7 +25,8 @@ const slowAgain = 10 * time.Second
 func (b *Brain) startWaiting(n *run) {
 	a := n.app
 	b.leave(a)
-	w := &wait{run: n, targets: n.targets(), told: time.Now()}
+	b.stopWaiting(a)
+	w := &wait{run: n, targets: n.targets(n.waitsFor(n.plan[n.at])), told: time.Now()}
 	namespaces := map[string]bool{"": true}
 	for _, t := range w.targets {
 		namespaces[t.Namespace] = true
@@ -84,7 +87,7 @@ func (b *Brain) look(ctx context.Context, key string) error {
 		b.health.AddAfter(key, slowAgain)
 	}
 	n := w.run
-	ready := verdict.Ready || !n.spec.Sync.Waits()
+	ready := verdict.Ready
 	bad := !ready && (w.expired || len(verdict.Failed) > 0)
 	if bad && w.failed {
 		return nil
@@ -103,11 +106,11 @@ func (b *Brain) look(ctx context.Context, key string) error {
 	}
 	switch {
 	case ready:
-		return b.finish(ctx, w, l)
+		return b.passed(ctx, n, l)
 	case bad:
 		return b.unhealthy(ctx, w, l, verdict.String())
 	}
-	message := fmt.Sprintf("applied %s; waiting for %s", n.short(), verdict)
+	message := n.waiting(verdict)
 	if c := l.status().Condition(api.ConditionReady); w.failed || c != nil && c.Message == message {
 		return nil
 	}
@@ -120,19 +123,21 @@ func (b *Brain) look(ctx context.Context, key string) error {
 }
 
 // unhealthy tells once that a sync isn't healthy. The watch goes on: what
-// becomes healthy late is told, too.
+// becomes healthy late is told, too; but a failed hook ends the run.
 func (b *Brain) unhealthy(ctx context.Context, w *wait, l *live, why string) error {
 	n := w.run
-	message := fmt.Sprintf("applied %s, but it is not healthy: %s", n.short(), why)
-	if w.expired {
-		message = fmt.Sprintf("applied %s, but it was not healthy after %s: %s", n.short(), n.spec.Sync.TimeoutOrDefault(), why)
-	}
+	step := n.plan[n.at]
+	message := n.lacking(step, w.expired, why)
 	if err := b.publish(ctx, n, b.finishedEvents(n, events.Failure, message)); err != nil {
 		return err
 	}
 	b.notes.warn(l.object, reasonUnhealthy, message)
 	b.metrics.done(api.OutcomeFailed, n.started)
 	b.log.Warn("not healthy", "application", n.app.name.String(), "commit", n.commit, "why", why)
+	if step.Hook != "" {
+		return b.hookFailed(ctx, n, l, step, message)
+	}
+	b.runFailHooks(ctx, n, l)
 	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
 		s.Remember(n.history(api.OutcomeFailed, message))
 		conditions{ready: "False", reconciling: true, reason: reasonUnhealthy, message: message, generation: n.generation, now: time.Now()}.set(s)
@@ -141,16 +146,39 @@ func (b *Brain) unhealthy(ctx context.Context, w *wait, l *live, why string) err
 	return err
 }
 
-// finish ends a sync well: prunes, tells, and records.
-func (b *Brain) finish(ctx context.Context, w *wait, l *live) error {
-	n := w.run
-	var dropped []api.InventoryEntry
-	if n.spec.Sync.Prunes() {
-		var err error
-		if dropped, err = b.prune(ctx, n, l, apply.Gone(l.status().Inventory, n.items)); err != nil {
-			return err
-		}
+// waiting says what a step waits for.
+func (n *run) waiting(verdict health.Verdict) string {
+	step := n.plan[n.at]
+	switch {
+	case step.Hook != "":
+		return fmt.Sprintf("applying %s; waiting for its %s hook %s", n.short(), step.Hook, verdict)
+	case !step.Last:
+		return fmt.Sprintf("applying %s; before it goes on, waiting for %s", n.short(), verdict)
 	}
+	return fmt.Sprintf("applied %s; waiting for %s", n.short(), verdict)
+}
+
+// lacking says what a step waits for in vain.
+func (n *run) lacking(step apply.Step, expired bool, why string) string {
+	begun := "applied " + n.short()
+	if !step.Last && step.Hook != render.HookPost {
+		begun = "applying " + n.short()
+	}
+	what := "it is not healthy"
+	switch {
+	case step.Hook != "":
+		what = fmt.Sprintf("its %s hook did not succeed", step.Hook)
+	case expired:
+		what = "it was not healthy"
+	}
+	if expired {
+		what += fmt.Sprintf(" after %s", n.spec.Sync.TimeoutOrDefault())
+	}
+	return fmt.Sprintf("%s, but %s: %s", begun, what, why)
+}
+
+// finish ends a sync well: tells, and records.
+func (b *Brain) finish(ctx context.Context, n *run, l *live) error {
 	outcome, reason, message := api.OutcomeHealthy, reasonHealthy, "applied "+n.short()+" and healthy"
 	if !n.spec.Sync.Waits() {
 		outcome, reason, message = api.OutcomeApplied, reasonApplied, "applied "+n.short()
@@ -165,7 +193,7 @@ func (b *Brain) finish(ctx context.Context, w *wait, l *live) error {
 	}
 	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
 		s.Healthy, s.Degraded = n.commit, nil
-		s.Inventory = without(s.Inventory, dropped)
+		s.Inventory = without(s.Inventory, n.gone)
 		s.Remember(n.history(outcome, ""))
 		conditions{ready: "True", reason: reason, message: message, generation: n.generation, now: time.Now()}.set(s)
 	})

@@ -34,11 +34,17 @@ type run struct {
 
 	variables variables
 
-	client dynamic.Interface // with the application's rights
-	items  []*apply.Item
-	images []string
-	counts events.Counts
-	faults []string // one per object
+	client   dynamic.Interface // with the application's rights
+	items    []*apply.Item
+	plan     []apply.Step
+	at       int                  // the step that is waited for
+	first    bool                 // the application was never applied
+	revision string               // the commit that is new to it
+	hookID   string               // of the runs of its hooks
+	gone     []api.InventoryEntry // pruned, and to be dropped from the inventory
+	images   []string
+	counts   events.Counts
+	faults   []string // one per object
 }
 
 // prepare finds the rights and the objects of a run.
@@ -107,17 +113,24 @@ func (n *run) inventory(before []api.InventoryEntry) []api.InventoryEntry {
 	return all
 }
 
-func (n *run) targets() []health.Target {
-	targets := make([]health.Target, 0, len(n.items))
-	for _, item := range n.items {
+// targets are what must be ready of items.
+func (n *run) targets(items []*apply.Item) []health.Target {
+	targets := make([]health.Target, 0, len(items))
+	for _, item := range items {
 		if item.Ignored() {
 			continue
 		}
 		target := item.Target()
-		target.Rule = n.rules.For(target.Kind)
+		target.Rule, target.Ends = n.rules.For(target.Kind), item.Turn.IsHook
 		targets = append(targets, target)
 	}
 	return targets
+}
+
+// is says whether a run is of a commit, of the spec and with the variables that
+// are there now.
+func (n *run) is(commit string, l *live, vars variables) bool {
+	return n.commit == commit && n.generation == l.object.GetGeneration() && n.variables.version == vars.version && string(l.object.GetUID()) == n.uid
 }
 
 func (n *run) short() string { return n.commit[:min(len(n.commit), 12)] }
@@ -172,36 +185,13 @@ func (b *Brain) sync(ctx context.Context, n *run, l *live, result render.Result)
 		return b.refuse(ctx, n, l, reasonTooMany, fmt.Errorf("it would delete %d of %d objects, more than sync.maxPrune %s: nothing is changed; to delete them, raise it",
 			gone, all, *n.spec.Sync.MaxPrune))
 	}
+	if n.hooks(l) {
+		return nil // one of them has failed: only a commit, a new spec or a person helps
+	}
 	if err := b.intend(ctx, n, l); err != nil {
 		return err
 	}
-	n.record(b.applier.Apply(ctx, n.client, n.app.name.String(), n.items))
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err := n.err(); err != nil {
-		return b.applyFailed(ctx, n, l, err)
-	}
-	gone := len(apply.Gone(l.status().Inventory, n.items))
-	b.log.Info("applied", "application", n.app.name.String(), "commit", n.commit, "created", n.counts.Created,
-		"changed", n.counts.Changed, "unchanged", n.counts.Unchanged, "took", time.Since(n.started))
-	b.notes.say(l.object, reasonApplied, fmt.Sprintf("applied %s: %d created, %d changed, %d unchanged", n.short(), n.counts.Created, n.counts.Changed, n.counts.Unchanged))
-	b.metrics.applied(n.started)
-	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
-		s.Revision, s.Variables, s.Images, s.Inventory = n.commit, n.variables.version, n.images, n.inventory(s.Inventory)
-		now := time.Now().UTC().Truncate(time.Second)
-		s.Synced = &now
-		message := fmt.Sprintf("applied %s; waiting for health", n.short())
-		if gone > 0 {
-			message += fmt.Sprintf(", then %d objects are pruned", gone)
-		}
-		conditions{ready: "Unknown", reconciling: true, reason: reasonProgressing, message: message, generation: n.generation, now: now}.set(s)
-	})
-	if err != nil {
-		return err
-	}
-	b.startWaiting(n)
-	return nil
+	return b.advance(ctx, n, l, 0)
 }
 
 // intend tells that a run begins, and records everything that is about to be
@@ -223,6 +213,7 @@ func (b *Brain) intend(ctx context.Context, n *run, l *live) error {
 	b.supersede(ctx, n)
 	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
 		n.attempt(s)
+		n.begin(s)
 		s.Inventory = apply.Union(n.items, s.Inventory)
 		if n.again {
 			return // what failed still stands, until it doesn't
@@ -244,7 +235,9 @@ func (b *Brain) applyFailed(ctx context.Context, n *run, l *live, fault error) e
 		if err := b.publish(ctx, n, b.finishedEvents(n, events.Error, fault.Error())); err != nil {
 			return err
 		}
+		b.runFailHooks(ctx, n, l)
 	}
+	n.again = true
 	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
 		s.Inventory = n.inventory(s.Inventory)
 		s.Remember(n.history(api.OutcomeFailed, fault.Error()))

@@ -1,0 +1,122 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/slipway-cd/slipway/services/synchronizer/health"
+)
+
+// runAnnotation says for which run a hook was started.
+const runAnnotation = "slipway.dev/run"
+
+// Run starts a hook, unless it was started for this run before. What ran for
+// another is deleted first, if it is a Job, a Pod or of a custom kind; other
+// objects are applied as ever. It doesn't wait for the end.
+func (a *Applier) Run(ctx context.Context, client dynamic.Interface, owner string, item *Item, run string) Outcome {
+	fail := func(err error) Outcome { return Outcome{Item: item, Action: Failed, Err: err} }
+	if err := a.resolveLate(item); err != nil {
+		return fail(err)
+	}
+	item.sendFor(run)
+	live, err := a.metadata(ctx, item.Resource, item.Namespace, item.Name)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fail(fmt.Errorf("look at it: %w", err))
+	}
+	if err == nil {
+		switch by := live.Annotations[health.OwnerAnnotation]; {
+		case by == owner && live.Annotations[runAnnotation] == run && live.DeletionTimestamp == nil:
+			item.UID, item.ResourceVersion = string(live.UID), live.ResourceVersion
+			return Outcome{Item: item, Action: Unchanged}
+		case by != "" && by != owner:
+			return fail(fmt.Errorf("%w: %s", ErrOwned, by))
+		case !item.ends():
+		case by == "":
+			return fail(fmt.Errorf("one of this name is there that isn't ours: delete it, or give the hook another name"))
+		default:
+			if err := a.clear(ctx, client, item, live); err != nil {
+				return fail(err)
+			}
+		}
+	}
+	sent, err := a.send(ctx, client, item)
+	if err != nil {
+		return fail(err)
+	}
+	item.UID, item.ResourceVersion = string(sent.GetUID()), sent.GetResourceVersion()
+	return Outcome{Item: item, Action: Created, Sent: true}
+}
+
+// sendFor notes the run on the object.
+func (i *Item) sendFor(run string) {
+	i.run = run
+	i.Object.SetAnnotations(merge(i.Object.GetAnnotations(), map[string]string{runAnnotation: run}))
+}
+
+// ends says whether an object does its work once and is then over: to have it
+// done again it must be made again.
+func (i *Item) ends() bool {
+	switch i.Kind.Group {
+	case "":
+		return i.Kind.Kind == "Pod"
+	case "batch":
+		return i.Kind.Kind == "Job"
+	}
+	return strings.Contains(i.Kind.Group, ".") && !strings.HasSuffix(i.Kind.Group, ".k8s.io")
+}
+
+// clear deletes what ran for another run, with all that it made.
+func (a *Applier) clear(ctx context.Context, client dynamic.Interface, item *Item, live *metav1.PartialObjectMetadata) error {
+	if live.DeletionTimestamp == nil {
+		if err := a.remove(ctx, client, item, string(live.UID)); err != nil {
+			return fmt.Errorf("delete what ran before: %w", err)
+		}
+	}
+	switch _, err := a.metadata(ctx, item.Resource, item.Namespace, item.Name); {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look at it: %w", err)
+	}
+	return errRemade
+}
+
+// remove deletes an object if it still has the uid.
+func (a *Applier) remove(ctx context.Context, client dynamic.Interface, item *Item, uid string) error {
+	id := types.UID(uid)
+	background := metav1.DeletePropagationBackground
+	err := a.resource(client, item).Delete(ctx, item.Name, metav1.DeleteOptions{
+		PropagationPolicy: &background, Preconditions: &metav1.Preconditions{UID: &id},
+	})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// What Helm and Argo CD have their hooks say of when they are deleted.
+var (
+	deletedWhenDone   = []wish{{"helm.sh/hook-delete-policy", "hook-succeeded"}, {"argocd.argoproj.io/hook-delete-policy", "HookSucceeded"}}
+	deletedWhenFailed = []wish{{"helm.sh/hook-delete-policy", "hook-failed"}, {"argocd.argoproj.io/hook-delete-policy", "HookFailed"}}
+)
+
+// Clean deletes a hook that has ended, if it says so.
+func (a *Applier) Clean(ctx context.Context, client dynamic.Interface, item *Item, succeeded bool) error {
+	wishes := deletedWhenFailed
+	if succeeded {
+		wishes = deletedWhenDone
+	}
+	if item.UID == "" || says(item.Object.GetAnnotations(), wishes) == "" {
+		return nil
+	}
+	if err := a.remove(ctx, client, item, item.UID); err != nil {
+		return fmt.Errorf("delete the hook %s: %w", item, err)
+	}
+	return nil
+}

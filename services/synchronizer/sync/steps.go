@@ -1,0 +1,248 @@
+package sync
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slipway-cd/slipway/services/synchronizer/apply"
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/render"
+)
+
+const reasonHookFailed = "HookFailed"
+
+// advance goes on with a run's plan from a step, until something has to be
+// waited for or the run ends. Every step may be done twice: after a crash a run
+// begins at its first.
+func (b *Brain) advance(ctx context.Context, n *run, l *live, from int) error {
+	for at := from; at < len(n.plan); at++ {
+		step := n.plan[at]
+		wait, err := b.take(ctx, n, l, step)
+		if err != nil || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		if wait {
+			n.at = at
+			b.startWaiting(n)
+			return nil
+		}
+	}
+	return b.finish(ctx, n, l)
+}
+
+// take does a step, and says whether it has to be waited for.
+func (b *Brain) take(ctx context.Context, n *run, l *live, step apply.Step) (wait bool, err error) {
+	ordinary := slices.DeleteFunc(slices.Clone(step.Items), func(i *apply.Item) bool { return i.Turn.IsHook })
+	n.record(b.applier.Apply(ctx, n.client, n.app.name.String(), ordinary))
+	pending := n.pending(l, step)
+	for _, item := range pending {
+		n.record([]apply.Outcome{b.applier.Run(ctx, n.client, n.app.name.String(), item, n.runOf(step))})
+	}
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	if err := n.err(); err != nil {
+		n.faults = nil // it is tried again
+		return false, b.applyFailed(ctx, n, l, err)
+	}
+	if !step.Last {
+		return len(pending) > 0 || len(ordinary) > 0 && n.spec.Sync.Waits(), nil
+	}
+	return true, b.applied(ctx, n, l)
+}
+
+// applied records that all that stays is there.
+func (b *Brain) applied(ctx context.Context, n *run, l *live) error {
+	gone := len(apply.Gone(l.status().Inventory, n.items))
+	b.log.Info("applied", "application", n.app.name.String(), "commit", n.commit, "created", n.counts.Created,
+		"changed", n.counts.Changed, "unchanged", n.counts.Unchanged, "took", time.Since(n.started))
+	b.notes.say(l.object, reasonApplied, fmt.Sprintf("applied %s: %d created, %d changed, %d unchanged", n.short(), n.counts.Created, n.counts.Changed, n.counts.Unchanged))
+	b.metrics.applied(n.started)
+	return b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
+		s.Revision, s.Variables, s.Images, s.Inventory = n.commit, n.variables.version, n.images, n.inventory(s.Inventory)
+		now := time.Now().UTC().Truncate(time.Second)
+		s.Synced = &now
+		message := fmt.Sprintf("applied %s; waiting for health", n.short())
+		if gone > 0 {
+			message += fmt.Sprintf(", then %d objects are pruned", gone)
+		}
+		conditions{ready: "Unknown", reconciling: true, reason: reasonProgressing, message: message, generation: n.generation, now: now}.set(s)
+	})
+}
+
+// passed goes on when all that a step waited for is ready.
+func (b *Brain) passed(ctx context.Context, n *run, l *live) error {
+	step := n.plan[n.at]
+	if step.Last && n.spec.Sync.Prunes() {
+		var err error
+		if n.gone, err = b.prune(ctx, n, l, apply.Gone(l.status().Inventory, n.items)); err != nil {
+			return err
+		}
+	}
+	if err := b.hooksDone(ctx, n, l, step); err != nil {
+		return err
+	}
+	return b.advance(ctx, n, l, n.at+1)
+}
+
+// waitsFor are what a step waits for: hooks to end and, unless the application
+// waits for nothing else, objects to be ready; in the last step all that stays.
+func (n *run) waitsFor(step apply.Step) []*apply.Item {
+	all := step.Items
+	if step.Last {
+		all = append(slices.DeleteFunc(slices.Clone(n.items), func(i *apply.Item) bool { return i.Turn.IsHook }),
+			slices.DeleteFunc(slices.Clone(step.Items), func(i *apply.Item) bool { return !i.Turn.IsHook })...)
+	}
+	if n.spec.Sync.Waits() {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(i *apply.Item) bool { return !i.Turn.IsHook })
+}
+
+// hookName is a hook as the status has it.
+func hookName(step apply.Step, item *apply.Item) string {
+	hook := step.Hook
+	if hook == "" {
+		hook = render.HookSync
+	}
+	return string(hook) + " " + item.String()
+}
+
+// runOf names what a step's hooks run for.
+func (n *run) runOf(step apply.Step) string { return n.hookID + "-" + string(step.Hook) }
+
+// pending are the hooks of a step that have not succeeded yet.
+func (n *run) pending(l *live, step apply.Step) []*apply.Item {
+	var done []string
+	if runs := l.status().Hooks; runs != nil && runs.Run == n.hookID {
+		done = runs.Done
+	}
+	var all []*apply.Item
+	for _, item := range step.Items {
+		if item.Turn.IsHook && !item.Ignored() && !slices.Contains(done, hookName(step, item)) {
+			all = append(all, item)
+		}
+	}
+	return all
+}
+
+// hooks makes the plan and finds out for what its hooks run. failed says that
+// one of them has failed for it.
+func (n *run) hooks(l *live) (failed bool) {
+	n.plan = apply.Plan(n.items, n.first)
+	if !slices.ContainsFunc(n.items, func(i *apply.Item) bool { return i.Turn.IsHook }) {
+		return false
+	}
+	n.hookID = n.identity()
+	before := l.status().Hooks
+	if before == nil || before.Run != n.hookID && !strings.HasPrefix(before.Run, n.hookID+".") {
+		return false
+	}
+	n.hookID = before.Run
+	if before.Failed == "" {
+		return false
+	}
+	asked := l.object.GetAnnotations()[api.SyncAnnotation]
+	again := n.identity() + "." + shortHash([]byte(asked))
+	if asked == "" || again == n.hookID {
+		return true
+	}
+	n.hookID = again // a person wants them to run once more
+	return false
+}
+
+// identity is the same for syncs of one commit that apply the same.
+func (n *run) identity() string {
+	h := sha256.New()
+	for _, item := range n.items {
+		if item.Varies {
+			continue
+		}
+		h.Write(item.Source())
+		h.Write([]byte{0})
+	}
+	return n.revision[:min(len(n.revision), 12)] + "." + hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+func shortHash(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])[:8]
+}
+
+// begin notes for what hooks run before any does.
+func (n *run) begin(s *api.ApplicationStatus) {
+	switch {
+	case n.hookID == "":
+		s.Hooks = nil
+	case s.Hooks == nil || s.Hooks.Run != n.hookID:
+		s.Hooks = &api.HookRuns{Run: n.hookID}
+	}
+}
+
+// hooksDone records that a step's hooks have succeeded, and deletes those that
+// want to be.
+func (b *Brain) hooksDone(ctx context.Context, n *run, l *live, step apply.Step) error {
+	done := n.pending(l, step)
+	if len(done) == 0 {
+		return nil
+	}
+	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
+		n.begin(s)
+		for _, item := range done {
+			s.Hooks.Done = append(s.Hooks.Done, hookName(step, item))
+		}
+		s.Inventory = n.inventory(s.Inventory)
+	})
+	if err != nil {
+		return err
+	}
+	for _, item := range done {
+		if err := b.applier.Clean(ctx, n.client, item, true); err != nil {
+			b.notes.warn(l.object, reasonHookFailed, err.Error())
+		}
+	}
+	return nil
+}
+
+// hookFailed ends a run whose hook has failed or took too long. It is not tried
+// again by itself: what a hook did by half, only a person can judge.
+func (b *Brain) hookFailed(ctx context.Context, n *run, l *live, step apply.Step, message string) error {
+	failed := n.pending(l, step)
+	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
+		n.begin(s)
+		s.Hooks.Failed = message
+		s.Inventory = n.inventory(s.Inventory)
+		s.Remember(n.history(api.OutcomeFailed, message))
+		conditions{ready: "False", stalled: true, reason: reasonHookFailed, message: message, generation: n.generation, now: time.Now()}.set(s)
+	})
+	if err != nil {
+		return err
+	}
+	b.stopWaiting(n.app)
+	b.runFailHooks(ctx, n, l)
+	for _, item := range failed {
+		if err := b.applier.Clean(ctx, n.client, item, false); err != nil {
+			b.notes.warn(l.object, reasonHookFailed, err.Error())
+		}
+	}
+	return nil
+}
+
+// runFailHooks starts what a failed sync wants to have run, once. Nobody waits
+// for it.
+func (b *Brain) runFailHooks(ctx context.Context, n *run, l *live) {
+	for _, step := range apply.Hooks(n.items, render.HookFail, n.first) {
+		for _, item := range n.pending(l, step) {
+			o := b.applier.Run(ctx, n.client, n.app.name.String(), item, n.runOf(step))
+			if o.Err != nil {
+				b.notes.warn(l.object, reasonHookFailed, n.variables.redacted(fmt.Sprintf("%s: %s: %v", item.Where, hookName(step, item), o.Err)))
+			}
+		}
+	}
+}
