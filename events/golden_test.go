@@ -80,8 +80,8 @@ func samples() []Payload {
 		ServiceEvent{ServiceUpgradedType, service},
 		ServiceEvent{ServiceRolledBackType, service},
 		ServiceEvent{ServiceRemovedType, removed},
-		Incident{IncidentDetectedType, "production", "4 automatic rollbacks in 10 minutes: no more of them", "production/shop/web", sampleCommit},
-		Incident{IncidentResolvedType, "production", "healthy again", "production/shop/web", sampleCommit},
+		Incident{IncidentDetectedType, "production", "4 automatic rollbacks in 10 minutes: no more of them", "production/shop/web", sampleCommit, ""},
+		Incident{IncidentResolvedType, "production", "healthy again", "production/shop/web", sampleCommit, ""},
 		EnvironmentModified{modified},
 		StateRequested{Cluster: "production", By: "automator"},
 	}

@@ -14,7 +14,12 @@ type Incident struct {
 	Description string `json:"-"` // in a sentence
 	Application string `json:"application"`
 	Commit      string `json:"commit,omitempty"`
+	// Cause is [CauseDrift], or empty for what doesn't work.
+	Cause string `json:"cause,omitempty"`
 }
+
+// CauseDrift says that others change what was applied; it may work all the same.
+const CauseDrift = "drift"
 
 // Type is the kind that the event was made with.
 func (i Incident) Type() Type { return i.Kind }

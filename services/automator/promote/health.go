@@ -126,6 +126,9 @@ func tells(e events.Event) (application string, r Running, ok bool) {
 		// runs.
 		return p.Application, r, p.Outcome == events.Success || p.Outcome == events.Failure
 	case events.Incident:
+		if p.Cause == events.CauseDrift {
+			return p.Application, r, false
+		}
 		// Images and commit are those that were told before.
 		r = Running{At: e.Time}
 		if p.Kind == events.IncidentResolvedType {
