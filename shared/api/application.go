@@ -208,6 +208,13 @@ type SyncOptions struct {
 	Wait    *bool     `json:"wait,omitempty"`    // for health; default true
 	Timeout *Duration `json:"timeout,omitempty"` // of that wait; default 5m
 	Resync  *Duration `json:"resync,omitempty"`  // safety net; default 10m
+	// SelfHeal has what others change in the cluster put right at once; else it is
+	// only told. Default true.
+	SelfHeal *bool `json:"selfHeal,omitempty"`
+	// Adopt are field managers whose fields are taken over before the first
+	// apply, such as kubectl-client-side-apply: what they set and Git doesn't have
+	// goes.
+	Adopt []string `json:"adopt,omitempty"`
 	// MaxPrune is how much of an application one sync may delete: a number of
 	// objects, or a share such as "50%". nil: all but the last.
 	MaxPrune *Share `json:"maxPrune,omitempty"`
@@ -221,6 +228,9 @@ const (
 
 // Prunes says whether objects that are gone from Git are deleted.
 func (s SyncOptions) Prunes() bool { return s.Prune == nil || *s.Prune }
+
+// SelfHeals says whether what others change is put right.
+func (s SyncOptions) SelfHeals() bool { return s.SelfHeal == nil || *s.SelfHeal }
 
 // Waits says whether a sync ends only when everything is healthy.
 func (s SyncOptions) Waits() bool { return s.Wait == nil || *s.Wait }

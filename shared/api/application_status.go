@@ -21,6 +21,9 @@ type ApplicationStatus struct {
 	Synced *time.Time `json:"synced,omitempty"`
 	// Degraded is since when it is no longer healthy, though it was.
 	Degraded *time.Time `json:"degraded,omitempty"`
+	// Drift is since when others have been changing what was applied; nil while
+	// nobody does.
+	Drift *Drift `json:"drift,omitempty"`
 	// Images are the whole references of the last sync.
 	Images []string `json:"images,omitempty"`
 	// Inventory is everything that was, or was about to be, applied.
@@ -48,6 +51,7 @@ const (
 	ConditionReconciling = "Reconciling"
 	ConditionStalled     = "Stalled"
 	ConditionSuspended   = "Suspended" // there while the application is
+	ConditionDrifted     = "Drifted"   // there while what differs is not put right
 )
 
 // InventoryEntry is one object that an application manages.
@@ -61,8 +65,19 @@ type InventoryEntry struct {
 	// that no crash between the two leaks it.
 	State string `json:"state"`
 	UID   string `json:"uid,omitempty"`
+	// Fields tells apart the sets of fields that may be ours: as long as it is
+	// the object's, nobody has changed what we applied.
+	Fields string `json:"fields,omitempty"`
 	// Hook says that it runs in a hook, and is nothing that stays.
 	Hook bool `json:"hook,omitempty"`
+}
+
+// Drift is an episode in which the cluster is not as applied, or was put right
+// a moment ago.
+type Drift struct {
+	Since time.Time `json:"since"`
+	// Message says what was changed, and by whom.
+	Message string `json:"message"`
 }
 
 // HookRuns says how far the hooks of a sync are, so that none runs twice.

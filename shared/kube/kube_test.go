@@ -121,7 +121,7 @@ func TestWatchesKeepWhatIsReducedAndEnd(t *testing.T) {
 			u := o.(*unstructured.Unstructured)
 			return &kept{metav1.ObjectMeta{Name: u.GetName(), Namespace: u.GetNamespace(), ResourceVersion: u.GetResourceVersion()}, "A"}, nil
 		},
-		Changed: func(_ kube.Scope, k any, gone bool) { seen <- fmt.Sprint(k.(*kept).Name, k.(*kept).upper, gone) },
+		Changed: func(_ kube.Scope, _, k any, gone bool) { seen <- fmt.Sprint(k.(*kept).Name, k.(*kept).upper, gone) },
 	})
 	scope := kube.Scope{Resource: boats}
 	if watches.Running(scope) != nil {

@@ -28,9 +28,10 @@ type WatchOptions struct {
 	Reduce func(runtime.Object) (any, error)
 	// MetadataOnly says for which resources the metadata is enough.
 	MetadataOnly func(schema.GroupVersionResource) bool
-	// Changed is told of what was kept of an object that appeared or
-	// changed, and of the last state of one that vanished. It must not block.
-	Changed func(scope Scope, kept any, gone bool)
+	// Changed is told of what was kept of an object that appeared or changed,
+	// with what was kept of it before (nil for nothing), and of the last state of
+	// one that vanished. It must not block.
+	Changed func(scope Scope, before, kept any, gone bool)
 	// Dropped is told of a watch that ended because its resource isn't there:
 	// who still wants it must say so again. It must not block.
 	Dropped func(scope Scope)
@@ -132,13 +133,13 @@ func (s *Watches) informer(scope Scope) cache.SharedIndexInformer {
 		}
 	})
 	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { s.tell(scope, obj, false) },
-		UpdateFunc: func(_, obj any) { s.tell(scope, obj, false) },
+		AddFunc:    func(obj any) { s.tell(scope, nil, obj, false) },
+		UpdateFunc: func(before, obj any) { s.tell(scope, before, obj, false) },
 		DeleteFunc: func(obj any) {
 			if last, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 				obj = last.Obj
 			}
-			s.tell(scope, obj, true)
+			s.tell(scope, nil, obj, true)
 		},
 	})
 	return informer
@@ -153,9 +154,9 @@ func (s *Watches) reduce(obj any) (any, error) {
 	return s.options.Reduce(whole)
 }
 
-func (s *Watches) tell(scope Scope, kept any, gone bool) {
+func (s *Watches) tell(scope Scope, before, kept any, gone bool) {
 	if s.options.Changed != nil && kept != nil {
-		s.options.Changed(scope, kept, gone)
+		s.options.Changed(scope, before, kept, gone)
 	}
 }
 

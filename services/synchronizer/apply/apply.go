@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/kube"
 )
 
@@ -39,10 +40,41 @@ type Outcome struct {
 	Action Action
 	Err    error // with Failed
 	Sent   bool  // false where it was known to be so already
+
+	sent *unstructured.Unstructured // what came of it
 }
 
 // ErrOwned says that another application owns the object.
 var ErrOwned = errors.New("another application owns it")
+
+// Actor is for whom something is done.
+type Actor struct {
+	Client dynamic.Interface // with the application's rights
+	Owner  string            // the application: cluster/namespace/name
+	// MayTake says whether an object that another application owns is no longer
+	// wanted by that one, so that it changes hands; nil: never.
+	MayTake func(ctx context.Context, item *Item, owner string) (bool, error)
+	// Claimed names an application that wants what this one no longer has; nil:
+	// none ever does.
+	Claimed func(ctx context.Context, entry api.InventoryEntry) (string, error)
+}
+
+// owns says whether an object is the actor's, or may become so.
+func (as Actor) owns(ctx context.Context, item *Item, owner string) error {
+	if owner == "" || owner == as.Owner {
+		return nil
+	}
+	if as.MayTake != nil {
+		takes, err := as.MayTake(ctx, item, owner)
+		if err != nil {
+			return fmt.Errorf("ask whether %s still wants it: %w", owner, err)
+		}
+		if takes {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %s", ErrOwned, owner)
+}
 
 // Applier applies to one cluster.
 type Applier struct {
@@ -56,36 +88,35 @@ func New(clients *kube.Clients, watcher *health.Watcher) *Applier {
 	return &Applier{clients: clients, watcher: watcher, memory: newMemory()}
 }
 
-// Apply sends the items stage by stage. Client acts with the application's
-// rights. The outcomes are in the order of the items.
-func (a *Applier) Apply(ctx context.Context, client dynamic.Interface, owner string, items []*Item) []Outcome {
+// Apply sends the items stage by stage. The outcomes are in the order of the items.
+func (a *Applier) Apply(ctx context.Context, as Actor, items []*Item) []Outcome {
 	outcomes := make([]Outcome, len(items))
 	for start := 0; start < len(items); {
 		end := start
 		for end < len(items) && items[end].Stage == items[start].Stage {
 			end++
 		}
-		a.applyStage(ctx, client, owner, items[start:end], outcomes[start:end])
+		a.applyStage(ctx, as, items[start:end], outcomes[start:end])
 		a.awaitDefinitions(ctx, outcomes[start:end])
 		start = end
 	}
 	return outcomes
 }
 
-func (a *Applier) applyStage(ctx context.Context, client dynamic.Interface, owner string, items []*Item, outcomes []Outcome) {
+func (a *Applier) applyStage(ctx context.Context, as Actor, items []*Item, outcomes []Outcome) {
 	var done sync.WaitGroup
 	slots := make(chan struct{}, parallel)
 	for i, item := range items {
 		slots <- struct{}{}
 		done.Go(func() {
 			defer func() { <-slots }()
-			outcomes[i] = a.applyOne(ctx, client, owner, item)
+			outcomes[i] = a.applyOne(ctx, as, item)
 		})
 	}
 	done.Wait()
 }
 
-func (a *Applier) applyOne(ctx context.Context, client dynamic.Interface, owner string, item *Item) Outcome {
+func (a *Applier) applyOne(ctx context.Context, as Actor, item *Item) Outcome {
 	fail := func(err error) Outcome { return Outcome{Item: item, Action: Failed, Err: err, Sent: true} }
 	if item.Err == nil {
 		item.Err = a.resolveLate(item)
@@ -97,19 +128,26 @@ func (a *Applier) applyOne(ctx context.Context, client dynamic.Interface, owner 
 	if err != nil {
 		return fail(err)
 	}
-	if before.owner != "" && before.owner != owner {
-		return Outcome{Item: item, Action: Failed, Err: fmt.Errorf("%w: %s", ErrOwned, before.owner)}
+	if err := as.owns(ctx, item, before.owner); err != nil {
+		return Outcome{Item: item, Action: Failed, Err: err}
 	}
-	if item.leaves(before) || a.memory.same(item, before) {
+	if item.leaves(before) {
 		item.UID = before.uid
 		return Outcome{Item: item, Action: Unchanged}
 	}
-	live, err := a.send(ctx, client, item)
-	if err != nil {
+	if a.memory.same(item, before) {
+		item.UID, item.fields = before.uid, before.fields
+		return Outcome{Item: item, Action: Unchanged}
+	}
+	if err := a.adopt(ctx, as, item); err != nil {
+		return fail(err)
+	}
+	live, err := a.send(ctx, as, item)
+	if err != nil && !item.dry {
 		var again bool
-		if again, err = a.remake(ctx, client, owner, item, before, err); again {
+		if again, err = a.remake(ctx, as, item, before, err); again {
 			before = state{}
-			live, err = a.send(ctx, client, item)
+			live, err = a.send(ctx, as, item)
 		}
 	}
 	if err != nil {
@@ -119,13 +157,15 @@ func (a *Applier) applyOne(ctx context.Context, client dynamic.Interface, owner 
 		}
 		return fail(err)
 	}
-	a.memory.remember(item, live)
-	item.UID, item.ResourceVersion = string(live.GetUID()), live.GetResourceVersion()
-	return Outcome{Item: item, Action: action(before, live), Sent: true}
+	if !item.dry {
+		a.memory.remember(item, live)
+		item.UID, item.ResourceVersion, item.fields = string(live.GetUID()), live.GetResourceVersion(), health.OurFields(live)
+	}
+	return Outcome{Item: item, Action: action(before, live), Sent: true, sent: live}
 }
 
 // send applies an item.
-func (a *Applier) send(ctx context.Context, client dynamic.Interface, item *Item) (*unstructured.Unstructured, error) {
+func (a *Applier) send(ctx context.Context, as Actor, item *Item) (*unstructured.Unstructured, error) {
 	object, err := a.withoutOthers(ctx, item)
 	if err != nil {
 		return nil, err
@@ -135,15 +175,18 @@ func (a *Applier) send(ctx context.Context, client dynamic.Interface, item *Item
 		return nil, err
 	}
 	force := true
-	return a.resource(client, item).Patch(ctx, item.Name, types.ApplyPatchType, body,
-		metav1.PatchOptions{FieldManager: health.FieldManager, Force: &force})
+	options := metav1.PatchOptions{FieldManager: health.FieldManager, Force: &force}
+	if item.dry {
+		options.DryRun = []string{metav1.DryRunAll}
+	}
+	return a.resource(as, item).Patch(ctx, item.Name, types.ApplyPatchType, body, options)
 }
 
-func (a *Applier) resource(client dynamic.Interface, item *Item) dynamic.ResourceInterface {
+func (a *Applier) resource(as Actor, item *Item) dynamic.ResourceInterface {
 	if item.Resource.Namespaced {
-		return client.Resource(item.Resource.GroupVersionResource).Namespace(item.Namespace)
+		return as.Client.Resource(item.Resource.GroupVersionResource).Namespace(item.Namespace)
 	}
-	return client.Resource(item.Resource.GroupVersionResource)
+	return as.Client.Resource(item.Resource.GroupVersionResource)
 }
 
 func action(before state, live *unstructured.Unstructured) Action {

@@ -8,7 +8,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/dynamic"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
 )
@@ -19,7 +18,7 @@ const runAnnotation = "slipway.dev/run"
 // Run starts a hook, unless it was started for this run before. What ran for
 // another is deleted first, if it is a Job, a Pod or of a custom kind; other
 // objects are applied as ever. It doesn't wait for the end.
-func (a *Applier) Run(ctx context.Context, client dynamic.Interface, owner string, item *Item, run string) Outcome {
+func (a *Applier) Run(ctx context.Context, as Actor, item *Item, run string) Outcome {
 	fail := func(err error) Outcome { return Outcome{Item: item, Action: Failed, Err: err} }
 	if err := a.resolveLate(item); err != nil {
 		return fail(err)
@@ -31,21 +30,21 @@ func (a *Applier) Run(ctx context.Context, client dynamic.Interface, owner strin
 	}
 	if err == nil {
 		switch by := live.Annotations[health.OwnerAnnotation]; {
-		case by == owner && live.Annotations[runAnnotation] == run && live.DeletionTimestamp == nil:
+		case by == as.Owner && live.Annotations[runAnnotation] == run && live.DeletionTimestamp == nil:
 			item.UID, item.ResourceVersion = string(live.UID), live.ResourceVersion
 			return Outcome{Item: item, Action: Unchanged}
-		case by != "" && by != owner:
+		case by != "" && by != as.Owner:
 			return fail(fmt.Errorf("%w: %s", ErrOwned, by))
 		case !item.ends():
 		case by == "":
 			return fail(fmt.Errorf("one of this name is there that isn't ours: delete it, or give the hook another name"))
 		default:
-			if err := a.clear(ctx, client, item, live); err != nil {
+			if err := a.clear(ctx, as, item, live); err != nil {
 				return fail(err)
 			}
 		}
 	}
-	sent, err := a.send(ctx, client, item)
+	sent, err := a.send(ctx, as, item)
 	if err != nil {
 		return fail(err)
 	}
@@ -55,7 +54,6 @@ func (a *Applier) Run(ctx context.Context, client dynamic.Interface, owner strin
 
 // sendFor notes the run on the object.
 func (i *Item) sendFor(run string) {
-	i.run = run
 	i.Object.SetAnnotations(merge(i.Object.GetAnnotations(), map[string]string{runAnnotation: run}))
 }
 
@@ -72,9 +70,9 @@ func (i *Item) ends() bool {
 }
 
 // clear deletes what ran for another run, with all that it made.
-func (a *Applier) clear(ctx context.Context, client dynamic.Interface, item *Item, live *metav1.PartialObjectMetadata) error {
+func (a *Applier) clear(ctx context.Context, as Actor, item *Item, live *metav1.PartialObjectMetadata) error {
 	if live.DeletionTimestamp == nil {
-		if err := a.remove(ctx, client, item, string(live.UID)); err != nil {
+		if err := a.remove(ctx, as, item, string(live.UID)); err != nil {
 			return fmt.Errorf("delete what ran before: %w", err)
 		}
 	}
@@ -88,10 +86,10 @@ func (a *Applier) clear(ctx context.Context, client dynamic.Interface, item *Ite
 }
 
 // remove deletes an object if it still has the uid.
-func (a *Applier) remove(ctx context.Context, client dynamic.Interface, item *Item, uid string) error {
+func (a *Applier) remove(ctx context.Context, as Actor, item *Item, uid string) error {
 	id := types.UID(uid)
 	background := metav1.DeletePropagationBackground
-	err := a.resource(client, item).Delete(ctx, item.Name, metav1.DeleteOptions{
+	err := a.resource(as, item).Delete(ctx, item.Name, metav1.DeleteOptions{
 		PropagationPolicy: &background, Preconditions: &metav1.Preconditions{UID: &id},
 	})
 	if apierrors.IsNotFound(err) {
@@ -107,7 +105,7 @@ var (
 )
 
 // Clean deletes a hook that has ended, if it says so.
-func (a *Applier) Clean(ctx context.Context, client dynamic.Interface, item *Item, succeeded bool) error {
+func (a *Applier) Clean(ctx context.Context, as Actor, item *Item, succeeded bool) error {
 	wishes := deletedWhenFailed
 	if succeeded {
 		wishes = deletedWhenDone
@@ -115,7 +113,7 @@ func (a *Applier) Clean(ctx context.Context, client dynamic.Interface, item *Ite
 	if item.UID == "" || says(item.Object.GetAnnotations(), wishes) == "" {
 		return nil
 	}
-	if err := a.remove(ctx, client, item, item.UID); err != nil {
+	if err := a.remove(ctx, as, item, item.UID); err != nil {
 		return fmt.Errorf("delete the hook %s: %w", item, err)
 	}
 	return nil

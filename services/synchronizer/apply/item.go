@@ -32,7 +32,9 @@ type Item struct {
 	// Err says why it can't be applied.
 	Err error
 
-	run        string     // the run of a hook that it is sent for
+	fields     uint64     // of the object that are ours, once it is applied
+	adopt      []string   // managers whose fields are taken over
+	dry        bool       // it is sent to see what would become of it
 	left       [][]string // fields that others may set, each as its keys
 	raw, added []byte
 	namespace  string // the default
@@ -50,7 +52,7 @@ func (i *Item) Source() []byte { return i.raw }
 func (i *Item) Entry(state string) api.InventoryEntry {
 	return api.InventoryEntry{
 		Group: i.Kind.Group, Version: i.Kind.Version, Kind: i.Kind.Kind,
-		Namespace: i.Namespace, Name: i.Name, State: state, UID: i.UID, Hook: i.Turn.IsHook,
+		Namespace: i.Namespace, Name: i.Name, State: state, UID: i.UID, Hook: i.Turn.IsHook, Fields: hashText(i.fields),
 	}
 }
 
@@ -68,6 +70,8 @@ type Options struct {
 	Labels, Annotations map[string]string
 	// Ignore are fields that others may set.
 	Ignore []api.Ignore
+	// Adopt are the managers whose fields are taken over.
+	Adopt []string
 }
 
 // Prepare makes items of rendered objects: finds their resources and
@@ -84,7 +88,7 @@ func (a *Applier) Prepare(objects []render.Object, o Options) ([]*Item, error) {
 		u := &unstructured.Unstructured{Object: object.Map}
 		item := &Item{
 			Kind: u.GroupVersionKind(), Namespace: u.GetNamespace(), Name: u.GetName(), Stage: object.Stage(),
-			Where: object.Where(), Object: u, Varies: object.Varies, raw: object.Raw, added: added, namespace: o.Namespace,
+			Where: object.Where(), Object: u, Varies: object.Varies, raw: object.Raw, added: added, namespace: o.Namespace, adopt: o.Adopt,
 		}
 		if item.Turn, err = render.TurnOf(u.GetAnnotations()); err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", item.Where, item, err)

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"hash/fnv"
+	"strconv"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -58,4 +59,12 @@ func (i *Item) hash() uint64 {
 		_, _ = h.Write([]byte{0})
 	}
 	return h.Sum64()
+}
+
+// hashText is a hash as an inventory has it; empty for 0.
+func hashText(h uint64) string {
+	if h == 0 {
+		return ""
+	}
+	return strconv.FormatUint(h, 16)
 }

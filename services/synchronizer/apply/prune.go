@@ -8,7 +8,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
 	"github.com/slipway-cd/slipway/shared/api"
@@ -63,7 +62,7 @@ func Union(items []*Item, inventory []api.InventoryEntry) []api.InventoryEntry {
 	for _, i := range items {
 		entry := i.Entry(api.Intended)
 		if old, ok := before[keyOfEntry(entry)]; ok && old.State == api.Applied {
-			entry.State, entry.UID = api.Applied, old.UID
+			entry.State, entry.UID, entry.Fields = api.Applied, old.UID, old.Fields
 		}
 		union = append(union, entry)
 	}
@@ -72,13 +71,13 @@ func Union(items []*Item, inventory []api.InventoryEntry) []api.InventoryEntry {
 
 // Prune deletes what an application no longer has, and only what the live
 // object shows to be its own. Namespaces and definitions go last.
-func (a *Applier) Prune(ctx context.Context, client dynamic.Interface, owner string, entries []api.InventoryEntry) []Pruned {
+func (a *Applier) Prune(ctx context.Context, as Actor, entries []api.InventoryEntry) []Pruned {
 	results := make([]Pruned, 0, len(entries))
 	for stage := render.StageRest; stage >= render.StageFoundation; stage-- {
 		for _, e := range entries {
 			id := render.ID{APIVersion: schema.GroupVersion{Group: e.Group, Version: e.Version}.String(), Kind: e.Kind}
 			if id.Stage() == stage {
-				results = append(results, a.pruneOne(ctx, client, owner, e))
+				results = append(results, a.pruneOne(ctx, as, e))
 			}
 		}
 	}
@@ -87,18 +86,18 @@ func (a *Applier) Prune(ctx context.Context, client dynamic.Interface, owner str
 
 // pruneOne looks and deletes; an object that changed in between is looked at
 // again.
-func (a *Applier) pruneOne(ctx context.Context, client dynamic.Interface, owner string, e api.InventoryEntry) Pruned {
+func (a *Applier) pruneOne(ctx context.Context, as Actor, e api.InventoryEntry) Pruned {
 	const tries = 5
 	var p Pruned
 	for range tries {
-		if p = a.tryPrune(ctx, client, owner, e); !apierrors.IsConflict(p.Err) {
+		if p = a.tryPrune(ctx, as, e); !apierrors.IsConflict(p.Err) {
 			break
 		}
 	}
 	return p
 }
 
-func (a *Applier) tryPrune(ctx context.Context, client dynamic.Interface, owner string, e api.InventoryEntry) Pruned {
+func (a *Applier) tryPrune(ctx context.Context, as Actor, e api.InventoryEntry) Pruned {
 	resource, err := a.clients.Mapper.Find(schema.GroupVersionKind{Group: e.Group, Version: e.Version, Kind: e.Kind})
 	if _, unknown := errors.AsType[*kube.UnknownKindError](err); unknown {
 		return Pruned{Entry: e, Kept: "its kind is gone from the cluster, and it with it"}
@@ -113,15 +112,24 @@ func (a *Applier) tryPrune(ctx context.Context, client dynamic.Interface, owner 
 	if err != nil {
 		return Pruned{Entry: e, Err: fmt.Errorf("look at it: %w", err)}
 	}
-	if why := notOurs(live, owner, e); why != "" {
+	if why := notOurs(live, as.Owner, e); why != "" {
 		return Pruned{Entry: e, Kept: why}
 	}
 	if by := says(live.Annotations, kept); by != "" {
 		return Pruned{Entry: e, Kept: "its annotation " + by + " says so"}
 	}
+	if as.Claimed != nil {
+		by, err := as.Claimed(ctx, e)
+		if err != nil {
+			return Pruned{Entry: e, Err: fmt.Errorf("ask whether another application wants it: %w", err)}
+		}
+		if by != "" {
+			return Pruned{Entry: e, Kept: "it goes over to " + by}
+		}
+	}
 	item := &Item{Resource: resource, Namespace: e.Namespace, Name: e.Name}
 	background := metav1.DeletePropagationBackground
-	err = a.resource(client, item).Delete(ctx, e.Name, metav1.DeleteOptions{
+	err = a.resource(as, item).Delete(ctx, e.Name, metav1.DeleteOptions{
 		PropagationPolicy: &background,
 		Preconditions:     &metav1.Preconditions{UID: &live.UID, ResourceVersion: &live.ResourceVersion},
 	})

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/dynamic"
 )
 
 // What an object says of how it wants to be treated. Those of other tools that
@@ -68,11 +67,11 @@ var errRemade = errors.New("it is deleted to be made anew, since it can't be cha
 
 // remake deletes an object that can't be changed to what it shall be, if it is
 // ours and wants that. done says that it may be sent again.
-func (a *Applier) remake(ctx context.Context, client dynamic.Interface, owner string, item *Item, before state, fault error) (done bool, err error) {
-	if !apierrors.IsInvalid(fault) || !before.exists || before.owner != owner || says(item.Object.GetAnnotations(), forced) == "" {
+func (a *Applier) remake(ctx context.Context, as Actor, item *Item, before state, fault error) (done bool, err error) {
+	if !apierrors.IsInvalid(fault) || !before.exists || before.owner != as.Owner || says(item.Object.GetAnnotations(), forced) == "" {
 		return false, fault
 	}
-	if err := a.remove(ctx, client, item, before.uid); err != nil {
+	if err := a.remove(ctx, as, item, before.uid); err != nil {
 		return false, err
 	}
 	switch _, err = a.metadata(ctx, item.Resource, item.Namespace, item.Name); {

@@ -51,7 +51,8 @@ type app struct {
 
 	mu    sync.Mutex
 	wait  *wait
-	guard *guard                     // while nothing is waited for
+	guard *guard // while nothing is waited for
+	fight fight
 	last  *unstructured.Unstructured // our own last write
 
 	// marked says that the status tells of a branch that can't be fetched.
@@ -289,6 +290,13 @@ func (a *applications) cached(key string) *unstructured.Unstructured {
 	}
 	u, _ := obj.(*unstructured.Unstructured)
 	return u
+}
+
+// sourceOf is the branch that an application is of.
+func (a *applications) sourceOf(entry *app) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return entry.source
 }
 
 func (a *applications) uses(source string) bool {

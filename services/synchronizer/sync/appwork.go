@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
@@ -151,7 +150,11 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	sameSpec := s.ObservedGeneration == l.object.GetGeneration()
 	changed, known := r.changes(ctx, s.Revision, head.Hash())
 	asApplied := renderErr == nil && sameSpec && known && !result.Touched(changed) && s.Attempted == s.Revision && s.Variables == vars.version
-	if a.wait != nil && (asApplied || a.wait.run.is(head.Hash(), l, vars)) && !slices.ContainsFunc(work.Wakes, func(w Wake) bool { return w.Reason == ReasonAsked }) {
+	again := slices.ContainsFunc(work.Wakes, looksAgain)
+	if a.wait != nil && asApplied && a.wait.failed && again {
+		return b.resync(ctx, a, l, result, vars, work) // unhealthy, and still to be as Git says
+	}
+	if a.wait != nil && (asApplied || a.wait.run.is(head.Hash(), l, vars)) && !work.asked() {
 		return nil // it waits already
 	}
 	if asApplied && a.marked.Load() || asApplied && sourceMarked(s) {
@@ -162,10 +165,10 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	}
 	a.marked.Store(false)
 	if asApplied && settled(s) {
-		if !slices.ContainsFunc(work.Wakes, func(w Wake) bool { return w.Reason == ReasonResync || w.Reason == ReasonAsked }) {
+		if !again {
 			return nil
 		}
-		return b.resync(ctx, a, l, result, vars)
+		return b.resync(ctx, a, l, result, vars, work)
 	}
 	if wait, err := b.dependencies(ctx, a, l, r, head); wait || err != nil {
 		return err
@@ -219,30 +222,4 @@ func (b *Brain) unmark(ctx context.Context, a *app, l *live) error {
 		s.RemoveCondition(api.ConditionReconciling)
 		s.RemoveCondition(api.ConditionStalled)
 	})
-}
-
-// resync applies again what is applied. It is silent unless something had to
-// be put right.
-func (b *Brain) resync(ctx context.Context, a *app, l *live, result render.Result, vars variables) error {
-	// What a chart makes up anew stays as it is until a commit or the spec
-	// changes: else every resync would be a new password.
-	result.Objects = slices.DeleteFunc(result.Objects, func(o render.Object) bool { return o.Varies })
-	n := &run{app: a, commit: l.status().Revision, generation: l.object.GetGeneration(), spec: l.application.Spec, variables: vars}
-	if err := b.prepare(n, result); err != nil {
-		return err
-	}
-	if len(n.items) == 0 {
-		return nil
-	}
-	// What ran in a hook has run.
-	n.items = slices.DeleteFunc(n.items, func(i *apply.Item) bool { return i.Turn.IsHook })
-	n.record(b.applier.Apply(ctx, n.client, a.name.String(), n.items))
-	if n.counts.Changed+n.counts.Created > 0 {
-		b.log.Info("put right what had changed", "application", a.name.String(), "objects", n.counts.Changed+n.counts.Created)
-		b.notes.say(l.object, "Corrected", fmt.Sprintf("put %d objects right", n.counts.Changed+n.counts.Created))
-		if err := b.write(ctx, a, l, func(s *api.ApplicationStatus) { s.Inventory = n.inventory(s.Inventory) }); err != nil {
-			return err
-		}
-	}
-	return n.err()
 }

@@ -24,6 +24,12 @@ func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
 		chains: []chain{{id: events.ChainFor("delete", a.name.String(), string(l.object.GetUID()))}},
 	}
 	if n.spec.OnDelete != api.OnDeleteOrphan {
+		n.lastHealthy = l.status().Healthy
+		if r := b.repos.opened(b.apps.sourceOf(a)); r != nil {
+			if head := r.headSince(time.Time{}); head != nil {
+				n.repo, n.head = r, head.Hash() // for those to whom its objects go over
+			}
+		}
 		if err := b.prepare(n, render.Result{}); err != nil {
 			return err
 		}

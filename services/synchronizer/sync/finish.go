@@ -204,9 +204,6 @@ func (b *Brain) finish(ctx context.Context, n *run, l *live) error {
 	b.metrics.done(outcome, n.started)
 	b.log.Info("sync finished", "outcome", strings.ToLower(reason), "application", n.app.name.String(), "commit", n.commit, "took", time.Since(n.started))
 	b.stopWaiting(n.app)
-	if !n.spec.Sync.Waits() {
-		return nil
-	}
 	return b.stand(n.app, l)
 }
 
@@ -215,7 +212,7 @@ func (b *Brain) prune(ctx context.Context, n *run, l *live, gone []api.Inventory
 	var dropped []api.InventoryEntry
 	var faults []string
 	n.counts.Pruned = 0
-	for _, p := range b.applier.Prune(ctx, n.client, n.app.name.String(), gone) {
+	for _, p := range b.applier.Prune(ctx, b.actor(n), gone) {
 		name := apply.EntryName(p.Entry)
 		switch {
 		case p.Err != nil:

@@ -3,11 +3,13 @@ package sync
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
 	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 	"github.com/slipway-cd/slipway/shared/api"
@@ -18,7 +20,10 @@ import (
 type guard struct {
 	commit     string
 	generation int64
+	waits      bool // for health
 	targets    []health.Target
+	entries    []api.InventoryEntry // of the targets, as they were left
+	differs    string               // what differs, as it was last asked for
 	// since is when it was seen not to be ready; zero while it is.
 	since time.Time
 }
@@ -27,7 +32,7 @@ type guard struct {
 // application's mutex is held. After a start it is found again in the status.
 func (b *Brain) stand(a *app, l *live) error {
 	s := l.status()
-	g := &guard{commit: s.Revision, generation: s.ObservedGeneration}
+	g := &guard{commit: s.Revision, generation: s.ObservedGeneration, waits: l.application.Spec.Sync.Waits()}
 	rules, err := rule.Compile(l.application.Spec.Health)
 	if err != nil {
 		return err
@@ -42,6 +47,7 @@ func (b *Brain) stand(a *app, l *live) error {
 			return fmt.Errorf("watch %s %s: %w", kind.Kind, e.Name, err)
 		}
 		// Whoever replaces an object keeps it healthy, too: its uid doesn't count.
+		g.entries = append(g.entries, e)
 		g.targets = append(g.targets, health.Target{Kind: kind, Resource: resource, Namespace: e.Namespace, Name: e.Name, Rule: rules.For(kind)})
 	}
 	a.guard = g
@@ -56,10 +62,19 @@ func (b *Brain) leave(a *app) {
 	b.apps.setGuarded(a.key, false)
 }
 
+// over says whether a target may be gone: a Job has done its work.
+func (b *Brain) over(t health.Target) bool {
+	if !apply.Passes(t.Kind) {
+		return false
+	}
+	seen, known := b.watcher.Look(t.Resource, t.Namespace, t.Name)
+	return seen == nil && known
+}
+
 // guardable says whether an application is applied and was healthy.
 func guardable(l *live) bool {
 	s := l.status()
-	return settled(s) && l.application.Spec.Sync.Waits() && l.object.GetDeletionTimestamp() == nil && s.ObservedGeneration == l.object.GetGeneration()
+	return settled(s) && l.object.GetDeletionTimestamp() == nil && s.ObservedGeneration == l.object.GetGeneration()
 }
 
 // watchOver tells, once an episode, that an application is no longer healthy,
@@ -76,12 +91,18 @@ func (b *Brain) watchOver(ctx context.Context, a *app) error {
 		return b.stand(a, l)
 	}
 	g := a.guard
-	verdict := b.watcher.Judge(g.targets)
+	if err := b.seeDrift(ctx, a); err != nil {
+		return err
+	}
+	verdict := b.watcher.Judge(slices.DeleteFunc(slices.Clone(g.targets), b.over))
 	if verdict.Slow {
 		b.health.AddAfter(a.key, slowAgain)
 	}
 	if verdict.Unknown {
 		b.health.AddAfter(a.key, time.Second) // the watches have just begun
+		return nil
+	}
+	if !g.waits {
 		return nil
 	}
 	now := time.Now()
@@ -149,6 +170,11 @@ func (b *Brain) recovered(ctx context.Context, a *app, l *live) error {
 // retell tells of an episode whose record may be all that a replica that died
 // did of it: an event that is there already is no second one.
 func (b *Brain) retell(ctx context.Context, a *app, l *live) error {
+	if d := l.status().Drift; d != nil {
+		if err := b.episode(ctx, a, l, events.IncidentDetectedType, events.CauseDrift, d.Since, d.Message); err != nil {
+			return err
+		}
+	}
 	c := l.status().Condition(api.ConditionReady)
 	if l.status().Degraded == nil || c == nil || c.Reason != reasonDegraded {
 		return nil
@@ -158,13 +184,17 @@ func (b *Brain) retell(ctx context.Context, a *app, l *live) error {
 
 // incident tells of an episode on the chain of what runs.
 func (b *Brain) incident(ctx context.Context, a *app, l *live, kind events.Type, began time.Time, message string) error {
-	cause := fmt.Sprintf("%s %s", l.object.GetUID(), began.UTC().Format(time.RFC3339))
+	return b.episode(ctx, a, l, kind, "", began, message)
+}
+
+func (b *Brain) episode(ctx context.Context, a *app, l *live, kind events.Type, of string, began time.Time, message string) error {
+	cause := fmt.Sprintf("%s %s%s", l.object.GetUID(), began.UTC().Format(time.RFC3339), of)
 	chain := events.ChainFor("incident", cause)
 	if chains := l.status().Chains; len(chains) > 0 {
 		chain = chains[0]
 	}
 	e, err := events.New(events.Meta{ID: events.FollowID(cause, kind, a.name.String()), Source: b.cfg.Source, ChainID: chain, Time: time.Now()}, events.Incident{
-		Kind: kind, Environment: b.environment(l.application.Spec), Application: a.name.String(), Description: message, Commit: l.status().Revision,
+		Kind: kind, Environment: b.environment(l.application.Spec), Application: a.name.String(), Description: message, Commit: l.status().Revision, Cause: of,
 	})
 	if err != nil {
 		return fmt.Errorf("make event for %s: %w", a.name, err)

@@ -23,6 +23,7 @@ type run struct {
 	app         *app
 	repo        *repo
 	commit      string
+	head        string // of the branch, where it is another than commit
 	uid         string // of the Application: one made anew has a life of its own
 	chains      []chain
 	generation  int64
@@ -58,7 +59,7 @@ func (b *Brain) prepare(n *run, result render.Result) (err error) {
 		target = namespace
 	}
 	n.items, err = b.applier.Prepare(result.Objects, apply.Options{
-		Owner: n.app.name.String(), Namespace: target, Labels: n.spec.Labels, Annotations: n.spec.Annotations, Ignore: n.spec.Ignore,
+		Owner: n.app.name.String(), Namespace: target, Labels: n.spec.Labels, Annotations: n.spec.Annotations, Ignore: n.spec.Ignore, Adopt: n.spec.Sync.Adopt,
 	})
 	n.images = images(n.items, b.cfg.Images)
 	return err
@@ -177,13 +178,10 @@ func (b *Brain) sync(ctx context.Context, n *run, l *live, result render.Result)
 	if err := b.prepare(n, result); err != nil {
 		return err
 	}
-	if len(n.items) == 0 && len(l.status().Inventory) > 0 && n.spec.Sync.Prunes() {
-		return b.refuse(ctx, n, l, reasonEmpty, fmt.Errorf("%s renders to nothing, which would delete all %d objects: nothing is changed; to delete them, delete the Application, or set sync.prune to false to keep them",
-			n.spec.Source.Path, len(l.status().Inventory)))
-	}
-	if gone, all := len(apply.Gone(l.status().Inventory, n.items)), len(l.status().Inventory); n.spec.Sync.Prunes() && n.spec.Sync.MaxPrune.Exceeded(gone, all) {
-		return b.refuse(ctx, n, l, reasonTooMany, fmt.Errorf("it would delete %d of %d objects, more than sync.maxPrune %s: nothing is changed; to delete them, raise it",
-			gone, all, *n.spec.Sync.MaxPrune))
+	if reason, err := b.refusePrune(ctx, n, l); reason != "" {
+		return b.refuse(ctx, n, l, reason, err)
+	} else if err != nil {
+		return err
 	}
 	if n.hooks(l) {
 		return nil // one of them has failed: only a commit, a new spec or a person helps

@@ -39,10 +39,10 @@ func (b *Brain) advance(ctx context.Context, n *run, l *live, from int) error {
 // take does a step, and says whether it has to be waited for.
 func (b *Brain) take(ctx context.Context, n *run, l *live, step apply.Step) (wait bool, err error) {
 	ordinary := slices.DeleteFunc(slices.Clone(step.Items), func(i *apply.Item) bool { return i.Turn.IsHook })
-	n.record(b.applier.Apply(ctx, n.client, n.app.name.String(), ordinary))
+	n.record(b.applier.Apply(ctx, b.actor(n), ordinary))
 	pending := n.pending(l, step)
 	for _, item := range pending {
-		n.record([]apply.Outcome{b.applier.Run(ctx, n.client, n.app.name.String(), item, n.runOf(step))})
+		n.record([]apply.Outcome{b.applier.Run(ctx, b.actor(n), item, n.runOf(step))})
 	}
 	if ctx.Err() != nil {
 		return false, ctx.Err()
@@ -203,7 +203,7 @@ func (b *Brain) hooksDone(ctx context.Context, n *run, l *live, step apply.Step)
 		return err
 	}
 	for _, item := range done {
-		if err := b.applier.Clean(ctx, n.client, item, true); err != nil {
+		if err := b.applier.Clean(ctx, b.actor(n), item, true); err != nil {
 			b.notes.warn(l.object, reasonHookFailed, err.Error())
 		}
 	}
@@ -227,7 +227,7 @@ func (b *Brain) hookFailed(ctx context.Context, n *run, l *live, step apply.Step
 	b.stopWaiting(n.app)
 	b.runFailHooks(ctx, n, l)
 	for _, item := range failed {
-		if err := b.applier.Clean(ctx, n.client, item, false); err != nil {
+		if err := b.applier.Clean(ctx, b.actor(n), item, false); err != nil {
 			b.notes.warn(l.object, reasonHookFailed, err.Error())
 		}
 	}
@@ -239,7 +239,7 @@ func (b *Brain) hookFailed(ctx context.Context, n *run, l *live, step apply.Step
 func (b *Brain) runFailHooks(ctx context.Context, n *run, l *live) {
 	for _, step := range apply.Hooks(n.items, render.HookFail, n.first) {
 		for _, item := range n.pending(l, step) {
-			o := b.applier.Run(ctx, n.client, n.app.name.String(), item, n.runOf(step))
+			o := b.applier.Run(ctx, b.actor(n), item, n.runOf(step))
 			if o.Err != nil {
 				b.notes.warn(l.object, reasonHookFailed, n.variables.redacted(fmt.Sprintf("%s: %s: %v", item.Where, hookName(step, item), o.Err)))
 			}

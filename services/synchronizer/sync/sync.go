@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,6 +60,7 @@ const (
 	ReasonSweep      = "sweep" // of branches, for pushes that no webhook told of
 	// ReasonVariables says that a ConfigMap or Secret with variables changed.
 	ReasonVariables = "variables"
+	ReasonDrift     = "drift" // the cluster is not as it was left
 )
 
 // Work is everything that woke one key since it was last done.
@@ -67,6 +69,11 @@ type Work struct {
 	Wakes []Wake
 	Tries int
 	Since time.Time
+}
+
+// asked says whether a person asks for it.
+func (w Work) asked() bool {
+	return slices.ContainsFunc(w.Wakes, func(w Wake) bool { return w.Reason == ReasonAsked })
 }
 
 // Config is what a brain works with.
@@ -214,19 +221,23 @@ func (b *Brain) wakeRepo(ctx context.Context, key string, w Wake) error {
 }
 
 // changed is told by the watches. It only wakes.
-func (b *Brain) changed(scope kube.Scope, kept any, _ bool) {
+func (b *Brain) changed(scope kube.Scope, before, kept any, _ bool) {
 	seen, ok := kept.(*health.Seen)
 	if !ok {
 		return
 	}
+	owner := seen.Owner
+	if was, ok := before.(*health.Seen); ok && owner == "" {
+		owner = was.Owner // somebody took our name off
+	}
 	b.apps.wakeSourced(source{scope.Resource, seen.Namespace, seen.Name})
-	if health.IsPod(scope) && seen.Owner == "" {
+	if health.IsPod(scope) && owner == "" {
 		for _, key := range b.apps.waitingIn(seen.Namespace) {
 			b.health.Add(key)
 		}
 		return
 	}
-	if name, err := events.ParseApplication(seen.Owner); err == nil && name.Cluster == b.cfg.Cluster {
+	if name, err := events.ParseApplication(owner); err == nil && name.Cluster == b.cfg.Cluster {
 		if key := name.Namespace + "/" + name.Name; b.apps.isWatched(key) {
 			b.health.Add(key)
 		}

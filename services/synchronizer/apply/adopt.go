@@ -1,0 +1,96 @@
+package apply
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/slipway-cd/slipway/services/synchronizer/health"
+)
+
+// lastApplied is where kubectl keeps what it applied: it would take it for its
+// own again.
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
+// adopt makes the fields of other managers ours, so that what they set and Git
+// doesn't have goes with the next apply. Without managers, or where they have
+// nothing, it does nothing.
+func (a *Applier) adopt(ctx context.Context, as Actor, item *Item) error {
+	if len(item.adopt) == 0 || item.dry {
+		return nil
+	}
+	const tries = 5
+	for range tries {
+		live, err := a.metadata(ctx, item.Resource, item.Namespace, item.Name)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("look who has its fields: %w", err)
+		}
+		patch, err := Adoption(live, item.adopt)
+		if err != nil || patch == nil {
+			return err
+		}
+		_, err = a.resource(as, item).Patch(ctx, item.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: health.FieldManager})
+		if err == nil || apierrors.IsNotFound(err) {
+			return nil
+		}
+		if !apierrors.IsConflict(err) && !apierrors.IsInvalid(err) {
+			return fmt.Errorf("take over its fields: %w", err)
+		}
+	}
+	return fmt.Errorf("take over its fields: it changes all the time")
+}
+
+// Adoption is the JSON patch by which fields of other managers become ours; nil
+// where those have none. It is refused where the object was changed meanwhile.
+func Adoption(live *metav1.PartialObjectMetadata, managers []string) ([]byte, error) {
+	adopted := fieldpath.NewSet()
+	var mine *metav1.ManagedFieldsEntry
+	var kept []metav1.ManagedFieldsEntry
+	found := false
+	for _, m := range live.ManagedFields {
+		theirs := slices.Contains(managers, m.Manager) && m.Subresource == "" && !ours(m)
+		if !theirs && !ours(m) {
+			kept = append(kept, m)
+			continue
+		}
+		if set := read(m); set != nil {
+			adopted = adopted.Union(set)
+		}
+		found = found || theirs
+		if mine == nil || ours(m) {
+			mine = m.DeepCopy()
+		}
+	}
+	if !found {
+		return nil, nil
+	}
+	var fields bytes.Buffer
+	if err := adopted.ToJSONStream(&fields); err != nil {
+		return nil, fmt.Errorf("write managed fields: %w", err)
+	}
+	mine.Manager, mine.Operation = health.FieldManager, metav1.ManagedFieldsOperationApply
+	mine.FieldsV1 = metav1.NewFieldsV1(fields.String())
+	type step struct {
+		Op    string `json:"op"`
+		Path  string `json:"path"`
+		Value any    `json:"value,omitempty"`
+	}
+	steps := []step{
+		{"test", "/metadata/resourceVersion", live.ResourceVersion},
+		{"replace", "/metadata/managedFields", append(kept, *mine)},
+	}
+	if _, there := live.Annotations[lastApplied]; there && slices.ContainsFunc(managers, func(m string) bool { return m == "kubectl-client-side-apply" }) {
+		steps = append(steps, step{Op: "remove", Path: "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration"})
+	}
+	return json.Marshal(steps)
+}

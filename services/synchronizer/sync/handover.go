@@ -1,0 +1,221 @@
+package sync
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/synchronizer/apply"
+	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/render"
+)
+
+// mostOwners bounds how far up it is asked who wants an Application.
+const mostOwners = 8
+
+// identity of an object, whatever its version.
+type identity struct{ group, kind, namespace, name string }
+
+func identityOf(e api.InventoryEntry) identity {
+	return identity{e.Group, e.Kind, e.Namespace, e.Name}
+}
+
+// actor is for whom a run acts. Objects change hands when the one that had them
+// no longer wants them, by what Git says: never by being deleted in between.
+func (b *Brain) actor(n *run) apply.Actor {
+	return apply.Actor{
+		Client: n.client, Owner: n.app.name.String(),
+		MayTake: func(ctx context.Context, item *apply.Item, owner string) (bool, error) {
+			name, err := events.ParseApplication(owner)
+			if err != nil || name.Cluster != b.cfg.Cluster {
+				return false, nil //nolint:nilerr // whoever that is: it isn't ours to ask
+			}
+			other := name.Namespace + "/" + name.Name
+			b.apps.depend(n.app.key, []string{other}) // it wakes us when it lets go
+			wants, err := b.wants(ctx, other, identityOf(item.Entry("")), mostOwners)
+			return err == nil && !wants, err
+		},
+		Claimed: func(ctx context.Context, e api.InventoryEntry) (string, error) { return b.claimed(ctx, n, e) },
+	}
+}
+
+// wants says whether an application wants an object, by what Git says now. What
+// can't be found out counts as wanted.
+func (b *Brain) wants(ctx context.Context, key string, object identity, depth int) (bool, error) {
+	u := b.apps.cached(key)
+	if u == nil {
+		namespace, name, _ := strings.Cut(key, "/")
+		var err error
+		u, err = b.clients.Dynamic.Resource(Resource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		if err != nil {
+			return true, fmt.Errorf("read Application %s: %w", key, err)
+		}
+	}
+	if u.GetDeletionTimestamp() != nil {
+		return false, nil
+	}
+	// One that is itself gone from Git wants nothing any more.
+	owner, err := events.ParseApplication(u.GetAnnotations()[health.OwnerAnnotation])
+	if parent := owner.Namespace + "/" + owner.Name; err == nil && owner.Cluster == b.cfg.Cluster && parent != key && depth > 0 {
+		itself := identity{api.Group, api.ApplicationKind, u.GetNamespace(), u.GetName()}
+		if wants, err := b.wants(ctx, parent, itself, depth-1); err != nil || !wants {
+			return wants, err
+		}
+	}
+	application, err := decode(u)
+	if err != nil {
+		return true, err
+	}
+	if _, suspended := application.Metadata.Suspension(); suspended {
+		return b.has(application.Status, object), nil
+	}
+	return b.renders(ctx, key, application, object)
+}
+
+func (b *Brain) has(s *api.ApplicationStatus, object identity) bool {
+	return s != nil && slices.ContainsFunc(s.Inventory, func(e api.InventoryEntry) bool { return identityOf(e) == object })
+}
+
+// renders says whether an application's head has an object.
+func (b *Brain) renders(ctx context.Context, key string, application *api.Application, object identity) (bool, error) {
+	a := b.apps.get(key)
+	if a == nil {
+		a = &app{key: key, name: events.Application{Cluster: b.cfg.Cluster, Namespace: application.Metadata.Namespace, Name: application.Metadata.Name}}
+	}
+	source, err := b.repos.key(application.Spec.Source.Repository, application.Spec.Source.Branch)
+	if err != nil {
+		return true, err
+	}
+	r, err := b.repos.get(ctx, source)
+	if err != nil {
+		return true, err
+	}
+	head, err := r.fetchedSince(ctx, time.Now().Add(-freshForClaims))
+	if err != nil {
+		return true, err
+	}
+	vars, err := b.variables(ctx, a, application)
+	if err != nil {
+		return true, err
+	}
+	result, err := render.Render(ctx, vars.request(head, application))
+	if err != nil {
+		return b.has(application.Status, object), ctx.Err() // what can't be rendered stays as it is
+	}
+	n := &run{app: a, spec: application.Spec, variables: vars}
+	if err := b.prepare(n, result); err != nil {
+		return true, err
+	}
+	return slices.ContainsFunc(n.items, func(i *apply.Item) bool { return identityOf(i.Entry("")) == object }), nil
+}
+
+// freshForClaims is how old a head may be by which an application is asked what
+// it wants: the commit that moved an object is in it, since it woke us.
+const freshForClaims = 2 * time.Second
+
+// claimed names an application that wants an object which a run's no longer has:
+// one that the same change touches, one that was never rendered, or one that has
+// tried to have it.
+func (b *Brain) claimed(ctx context.Context, n *run, e api.InventoryEntry) (string, error) {
+	candidates := b.apps.dependentsOf(n.app.key)
+	if n.repo != nil {
+		changed, known := n.repo.changes(ctx, n.lastHealthy, cmp.Or(n.head, n.commit))
+		touched := n.repo.index.touched(changed)
+		for _, other := range b.apps.of(repoKey(n.repo.name, n.repo.branch)) {
+			if _, ok := touched[other.key]; ok || !known || !n.repo.index.knows(other.key) {
+				candidates = append(candidates, other.key)
+			}
+		}
+	}
+	slices.Sort(candidates)
+	for _, key := range slices.Compact(candidates) {
+		if key == n.app.key {
+			continue
+		}
+		wants, err := b.wants(ctx, key, identityOf(e), mostOwners)
+		if err != nil {
+			return "", err
+		}
+		if wants {
+			return b.cfg.Cluster + "/" + key, nil
+		}
+	}
+	return "", nil
+}
+
+// dependentsOf are the applications that wait for one.
+func (a *applications) dependentsOf(key string) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var all []string
+	for other := range a.dependents[key] {
+		all = append(all, other)
+	}
+	return all
+}
+
+// refusePrune refuses a sync that would delete everything, or more than is
+// allowed. What goes over to another application isn't deleted; what an
+// Application's deletion takes along is.
+func (b *Brain) refusePrune(ctx context.Context, n *run, l *live) (reason string, err error) {
+	inventory := l.status().Inventory
+	gone := apply.Gone(inventory, n.items)
+	empty := len(n.items) == 0 && len(inventory) > 0
+	if !n.spec.Sync.Prunes() || len(gone) == 0 || !empty && n.spec.Sync.MaxPrune == nil {
+		return "", nil
+	}
+	lost, all := b.takesAlong(gone, mostOwners), b.takesAlong(inventory, mostOwners)
+	if !empty && !n.spec.Sync.MaxPrune.Exceeded(lost, all) {
+		return "", nil
+	}
+	var deleted []api.InventoryEntry
+	for _, e := range gone {
+		by, err := b.claimed(ctx, n, e)
+		if err != nil {
+			return "", err
+		}
+		if by == "" {
+			deleted = append(deleted, e)
+		}
+	}
+	switch lost = b.takesAlong(deleted, mostOwners); {
+	case len(deleted) == 0:
+		return "", nil
+	case empty:
+		return reasonEmpty, fmt.Errorf("%s renders to nothing, which would delete all %d objects: nothing is changed; to delete them, delete the Application, or set sync.prune to false to keep them",
+			n.spec.Source.Path, lost)
+	case n.spec.Sync.MaxPrune.Exceeded(lost, all):
+		return reasonTooMany, fmt.Errorf("it would delete %d of %d objects, more than sync.maxPrune %s: nothing is changed; to delete them, raise it",
+			lost, all, *n.spec.Sync.MaxPrune)
+	}
+	return "", nil
+}
+
+// takesAlong counts objects, and all that goes with those that are Applications.
+func (b *Brain) takesAlong(entries []api.InventoryEntry, depth int) int {
+	count := len(entries)
+	for _, e := range entries {
+		if e.Group != api.Group || e.Kind != api.ApplicationKind || depth == 0 {
+			continue
+		}
+		u := b.apps.cached(e.Namespace + "/" + e.Name)
+		if u == nil {
+			continue
+		}
+		if other, err := decode(u); err == nil && other.Spec.OnDelete != api.OnDeleteOrphan && other.Status != nil {
+			count += b.takesAlong(other.Status.Inventory, depth-1)
+		}
+	}
+	return count
+}
