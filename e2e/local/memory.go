@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // PeakMemory is the most memory that the running program has had resident
@@ -30,4 +31,31 @@ func (p *Process) PeakMemory() (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("peak memory of %s: the kernel doesn't tell it", p.Name)
+}
+
+// CPUTime is how long the running program has been at work on all cores, as
+// Linux counts it (utime and stime of proc(5), in hundredths of a second).
+func (p *Process) CPUTime() (time.Duration, error) {
+	if !p.Running() {
+		return 0, fmt.Errorf("CPU time of %s: it doesn't run", p.Name)
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("CPU time of %s: %w", p.Name, err)
+	}
+	_, after, _ := strings.Cut(string(stat), ") ") // the name may have spaces
+	fields := strings.Fields(after)
+	const user, system = 11, 12
+	if len(fields) <= system {
+		return 0, fmt.Errorf("CPU time of %s: the kernel doesn't tell it", p.Name)
+	}
+	var ticks int64
+	for _, field := range []string{fields[user], fields[system]} {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("CPU time of %s: %w", p.Name, err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * (time.Second / 100), nil
 }

@@ -22,6 +22,7 @@ func main() {
 	sizes := flag.String("applications", "1,50,1000", "how many applications the repo has, one run each")
 	releases := flag.Int("releases", 20, "how many releases are measured, after a warm-up")
 	burst := flag.String("burst", "", "instead, how many images of as many applications are pushed as one burst, one run each")
+	fleets := flag.String("fleet", "", "instead, how many applications are installed at once, beside a bare client that applies the same; one run each")
 	within := flag.Duration("within", 0, "the time over which a burst is spread; 0 is as fast as it goes")
 	files := flag.Int("files", 0, "how many files the repo has beside the applications'")
 	separate := flag.Bool("separate", false, "run each service as a process of its own, to see each one's memory; the bus and the registry are behind proxies then")
@@ -31,7 +32,9 @@ func main() {
 	defer stop()
 	shape := shape{files: *files, separate: *separate}
 	var err error
-	if *burst != "" {
+	if *fleets != "" {
+		err = runFleets(ctx, *fleets, *asJSON)
+	} else if *burst != "" {
 		err = runBursts(ctx, shape, *burst, *within, *asJSON)
 	} else {
 		err = run(ctx, shape, *sizes, *releases, *asJSON)
@@ -68,6 +71,17 @@ func runBursts(ctx context.Context, s shape, sizes string, within time.Duration,
 		return json.NewEncoder(os.Stdout).Encode(bursts)
 	}
 	return burstTable(os.Stdout, bursts)
+}
+
+func runFleets(ctx context.Context, sizes string, asJSON bool) error {
+	all, err := each(ctx, "-fleet", sizes, func(n int) (fleet, error) { return measureFleet(ctx, n) })
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return json.NewEncoder(os.Stdout).Encode(all)
+	}
+	return fleetTable(os.Stdout, all)
 }
 
 // each measures with each of the sizes.
