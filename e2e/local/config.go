@@ -32,6 +32,7 @@ func freeAddr() (string, error) {
 
 // settings fill the config's template.
 type settings struct {
+	Cluster                                     string
 	Data, Registry, RegistryEndpoint            string
 	GitURL, GitUser, GitToken                   string
 	Provider, Kubeconfig, RegistrySecret        string
@@ -42,7 +43,7 @@ type settings struct {
 
 // The config of a world; one template, so that every program reads the same.
 var configTemplate = template.Must(template.New("config").Parse(`# Written by e2e/local.
-cluster: local
+cluster: {{.Cluster}}
 data: {{.Data}}
 {{- if .Embedded}}
 bus: {embedded: {sync: {{.Embedded}}, listen: "{{.Bus}}"}}

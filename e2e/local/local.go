@@ -71,6 +71,7 @@ type World struct {
 	separate
 
 	opts     Options
+	settings settings // of its programs
 	registry parts.RegistryOptions
 	gitUser  string
 	gitPass  string
@@ -125,10 +126,11 @@ func (w *World) start(ctx context.Context) error {
 	if err := w.startParts(ctx, registrySecret, gitSecret); err != nil {
 		return err
 	}
-	s, err := w.settings(registrySecret, gitSecret)
+	s, err := w.settle(registrySecret, gitSecret)
 	if err != nil {
 		return err
 	}
+	w.settings = s
 	if w.opts.Bin == "" {
 		w.opts.Bin = filepath.Join(w.opts.Dir, "bin")
 		names := []string{"slipway"}
@@ -210,9 +212,11 @@ func (w *World) startGitea(ctx context.Context, dir, secret string) (err error) 
 	return w.Gitea.AddWebhook(ctx, Repo, w.HooksURL+"/hooks/git", secret)
 }
 
-func (w *World) settings(registrySecret, gitSecret string) (s settings, err error) {
+// settle finds the settings of the world's programs.
+func (w *World) settle(registrySecret, gitSecret string) (s settings, err error) {
 	s = settings{
-		Data: filepath.Join(w.opts.Dir, "data"), Registry: w.Registry.Addr, RegistryEndpoint: w.Registry.Addr, GitURL: w.RepoURL, GitUser: w.gitUser,
+		Cluster: "local",
+		Data:    filepath.Join(w.opts.Dir, "data"), Registry: w.Registry.Addr, RegistryEndpoint: w.Registry.Addr, GitURL: w.RepoURL, GitUser: w.gitUser,
 		Provider: "github", Kubeconfig: w.Kubeconfig, Quiet: w.opts.Quiet.String(), Sweep: w.opts.Sweep.String(),
 		Policies: "policies", Issuer: w.opts.Issuer,
 	}

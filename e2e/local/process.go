@@ -138,3 +138,17 @@ func (p *Process) Log() string {
 	data, _ := os.ReadFile(p.log)
 	return string(data)
 }
+
+// Pause stops the running program in the middle of whatever it does; it goes on
+// with Resume, and knows nothing of the time between.
+func (p *Process) Pause() error { return p.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused program go on.
+func (p *Process) Resume() error { return p.signal(syscall.SIGCONT) }
+
+func (p *Process) signal(s syscall.Signal) error {
+	if !p.Running() {
+		return fmt.Errorf("%s to %s: it doesn't run", s, p.Name)
+	}
+	return p.cmd.Process.Signal(s)
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -48,9 +49,29 @@ type tenure struct {
 	desk     *desk
 	sequence uint64
 	body     leaseBody
-	renewed  time.Time // when we asked for what we have
-	rested   bool      // it was released by the one before us
-	lost     bool      // set before the worker's context ends
+	renewed  moment // when we asked for what we have
+	rested   bool   // it was released by the one before us
+	lost     bool   // set before the worker's context ends
+}
+
+// moment is a time that several goroutines look at.
+type moment struct{ at atomic.Pointer[time.Time] }
+
+func (m *moment) set(t time.Time) { m.at.Store(&t) }
+func (m *moment) get() time.Time  { return *m.at.Load() }
+
+// held says whether nobody else can have the lease yet. It counts the time in
+// which this process was stopped, too.
+func (t *tenure) held() bool { return time.Since(t.renewed.get()) <= t.run.q.o.LeaseTTL*3/4 }
+
+type tenureKey struct{}
+
+// Held says whether a worker still holds its key: what it is about to do can't
+// meet another worker of that key. The context is the worker's; elsewhere nothing
+// has to be held.
+func Held(ctx context.Context) bool {
+	t, ok := ctx.Value(tenureKey{}).(*tenure)
+	return !ok || t.held()
 }
 
 // acquire takes the desk's lease, then waits until our reader has come to it:
@@ -76,7 +97,8 @@ func (r *run) acquire(ctx context.Context, d *desk) (*tenure, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take the lease: %w", err)
 	}
-	t := &tenure{run: r, desk: d, sequence: sequence, body: body, renewed: began, rested: was.Owner == ""}
+	t := &tenure{run: r, desk: d, sequence: sequence, body: body, rested: was.Owner == ""}
+	t.renewed.set(began)
 	wait := time.NewTimer(r.q.o.LeaseTTL / 2)
 	defer wait.Stop()
 	for was.sequence < sequence {
@@ -153,7 +175,7 @@ func (t *tenure) keep(ctx context.Context, lost func()) {
 		case <-tick.C:
 		}
 		if err := t.renew(ctx); err != nil && ctx.Err() == nil {
-			if errors.Is(err, errLeaseTaken) || time.Since(t.renewed) > ttl*3/4 {
+			if errors.Is(err, errLeaseTaken) || !t.held() {
 				lost()
 				return
 			}
@@ -164,7 +186,7 @@ func (t *tenure) keep(ctx context.Context, lost func()) {
 func (t *tenure) renew(ctx context.Context) error {
 	began := time.Now()
 	// The others count from when they see it, which is later than now.
-	ctx, cancel := context.WithDeadline(ctx, t.renewed.Add(t.run.q.o.LeaseTTL*3/4))
+	ctx, cancel := context.WithDeadline(ctx, t.renewed.get().Add(t.run.q.o.LeaseTTL*3/4))
 	defer cancel()
 	sequence, err := t.run.writeLease(ctx, t.desk.token, t.sequence, t.body)
 	if isWrongLast(err) {
@@ -176,11 +198,12 @@ func (t *tenure) renew(ctx context.Context) error {
 			return errLeaseTaken
 		}
 		// A renewal of ours that seemed lost was stored.
-		sequence, began = now.sequence, t.renewed
+		sequence, began = now.sequence, t.renewed.get()
 	} else if err != nil {
 		return err
 	}
-	t.sequence, t.renewed = sequence, began
+	t.sequence = sequence
+	t.renewed.set(began)
 	return nil
 }
 

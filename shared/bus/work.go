@@ -88,7 +88,7 @@ func (r *run) call(t *tenure, w Work) (err error) {
 			err = fmt.Errorf("%w: %v", errPanic, p)
 		}
 	}()
-	return r.worker(ctx, w)
+	return r.worker(context.WithValue(ctx, tenureKey{}, t), w)
 }
 
 // fail lets the key rest; items that are too old become dead letters.

@@ -22,32 +22,38 @@ const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 // adopt makes the fields of other managers ours, so that what they set and Git
 // doesn't have goes with the next apply. Without managers, or where they have
 // nothing, it does nothing.
-func (a *Applier) adopt(ctx context.Context, as Actor, item *Item) error {
+func (a *Applier) adopt(ctx context.Context, as Actor, item *Item) (version string, err error) {
 	if len(item.adopt) == 0 || item.dry {
-		return nil
+		return "", nil
 	}
 	const tries = 5
 	for range tries {
 		live, err := a.metadata(ctx, item.Resource, item.Namespace, item.Name)
 		if apierrors.IsNotFound(err) {
-			return nil
+			return "", nil
 		}
 		if err != nil {
-			return fmt.Errorf("look who has its fields: %w", err)
+			return "", fmt.Errorf("look who has its fields: %w", err)
 		}
 		patch, err := Adoption(live, item.adopt)
 		if err != nil || patch == nil {
-			return err
+			return "", err
 		}
-		_, err = a.resource(as, item).Patch(ctx, item.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: health.FieldManager})
-		if err == nil || apierrors.IsNotFound(err) {
-			return nil
+		if err := as.held(ctx); err != nil {
+			return "", err
+		}
+		adopted, err := a.resource(as, item).Patch(ctx, item.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: health.FieldManager})
+		if err == nil {
+			return adopted.GetResourceVersion(), nil
+		}
+		if apierrors.IsNotFound(err) {
+			return "", nil
 		}
 		if !apierrors.IsConflict(err) && !apierrors.IsInvalid(err) {
-			return fmt.Errorf("take over its fields: %w", err)
+			return "", fmt.Errorf("take over its fields: %w", err)
 		}
 	}
-	return fmt.Errorf("take over its fields: it changes all the time")
+	return "", fmt.Errorf("take over its fields: it changes all the time")
 }
 
 // Adoption is the JSON patch by which fields of other managers become ours; nil

@@ -57,6 +57,21 @@ type Actor struct {
 	// Claimed names an application that wants what this one no longer has; nil:
 	// none ever does.
 	Claimed func(ctx context.Context, entry api.InventoryEntry) (string, error)
+	// Held says whether nobody else can be acting for the application yet; nil:
+	// nobody ever does. It is asked between a look at an object and its change,
+	// which wants the object as it was looked at: so whoever was stopped for a
+	// while can't put something older over something newer.
+	Held func(ctx context.Context) bool
+}
+
+// ErrNotHeld says that another replica may be acting for the application.
+var ErrNotHeld = errors.New("another replica may be acting for the application")
+
+func (as Actor) held(ctx context.Context) error {
+	if as.Held != nil && !as.Held(ctx) {
+		return ErrNotHeld
+	}
+	return nil
 }
 
 // owns says whether an object is the actor's, or may become so.
@@ -117,17 +132,29 @@ func (a *Applier) applyStage(ctx context.Context, as Actor, items []*Item, outco
 }
 
 func (a *Applier) applyOne(ctx context.Context, as Actor, item *Item) Outcome {
-	fail := func(err error) Outcome { return Outcome{Item: item, Action: Failed, Err: err, Sent: true} }
 	if item.Err == nil {
 		item.Err = a.resolveLate(item)
 	}
 	if item.Err != nil {
 		return Outcome{Item: item, Action: Failed, Err: item.Err}
 	}
-	before, err := a.before(ctx, item)
-	if err != nil {
-		return fail(err)
+	const tries = 5
+	var o Outcome
+	for try := range tries {
+		before, err := a.before(ctx, item, try > 0)
+		if err != nil {
+			return Outcome{Item: item, Action: Failed, Err: err, Sent: true}
+		}
+		if o = a.applyOver(ctx, as, item, before); !apierrors.IsConflict(o.Err) {
+			break // else it was changed since we looked
+		}
 	}
+	return o
+}
+
+// applyOver applies an item over an object as it was seen.
+func (a *Applier) applyOver(ctx context.Context, as Actor, item *Item, before state) Outcome {
+	fail := func(err error) Outcome { return Outcome{Item: item, Action: Failed, Err: err, Sent: true} }
 	if err := as.owns(ctx, item, before.owner); err != nil {
 		return Outcome{Item: item, Action: Failed, Err: err}
 	}
@@ -139,15 +166,17 @@ func (a *Applier) applyOne(ctx context.Context, as Actor, item *Item) Outcome {
 		item.UID, item.fields = before.uid, before.fields
 		return Outcome{Item: item, Action: Unchanged}
 	}
-	if err := a.adopt(ctx, as, item); err != nil {
+	if adopted, err := a.adopt(ctx, as, item); err != nil {
 		return fail(err)
+	} else if adopted != "" {
+		before.version = adopted
 	}
-	live, err := a.send(ctx, as, item)
+	live, err := a.send(ctx, as, item, before.version)
 	if err != nil && !item.dry {
 		var again bool
 		if again, err = a.remake(ctx, as, item, before, err); again {
 			before = state{}
-			live, err = a.send(ctx, as, item)
+			live, err = a.send(ctx, as, item, "")
 		}
 	}
 	if err != nil {
@@ -164,14 +193,21 @@ func (a *Applier) applyOne(ctx context.Context, as Actor, item *Item) Outcome {
 	return Outcome{Item: item, Action: action(before, live), Sent: true, sent: live}
 }
 
-// send applies an item.
-func (a *Applier) send(ctx context.Context, as Actor, item *Item) (*unstructured.Unstructured, error) {
+// send applies an item over an object of a version; empty: of any, or none.
+func (a *Applier) send(ctx context.Context, as Actor, item *Item, version string) (*unstructured.Unstructured, error) {
 	object, err := a.withoutOthers(ctx, item)
 	if err != nil {
 		return nil, err
 	}
+	if version != "" {
+		object = object.DeepCopy()
+		object.SetResourceVersion(version)
+	}
 	body, err := json.Marshal(object.Object)
 	if err != nil {
+		return nil, err
+	}
+	if err := as.held(ctx); err != nil {
 		return nil, err
 	}
 	force := true
@@ -206,10 +242,12 @@ type state struct {
 	fields              uint64
 }
 
-// before looks in the watches and, where those don't know yet, asks.
-func (a *Applier) before(ctx context.Context, item *Item) (state, error) {
+// before looks in the watches and, where those don't know yet or what they know
+// is too old, asks.
+func (a *Applier) before(ctx context.Context, item *Item, fresh bool) (state, error) {
 	seen, known := a.watcher.Look(item.Resource, item.Namespace, item.Name)
-	if seen != nil {
+	known = known && !fresh
+	if seen != nil && !fresh {
 		return state{exists: true, owner: seen.Owner, uid: string(seen.UID), version: seen.ResourceVersion, fields: seen.Fields}, nil
 	}
 	if known {

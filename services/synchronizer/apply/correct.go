@@ -64,7 +64,7 @@ func (a *Applier) Differs(ctx context.Context, item *Item, entry api.InventoryEn
 	if entry.State != api.Applied || a.resolveLate(item) != nil {
 		return true, nil // what is wrong with it is told when it is applied
 	}
-	now, err := a.before(ctx, item)
+	now, err := a.before(ctx, item, false)
 	if err != nil {
 		return false, err
 	}

@@ -44,7 +44,7 @@ func (a *Applier) Run(ctx context.Context, as Actor, item *Item, run string) Out
 			}
 		}
 	}
-	sent, err := a.send(ctx, as, item)
+	sent, err := a.send(ctx, as, item, "")
 	if err != nil {
 		return fail(err)
 	}

@@ -127,6 +127,9 @@ func (a *Applier) tryPrune(ctx context.Context, as Actor, e api.InventoryEntry) 
 			return Pruned{Entry: e, Kept: "it goes over to " + by}
 		}
 	}
+	if err := as.held(ctx); err != nil {
+		return Pruned{Entry: e, Err: err}
+	}
 	item := &Item{Resource: resource, Namespace: e.Namespace, Name: e.Name}
 	background := metav1.DeletePropagationBackground
 	err = a.resource(as, item).Delete(ctx, e.Name, metav1.DeleteOptions{

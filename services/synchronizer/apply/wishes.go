@@ -71,6 +71,9 @@ func (a *Applier) remake(ctx context.Context, as Actor, item *Item, before state
 	if !apierrors.IsInvalid(fault) || !before.exists || before.owner != as.Owner || says(item.Object.GetAnnotations(), forced) == "" {
 		return false, fault
 	}
+	if err := as.held(ctx); err != nil {
+		return false, err
+	}
 	if err := a.remove(ctx, as, item, before.uid); err != nil {
 		return false, err
 	}

@@ -71,6 +71,7 @@ type wait struct {
 	deadline *time.Timer
 	expired  bool
 	failed   bool // told already
+	queued   bool // the next step is in the queue: whoever changes the cluster holds the application
 	told     time.Time
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
@@ -154,8 +155,8 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	if a.wait != nil && asApplied && a.wait.failed && again {
 		return b.resync(ctx, a, l, result, vars, work) // unhealthy, and still to be as Git says
 	}
-	if a.wait != nil && (asApplied || a.wait.run.is(head.Hash(), l, vars)) && !work.asked() {
-		return nil // it waits already
+	if a.wait != nil && renderErr == nil && a.wait.run.covers(ctx, head, result, l, vars) && !work.asked() {
+		return b.goOn(ctx, a.wait, l)
 	}
 	if asApplied && a.marked.Load() || asApplied && sourceMarked(s) {
 		if err := b.unmark(ctx, a, l); err != nil {
@@ -175,16 +176,14 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	}
 	n := &run{
 		app: a, repo: r, commit: head.Hash(), uid: string(l.object.GetUID()), generation: l.object.GetGeneration(), started: started,
-		spec: l.application.Spec, variables: vars, lastHealthy: s.Healthy, first: s.Revision == "", revision: head.Hash(),
+		spec: l.application.Spec, variables: vars, lastHealthy: s.Healthy, first: s.Revision == "",
 		again: sameSpec && s.Attempted == head.Hash() && len(s.History) > 0 && s.History[0].Commit == head.Hash() &&
 			s.History[0].Outcome == api.OutcomeFailed && s.Attempted != s.Revision,
 	}
 	if !work.Since.IsZero() && work.Tries == 0 {
 		n.started = work.Since
 	}
-	if known && !result.Touched(changed) && s.Attempted == s.Revision {
-		n.revision = s.Revision // the commits since then are about others
-	}
+	n.revision = b.newest(ctx, r, head, result, s)
 	n.chains = b.chains(ctx, n, s, head, work)
 	if renderErr != nil {
 		return b.refuse(ctx, n, l, reasonOf(renderErr), renderErr)
@@ -193,6 +192,20 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 		return b.refuse(ctx, n, l, reasonHealth, err)
 	}
 	return b.sync(ctx, n, l, result)
+}
+
+// newest names the commit that is new to an application: those since then are
+// about others, and no reason to run its hooks again.
+func (b *Brain) newest(ctx context.Context, r *repo, head Commit, result render.Result, s *api.ApplicationStatus) string {
+	changed, known := r.changes(ctx, s.Attempted, head.Hash())
+	if !known || result.Touched(changed) {
+		return head.Hash()
+	}
+	if s.Hooks != nil {
+		revision, _, _ := strings.Cut(s.Hooks.Run, ".")
+		return revision
+	}
+	return s.Attempted
 }
 
 func reasonOf(err error) string {

@@ -105,6 +105,12 @@ func (b *Brain) look(ctx context.Context, key string) error {
 		return errOvertaken
 	}
 	switch {
+	case ready && n.more(l):
+		if w.queued {
+			return nil
+		}
+		w.queued = true
+		return b.appQ.Put(ctx, key, Wake{Reason: ReasonStep})
 	case ready:
 		return b.passed(ctx, n, l)
 	case bad:

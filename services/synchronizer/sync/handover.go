@@ -32,7 +32,7 @@ func identityOf(e api.InventoryEntry) identity {
 // no longer wants them, by what Git says: never by being deleted in between.
 func (b *Brain) actor(n *run) apply.Actor {
 	return apply.Actor{
-		Client: n.client, Owner: n.app.name.String(),
+		Client: n.client, Owner: n.app.name.String(), Held: b.cfg.Held,
 		MayTake: func(ctx context.Context, item *apply.Item, owner string) (bool, error) {
 			name, err := events.ParseApplication(owner)
 			if err != nil || name.Cluster != b.cfg.Cluster {

@@ -128,10 +128,14 @@ func (n *run) targets(items []*apply.Item) []health.Target {
 	return targets
 }
 
-// is says whether a run is of a commit, of the spec and with the variables that
-// are there now.
-func (n *run) is(commit string, l *live, vars variables) bool {
-	return n.commit == commit && n.generation == l.object.GetGeneration() && n.variables.version == vars.version && string(l.object.GetUID()) == n.uid
+// covers says whether a run is of what a head has for the application, of its
+// spec and with the variables that are there now.
+func (n *run) covers(ctx context.Context, head Commit, result render.Result, l *live, vars variables) bool {
+	if n.generation != l.object.GetGeneration() || n.variables.version != vars.version || string(l.object.GetUID()) != n.uid {
+		return false
+	}
+	changed, known := n.repo.changes(ctx, n.commit, head.Hash())
+	return known && !result.Touched(changed)
 }
 
 func (n *run) short() string { return n.commit[:min(len(n.commit), 12)] }

@@ -76,6 +76,26 @@ func (b *Brain) applied(ctx context.Context, n *run, l *live) error {
 	})
 }
 
+// more says whether something in the cluster has to be changed after the step
+// that is waited for.
+func (n *run) more(l *live) bool {
+	step := n.plan[n.at]
+	return n.at+1 < len(n.plan) || len(n.pending(l, step)) > 0 ||
+		step.Last && n.spec.Sync.Prunes() && len(apply.Gone(l.status().Inventory, n.items)) > 0
+}
+
+// goOn takes up a run whose step was waited for, if it is ready.
+func (b *Brain) goOn(ctx context.Context, w *wait, l *live) error {
+	if !w.queued {
+		return nil
+	}
+	w.queued = false
+	if !b.watcher.Judge(w.targets).Ready {
+		return nil // no longer: a watch tells when it is again
+	}
+	return b.passed(ctx, w.run, l)
+}
+
 // passed goes on when all that a step waited for is ready.
 func (b *Brain) passed(ctx context.Context, n *run, l *live) error {
 	step := n.plan[n.at]

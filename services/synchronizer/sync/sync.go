@@ -61,6 +61,7 @@ const (
 	// ReasonVariables says that a ConfigMap or Secret with variables changed.
 	ReasonVariables = "variables"
 	ReasonDrift     = "drift" // the cluster is not as it was left
+	ReasonStep      = "step"  // what a step waited for is ready, and there is more to do
 )
 
 // Work is everything that woke one key since it was last done.
@@ -89,8 +90,10 @@ type Config struct {
 	Images        events.Aliases // of registries
 	Git           events.Aliases // of Git hosts
 	Source        string         // of our events, "/synchronizer/<cluster>"
-	Log           *slog.Logger
-	Metrics       prometheus.Registerer
+	// Held says whether the work of a context is still ours alone.
+	Held    func(ctx context.Context) bool
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
 }
 
 // Parts are what a brain is connected to.
