@@ -148,6 +148,7 @@ func (s Source) validate() error {
 
 // Versions is a range of versions.
 type Versions struct {
+	text        string
 	constraints *semver.Constraints
 	named       []string // releases of which the range names a pre-release
 }
@@ -167,12 +168,15 @@ func ParseVersions(text string) (Versions, error) {
 	if err != nil {
 		return Versions{}, fmt.Errorf("range %q: %w", text, err)
 	}
-	v := Versions{constraints: c}
+	v := Versions{text: text, constraints: c}
 	for _, m := range namesPrerelease.FindAllStringSubmatch(text, -1) {
 		v.named = append(v.named, m[1])
 	}
 	return v, nil
 }
+
+// String is the range as it is written.
+func (v Versions) String() string { return v.text }
 
 // tagVersion is what of Git's tags are versions: two or three numbers, since
 // one alone is more often a date or a build.
