@@ -160,6 +160,20 @@ func (m *Mirror) wipe() error {
 	return nil
 }
 
+// Remove deletes the mirror's folder when whoever is at work with the host has
+// ended. Nothing may be asked of the mirror any more.
+func (m *Mirror) Remove() error {
+	m.network.Lock()
+	defer m.network.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_ = m.store.Close()
+	if err := os.RemoveAll(m.opts.Dir); err != nil {
+		return fmt.Errorf("remove mirror %s: %w", m.opts.Dir, err)
+	}
+	return nil
+}
+
 // Head is the commit that was fetched or pushed last, or nil before the
 // first fetch. It asks nobody.
 func (m *Mirror) Head() *Commit {
