@@ -34,6 +34,7 @@ func (b *syncBed) tag(t *testing.T, name, commit string) string {
 
 func TestSourcesOfTagsRangesAndCommits(t *testing.T) {
 	t.Parallel()
+	outer := t
 	b := newSyncBed(t)
 	app := func(name, value string) map[string]string {
 		return map[string]string{"apps/" + name + "/cm.yaml": settings(name, value)}
@@ -61,13 +62,12 @@ func TestSourcesOfTagsRangesAndCommits(t *testing.T) {
 	t.Run("a moved tag is applied on its event, and a push to the branch is not", func(t *testing.T) {
 		second := b.push(t, "second", app("tag", "2"))
 		b.tell(t, second)
-		third := b.push(t, "third", app("tag", "3"))
+		b.push(t, "third", app("tag", "3"))
 		object := b.tag(t, "v1.0.0", second)
 		b.tellRef(t, "refs/tags/v1.0.0", object, "chain-tag")
 		b.becomes(t, "shop", "tag", "True", second)
 		b.is(t, "shop", "tag", "2")
 		b.hears(t, events.PipelineRunFinishedType, "test/shop/tag", onChain("chain-tag"))
-		_ = third
 	})
 
 	t.Run("a new tag in the range is applied, one outside is not", func(t *testing.T) {
@@ -105,11 +105,29 @@ func TestSourcesOfTagsRangesAndCommits(t *testing.T) {
 		b.becomes(t, "shop", "late", "True", unpushed)
 	})
 
+	t.Run("tags of which no event tells are found by the sweep", func(t *testing.T) {
+		b.stop()
+		b.sweep = 300 * time.Millisecond
+		b.start(outer)
+		b.becomes(t, "shop", "tag", "True", b.git(t, "rev-parse", "v1.0.0^{commit}"))
+		swept := b.push(t, "swept", map[string]string{"apps/tag/cm.yaml": settings("tag", "swept"), "apps/range/cm.yaml": settings("range", "swept")})
+		b.tag(t, "v1.0.0", swept)
+		b.tag(t, "v1.11.0", swept)
+		b.becomes(t, "shop", "tag", "True", swept)
+		b.becomes(t, "shop", "range", "True", swept)
+		name, err := events.ParseGitRepository(b.url, nil)
+		must(t, err)
+		b.hears(t, events.RefUpdatedType, string(name), func(e events.Event) bool {
+			p, ok := e.Payload.(events.RefUpdated)
+			return ok && p.Provider == "sweep" && p.Ref == "refs/tags/v1.0.0" && p.After == swept
+		})
+	})
+
 	t.Run("what vanishes is told, and deletes nothing", func(t *testing.T) {
 		b.git(t, "push", "--quiet", "origin", ":refs/tags/v1.0.0")
 		b.tellRef(t, "refs/tags/v1.0.0", "", "chain-gone")
 		b.says(t, "shop", "tag", api.ConditionReconciling, "SourceUnavailable", "tag does not exist: v1.0.0")
-		b.is(t, "shop", "tag", "2")
+		b.is(t, "shop", "tag", "swept")
 		if s, err := b.status(t, "shop", "tag"); err != nil || s.Condition(api.ConditionReady).Status != "True" {
 			t.Errorf("%+v, %v: what runs is no longer ready", s.Conditions, err)
 		}
@@ -118,7 +136,7 @@ func TestSourcesOfTagsRangesAndCommits(t *testing.T) {
 		b.is(t, "shop", "pin", "2")
 		must(t, b.cluster.Apply(t.Context(), source("range", `semver: ">=7"`)))
 		b.says(t, "shop", "range", api.ConditionReconciling, "SourceUnavailable", `none is a version in the range ">=7"`)
-		b.is(t, "shop", "range", "1.10")
+		b.is(t, "shop", "range", "swept")
 	})
 }
 

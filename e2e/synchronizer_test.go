@@ -44,6 +44,7 @@ type syncBed struct {
 	data     string
 	repos    []service.Repository // of the config; the config repo where there are none
 	trusted  []string             // of the config; shop where there are none
+	sweep    time.Duration        // of the config; never when 0
 	stop     func()
 
 	mu    sync.Mutex
@@ -159,7 +160,7 @@ func (b *syncBed) start(t testing.TB) {
 		Name: "synchronizer", Bus: conn, Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Config: service.Config{
 			Cluster: "test", Data: b.data,
-			Repositories: repos,
+			Repositories: repos, Sweep: service.Sweep{Interval: b.sweep},
 			Synchronizer: service.Synchronizer{Kubeconfig: b.cluster.Kubeconfig, Trusted: trusted, Concurrency: 8},
 		},
 	}

@@ -307,10 +307,11 @@ func (a *applications) places() map[string]place {
 	return maps.Clone(a.followed)
 }
 
-func (a *applications) placeOf(entry *app) place {
+func (a *applications) placeOf(key string) (p place, used bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.followed[entry.source]
+	p, used = a.followed[key]
+	return p, used
 }
 
 // wakeGoverned wakes the applications of namespaces of which a Project says

@@ -24,7 +24,7 @@ func (b *Brain) repoWork(ctx context.Context, work Work) error {
 	if len(apps) == 0 {
 		return nil
 	}
-	r, apps, err := b.open(ctx, apps)
+	r, apps, err := b.open(ctx, work.Key, apps)
 	if r == nil || err != nil {
 		return err
 	}
@@ -53,10 +53,13 @@ func (b *Brain) repoWork(ctx context.Context, work Work) error {
 // open opens the place of applications, which is the same for all, and gives
 // those that may use it. The others are woken to say why they don't. Without
 // any there is no repo.
-func (b *Brain) open(ctx context.Context, apps []*app) (r *repo, may []*app, err error) {
-	p := b.apps.placeOf(apps[0])
-	if p.secret != "" {
-		return b.openOwn(ctx, apps)
+func (b *Brain) open(ctx context.Context, key string, apps []*app) (r *repo, may []*app, err error) {
+	p, used := b.apps.placeOf(key)
+	switch {
+	case !used:
+		return nil, nil, nil
+	case p.secret != "":
+		return b.openOwn(ctx, key, apps)
 	}
 	refused := map[string]error{}
 	for _, a := range apps {
@@ -82,7 +85,7 @@ func (b *Brain) open(ctx context.Context, apps []*app) (r *repo, may []*app, err
 
 // openOwn opens a place with the credentials of a Secret that each application
 // reads with the rights of its account.
-func (b *Brain) openOwn(ctx context.Context, apps []*app) (r *repo, may []*app, err error) {
+func (b *Brain) openOwn(ctx context.Context, key string, apps []*app) (r *repo, may []*app, err error) {
 	tried := map[string]error{} // by account
 	for _, a := range apps {
 		u := b.apps.cached(a.key)
@@ -97,6 +100,9 @@ func (b *Brain) openOwn(ctx context.Context, apps []*app) (r *repo, may []*app, 
 		if !known {
 			var opened *repo
 			if opened, fault = b.source(ctx, a, application); fault == nil {
+				if opened.key() != key {
+					continue // it has another source by now
+				}
 				r = opened
 			}
 			tried[application.Spec.Destination.ServiceAccount] = fault
