@@ -87,12 +87,9 @@ func TestATagThatNamesNoCommitIsTold(t *testing.T) {
 
 // commitWorld has a commit on main, one on a side branch behind its head, and
 // one that no branch has any more.
-func commitWorld(t *testing.T, s *gitrepotest.Server) (w *gitrepotest.Work, early, side, gone string) {
-	t.Helper()
-	w = s.Create("acme/config.git", map[string]string{"a.yaml": "a: 1\n"})
+func commitWorld(w *gitrepotest.Work) (early, side, gone string) {
 	early = w.Git("rev-parse", "HEAD")
-	w.Commit("lost", map[string]string{"a.yaml": "a: lost\n"})
-	gone = w.Git("rev-parse", "HEAD")
+	gone = w.Commit("lost", nil)
 	w.Git("reset", "-q", "--hard", early)
 	w.Git("push", "-q", "-f", "origin", "HEAD:main")
 	for range 60 { // more than the first step of history
@@ -107,51 +104,39 @@ func commitWorld(t *testing.T, s *gitrepotest.Server) (w *gitrepotest.Work, earl
 		}
 	}
 	w.Git("push", "-q", "origin", "side")
-	return w, early, side, gone
+	return early, side, gone
 }
 
 func TestACommitIsBroughtByItsIdOrThroughTheBranches(t *testing.T) {
-	sshW, sshO := sshWork(t, "acme/over-ssh.git") // takes no id that is no branch's head
-	for name, make := range map[string]func(t *testing.T) (*gitrepotest.Work, gitrepo.Options, [3]string){
-		"http": func(t *testing.T) (*gitrepotest.Work, gitrepo.Options, [3]string) {
-			w, early, side, gone := commitWorld(t, gitrepotest.Start(t, nil))
-			return w, gitrepo.Options{URL: w.URL}, [3]string{early, side, gone}
-		},
-		"ssh": func(t *testing.T) (*gitrepotest.Work, gitrepo.Options, [3]string) {
-			w := sshW
-			early := w.Git("rev-parse", "HEAD")
-			for range 60 {
-				w.Git("commit", "-q", "--allow-empty", "-m", "more")
-			}
-			w.Git("push", "-q", "origin", "HEAD:main")
-			w.Git("checkout", "-q", "-b", "side")
-			w.Git("commit", "-q", "--allow-empty", "-m", "side")
-			side := w.Git("rev-parse", "HEAD")
-			w.Git("commit", "-q", "--allow-empty", "-m", "side")
-			w.Git("push", "-q", "origin", "side")
-			o := sshO
-			o.Branch = ""
-			return w, o, [3]string{early, side, strings.Repeat("ab", 20)}
-		},
+	byHTTP := gitrepotest.Start(t, nil).Create("acme/config.git", map[string]string{"a.yaml": "a: 1\n"})
+	bySSH, o := sshWork(t, "acme/over-ssh.git") // gives no id that is no branch's head
+	o.Branch = ""
+	for name, c := range map[string]struct {
+		w *gitrepotest.Work
+		o gitrepo.Options
+	}{
+		"http": {byHTTP, gitrepo.Options{URL: byHTTP.URL}},
+		"ssh":  {bySSH, o},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, o, ids := make(t)
-			for _, id := range ids[:2] {
+			o := c.o
+			early, side, gone := commitWorld(c.w)
+			for _, id := range []string{early, side} {
 				o.Commit, o.Dir = id, t.TempDir()
 				m := openWith(t, o)
-				c := fetch(t, m)
-				if c.Hash() != id {
-					t.Fatalf("got %s, want %s", c.Hash(), id)
+				head := fetch(t, m)
+				if head.Hash() != id {
+					t.Fatalf("got %s, want %s", head.Hash(), id)
 				}
-				if _, err := c.FS().Open("a.yaml"); err != nil {
+				if _, err := head.FS().Open("a.yaml"); err != nil {
 					t.Error(err)
 				}
 				if again := fetch(t, m); again.Hash() != id {
 					t.Errorf("then %s", again.Hash())
 				}
 			}
-			o.Commit, o.Dir = ids[2], t.TempDir()
-			if _, err := openWith(t, o).Fetch(t.Context()); !errors.Is(err, gitrepo.ErrNoCommit) || !strings.Contains(err.Error(), ids[2]) {
+			o.Commit, o.Dir = gone, t.TempDir()
+			if _, err := openWith(t, o).Fetch(t.Context()); !errors.Is(err, gitrepo.ErrNoCommit) || !strings.Contains(err.Error(), gone) {
 				t.Errorf("a commit that is nowhere: %v", err)
 			}
 		})

@@ -133,18 +133,9 @@ func (b *Brain) markSource(ctx context.Context, a *app, fault error) error {
 // bring renders the head and decides whether there is anything to do.
 func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit, work Work) error {
 	started := time.Now()
-	err := b.verify(ctx, a, l.application, head)
+	vars, err := b.inputs(ctx, a, l, head)
 	if errors.Is(err, ErrUntrusted) || errors.Is(err, ErrKeys) {
 		return b.refuse(ctx, b.newRun(ctx, a, l, r, head, work, variables{version: l.status().Variables}, started), l, reasonUntrusted, err)
-	}
-	var vars variables
-	if err == nil {
-		vars, err = b.variables(ctx, a, l.application)
-	}
-	if missing(err) {
-		if markErr := b.markSource(ctx, a, err); markErr != nil {
-			return markErr
-		}
 	}
 	if err != nil {
 		return err
@@ -169,16 +160,12 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	}
 	a.marked.Store(false)
 	if asApplied && settled(s) {
-		if slices.ContainsFunc(work.Wakes, func(w Wake) bool {
-			return w.Reason == ReasonProject || w.Reason == ReasonResync || w.Reason == ReasonAsked
-		}) {
-			refused, err := b.recheck(ctx, b.newRun(ctx, a, l, r, head, work, vars, started), l, result)
-			if refused || err != nil {
-				return err
-			}
-		}
-		if !slices.ContainsFunc(work.Wakes, func(w Wake) bool { return w.Reason == ReasonResync || w.Reason == ReasonAsked }) {
+		if !work.any(ReasonResync, ReasonAsked, ReasonProject) {
 			return nil
+		}
+		refused, err := b.recheck(ctx, b.newRun(ctx, a, l, r, head, work, vars, started), l, result)
+		if refused || err != nil || !work.any(ReasonResync, ReasonAsked) {
+			return err
 		}
 		return b.resync(ctx, a, l, result, vars)
 	}
@@ -193,6 +180,20 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 		return b.refuse(ctx, n, l, reasonHealth, err)
 	}
 	return b.sync(ctx, n, l, result)
+}
+
+// inputs are what the head is rendered with, once it is verified. What is
+// missing is told.
+func (b *Brain) inputs(ctx context.Context, a *app, l *live, head Commit) (vars variables, err error) {
+	if err = b.verify(ctx, a, l.application, head); err == nil {
+		vars, err = b.variables(ctx, a, l.application)
+	}
+	if missing(err) {
+		if markErr := b.markSource(ctx, a, err); markErr != nil {
+			return vars, markErr
+		}
+	}
+	return vars, err
 }
 
 // newRun is a sync of the head that has not begun.

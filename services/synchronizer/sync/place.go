@@ -68,6 +68,7 @@ func (p place) of() string {
 		return p.ref.Value
 	case api.RefTag:
 		return tagPrefix + p.ref.Value
+	case api.RefSemver, api.RefCommit:
 	}
 	return string(p.ref.Kind) + ":" + p.ref.Value
 }

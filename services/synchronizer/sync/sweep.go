@@ -57,6 +57,7 @@ func (b *Brain) chainOf(ctx context.Context, r *repo, wakes []Wake, head Commit)
 	b.log.Info("the sweep found a push that no webhook told of", "repository", r.name, "branch", r.of(), "commit", head.Hash())
 	ref := branchPrefix + r.branch()
 	switch r.ref.Kind {
+	case api.RefBranch:
 	case api.RefTag:
 		ref = tagPrefix + r.ref.Value
 	case api.RefSemver, api.RefCommit:

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -71,6 +72,11 @@ type Work struct {
 	Wakes []Wake
 	Tries int
 	Since time.Time
+}
+
+// any says whether one of the reasons is among those that woke.
+func (w Work) any(reasons ...string) bool {
+	return slices.ContainsFunc(w.Wakes, func(wake Wake) bool { return slices.Contains(reasons, wake.Reason) })
 }
 
 // Config is what a brain works with.
