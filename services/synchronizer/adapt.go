@@ -109,7 +109,8 @@ func (m mirrors) open(ctx context.Context, o gitrepo.Options, ref api.Ref) (sync
 	default:
 		o.Branch = ref.Value
 	}
-	if o.Dir == "" {
+	own := o.Dir == ""
+	if own {
 		if err := os.MkdirAll(m.own(), 0o700); err != nil {
 			return nil, fmt.Errorf("make a folder for mirrors: %w", err)
 		}
@@ -120,6 +121,9 @@ func (m mirrors) open(ctx context.Context, o gitrepo.Options, ref api.Ref) (sync
 	}
 	opened, err := gitrepo.Open(ctx, o)
 	if err != nil {
+		if own {
+			_ = os.RemoveAll(o.Dir)
+		}
 		return nil, err
 	}
 	return mirror{opened}, nil

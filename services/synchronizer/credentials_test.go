@@ -100,7 +100,21 @@ func TestAMirrorIsNotSharedBetweenCredentials(t *testing.T) {
 	if err != nil || len(left) != 1 || left[0] != m.own() {
 		t.Errorf("mirrors lie in %v", left)
 	}
+	before, _ := filepath.Glob(filepath.Join(m.own(), "*"))
 	if _, err := m.openOwn(t.Context(), sync.Own{Address: "https://u:p4ss@h/a/b", Secret: map[string][]byte{"token": []byte("x")}}); !errors.Is(err, sync.ErrCredentials) || strings.Contains(err.Error(), "p4ss") {
 		t.Errorf("an address with a password: %v", err)
+	}
+	if after, _ := filepath.Glob(filepath.Join(m.own(), "*")); len(after) != len(before) {
+		t.Errorf("what couldn't be opened left a folder: %v", after)
+	}
+	one, err := m.openOwn(t.Context(), sync.Own{Address: w.URL, Ref: api.Ref{Kind: api.RefBranch, Value: "main"}, Secret: map[string][]byte{"token": []byte(password)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := one.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := filepath.Glob(filepath.Join(m.own(), "*")); len(after) != len(before) {
+		t.Errorf("what was removed left a folder: %v", after)
 	}
 }
