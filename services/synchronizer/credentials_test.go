@@ -3,10 +3,14 @@ package synchronizer
 import (
 	"errors"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/sync"
 	"github.com/slipway-cd/slipway/shared/api"
@@ -116,5 +120,62 @@ func TestAMirrorIsNotSharedBetweenCredentials(t *testing.T) {
 	}
 	if after, _ := filepath.Glob(filepath.Join(m.own(), "*")); len(after) != len(before) {
 		t.Errorf("what was removed left a folder: %v", after)
+	}
+}
+
+func TestASecretOpensARepositoryBySSH(t *testing.T) {
+	t.Parallel()
+	key := func(passphrase string) (private []byte, public ssh.PublicKey) {
+		file := filepath.Join(t.TempDir(), "key")
+		if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", file).CombinedOutput(); err != nil {
+			t.Fatalf("ssh-keygen: %v: %s", err, out)
+		}
+		private, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(file + ".pub")
+		if err != nil {
+			t.Fatal(err)
+		}
+		public, _, _, _, err = ssh.ParseAuthorizedKey(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return private, public
+	}
+	user, public := key("open sesame")
+	hostKey, _ := key("")
+	host, err := ssh.ParsePrivateKey(hostKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := gitrepotest.Start(t, nil)
+	server := s.ServeSSH(public, host)
+	w := s.Create("acme/config.git", map[string]string{"a.yaml": "a: 1\n"})
+	known := knownhosts.Line([]string{server.Addr}, host.PublicKey())
+	stranger, other := key("")
+	m := mirrorsOf(service.Config{Data: t.TempDir()})
+	for name, c := range map[string]struct {
+		identity              []byte
+		password, known, says string
+	}{
+		"right":            {user, "open sesame\n", known, ""},
+		"wrong passphrase": {user, "wr0ng", known, "the passphrase is wrong"},
+		"no passphrase":    {user, "", known, "it is encrypted"},
+		"another's key":    {stranger, "", known, "takes none of our SSH keys"},
+		"another host":     {user, "open sesame", knownhosts.Line([]string{server.Addr}, other), "is not trusted"},
+		"no key at all":    {[]byte("hunter2"), "", known, "not a private key"},
+	} {
+		mirror, err := m.openOwn(t.Context(), sync.Own{
+			Address: "ssh://git@" + server.Addr + w.Bare, Ref: api.Ref{Kind: api.RefBranch, Value: "main"},
+			Secret: map[string][]byte{"identity": c.identity, "password": []byte(c.password), "known_hosts": []byte(c.known)},
+		})
+		if err == nil {
+			_, err = mirror.Fetch(t.Context())
+		}
+		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "wr0ng") || strings.Contains(err.Error(), "hunter2")) {
+			t.Errorf("%s: %v, want %q", name, err, c.says)
+		}
 	}
 }
