@@ -16,8 +16,12 @@ import (
 )
 
 func projectObject(name string, spec map[string]any) *unstructured.Unstructured {
+	return projectAt("1", name, spec)
+}
+
+func projectAt(version, name string, spec map[string]any) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": api.APIVersion, "kind": api.ProjectKind, "metadata": map[string]any{"name": name}, "spec": spec,
+		"apiVersion": api.APIVersion, "kind": api.ProjectKind, "metadata": map[string]any{"name": name, "resourceVersion": version}, "spec": spec,
 	}}
 }
 
@@ -138,8 +142,16 @@ func TestAProjectThatCantBeReadAllowsNothing(t *testing.T) {
 	if why := b.objection(all, "h/a/b", "x", &apply.Item{Kind: schema.GroupVersionKind{Kind: "ConfigMap"}, Namespace: "x"}); !strings.Contains(why, "can't be read") {
 		t.Errorf("an object: %q", why)
 	}
-	s.observe(projectObject("broken", map[string]any{"namespaces": list("a"), "repositories": list("**"), "destinations": list(map[string]any{"cluster": "*", "namespaces": list("*")})}), false)
-	s.remove(projectObject("broken", nil))
+	s.observe(projectAt("2", "broken", map[string]any{"namespaces": list("a"), "repositories": list("**"), "destinations": list(map[string]any{"cluster": "*", "namespaces": list("*")})}), false)
+	s.observe(broken, false) // the watch, which is behind
+	if len(s.governing("anything")) != 0 {
+		t.Error("an older one counts")
+	}
+	s.remove(broken) // of the one before
+	if len(s.governing("a")) != 1 {
+		t.Error("the deletion of an older one counts")
+	}
+	s.remove(projectAt("3", "broken", nil))
 	if len(s.governing("a")) != 0 || len(told) != 3 || !told[1]("b") || !told[2]("a") || told[2]("b") {
 		t.Errorf("told %d times", len(told))
 	}

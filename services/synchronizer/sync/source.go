@@ -30,6 +30,11 @@ func (b *Brain) source(ctx context.Context, a *app, application *api.Application
 	if _, err := b.clientFor(a.name.Namespace, application.Spec); err != nil {
 		return nil, err
 	}
+	if application.Status == nil || application.Status.ObservedGeneration == 0 {
+		if err := b.projects.fresh(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := b.mayUse(a.name.Namespace, p); err != nil {
 		return nil, err
 	}
