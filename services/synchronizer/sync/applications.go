@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -298,32 +297,6 @@ func (a *applications) cached(key string) *unstructured.Unstructured {
 	}
 	u, _ := obj.(*unstructured.Unstructured)
 	return u
-}
-
-// places are those that applications use, by their keys.
-func (a *applications) places() map[string]place {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return maps.Clone(a.followed)
-}
-
-func (a *applications) placeOf(key string) (p place, used bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	p, used = a.followed[key]
-	return p, used
-}
-
-// wakeGoverned wakes the applications of namespaces of which a Project says
-// something else than before.
-func (a *applications) wakeGoverned(governs func(namespace string) bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for key, entry := range a.byKey {
-		if governs(entry.name.Namespace) {
-			a.wakeups.Add(wakeup{key, ReasonProject, false})
-		}
-	}
 }
 
 func (a *applications) of(source string) []*app {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/slipway-cd/slipway/events"
@@ -103,4 +104,30 @@ func (p place) moved(e events.RefUpdated, chain string) (Wake, bool) {
 		return Wake{Reason: ReasonTag, Chain: chain}, true
 	}
 	return Wake{}, false
+}
+
+// places are those that applications use, by their keys.
+func (a *applications) places() map[string]place {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.followed)
+}
+
+func (a *applications) placeOf(key string) (p place, used bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p, used = a.followed[key]
+	return p, used
+}
+
+// wakeGoverned wakes the applications of namespaces of which a Project says
+// something else than before.
+func (a *applications) wakeGoverned(governs func(namespace string) bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for key, entry := range a.byKey {
+		if governs(entry.name.Namespace) {
+			a.wakeups.Add(wakeup{key, ReasonProject, false})
+		}
+	}
 }
