@@ -42,6 +42,9 @@ type syncBed struct {
 	bus      *bus.Bus
 	busURL   string
 	data     string
+	repos    []service.Repository // of the config; the config repo where there are none
+	trusted  []string             // of the config; shop where there are none
+	sweep    time.Duration        // of the config; never when 0
 	stop     func()
 
 	mu    sync.Mutex
@@ -147,14 +150,18 @@ func (b *syncBed) start(t testing.TB) {
 	if os.Getenv("SLIPWAY_TEST_LOG") != "" {
 		log = os.Stderr
 	}
+	repos, trusted := b.repos, b.trusted
+	if repos == nil {
+		repos, trusted = []service.Repository{{URL: b.url, Branch: "main"}}, []string{"shop"}
+	}
 	conn, err := bus.Connect(t.Context(), bus.Options{Name: "synchronizer", URL: b.busURL, Log: bustest.Silent()})
 	must(t, err)
 	s := &service.Service{
 		Name: "synchronizer", Bus: conn, Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Config: service.Config{
 			Cluster: "test", Data: b.data,
-			Repositories: []service.Repository{{URL: b.url, Branch: "main"}},
-			Synchronizer: service.Synchronizer{Kubeconfig: b.cluster.Kubeconfig, Trusted: []string{"shop"}, Concurrency: 8},
+			Repositories: repos, Sweep: service.Sweep{Interval: b.sweep},
+			Synchronizer: service.Synchronizer{Kubeconfig: b.cluster.Kubeconfig, Trusted: trusted, Concurrency: 8},
 		},
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/slipway-cd/slipway/e2e/parts"
+	"github.com/slipway-cd/slipway/events"
 )
 
 // The shop's images.
@@ -25,9 +26,27 @@ spec:
     mode: automatic
 `
 
-const clusterText = `apiVersion: v1
+// clusterText is the shop's namespace, its Project, which lets it use the
+// config's credentials for the config repo, and the account that deploys into it.
+func (w *World) clusterText() string {
+	name, err := events.ParseGitRepository(w.RepoURL, nil)
+	if err != nil {
+		panic("local: the world's own repository: " + err.Error())
+	}
+	return fmt.Sprintf(clusterFormat, name)
+}
+
+const clusterFormat = `apiVersion: v1
 kind: Namespace
 metadata: {name: shop}
+---
+apiVersion: slipway.dev/v1alpha1
+kind: Project
+metadata: {name: shop}
+spec:
+  namespaces: [shop]
+  repositories: [%q]
+  destinations: [{cluster: local, namespaces: [shop]}]
 ---
 apiVersion: v1
 kind: ServiceAccount
@@ -89,7 +108,7 @@ func (w *World) Image(repo, tag string) string { return w.Registry.Addr + "/" + 
 // the account that deploys into it.
 func (w *World) Base() map[string]string {
 	return map[string]string{
-		"clusters/local/shop.yaml": clusterText,
+		"clusters/local/shop.yaml": w.clusterText(),
 		"policies/shop.yaml":       fmt.Sprintf(policyText, w.Registry.Addr),
 	}
 }
@@ -110,7 +129,7 @@ replicas: [{name: api, count: %d}]
 	}
 	return map[string]string{
 		"README.md":                                       "# The shop's config repo\n",
-		"clusters/local/shop.yaml":                        clusterText,
+		"clusters/local/shop.yaml":                        w.clusterText(),
 		"clusters/local/web.yaml":                         w.Application("web", "apps/web"),
 		"clusters/local/api-staging.yaml":                 w.Application("api-staging", "apps/api/overlays/staging"),
 		"clusters/local/api-production.yaml":              w.Application("api-production", "apps/api/overlays/production"),

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/sync"
+	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/gitrepo"
 	"github.com/slipway-cd/slipway/shared/gitrepo/gitconfig"
@@ -50,21 +52,81 @@ func hostOf(key string) string {
 	return host
 }
 
+// mirrors opens mirrors below a folder.
+type mirrors struct {
+	cfg Config
+	dir string
+}
+
+// own is where mirrors lie that nobody else may use, each in a folder of its
+// own. It is emptied at the start: what was fetched with credentials of before
+// is not found with others.
+func (m mirrors) own() string { return filepath.Join(m.dir, "own") }
+
 // opener opens mirrors of one repository. Its credentials are read at each
 // opening and go to the address in the config alone.
-func opener(cfg Config, r service.Repository, name events.GitRepository, dir string) func(context.Context, string) (sync.Mirror, error) {
-	return func(ctx context.Context, branch string) (sync.Mirror, error) {
-		o, err := gitconfig.Options(cfg, r)
+func (m mirrors) opener(r service.Repository, name events.GitRepository) func(context.Context, api.Ref) (sync.Mirror, error) {
+	return func(ctx context.Context, ref api.Ref) (sync.Mirror, error) {
+		o, err := gitconfig.Options(m.cfg, r)
 		if err != nil {
 			return nil, fmt.Errorf("repository %s: %w", name, err)
 		}
-		o.Branch, o.Dir = branch, filepath.Join(dir, events.EncodeKey(strings.ReplaceAll(string(name)+"@"+branch, "/", "_")))
-		m, err := gitrepo.Open(ctx, o)
+		if ref.Kind == api.RefBranch {
+			o.Dir = filepath.Join(m.dir, events.EncodeKey(strings.ReplaceAll(string(name)+"@"+ref.Value, "/", "_")))
+		}
+		return m.open(ctx, o, ref)
+	}
+}
+
+// openOwn opens a mirror with the credentials of an Application's own Secret.
+// They go to its address alone.
+func (m mirrors) openOwn(ctx context.Context, own sync.Own) (sync.Mirror, error) {
+	o, err := ownOptions(own.Address, own.Secret)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", sync.ErrCredentials, err)
+	}
+	opened, err := m.open(ctx, o, own.Ref)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", sync.ErrCredentials, err)
+	}
+	return opened, nil
+}
+
+// open opens a mirror of what ref follows; without a folder in one of its own.
+func (m mirrors) open(ctx context.Context, o gitrepo.Options, ref api.Ref) (sync.Mirror, error) {
+	o.Branch, o.Tag, o.Commit = "", "", ""
+	switch ref.Kind {
+	case api.RefTag:
+		o.Tag = ref.Value
+	case api.RefCommit:
+		o.Commit = ref.Value
+	case api.RefSemver:
+		v, err := api.ParseVersions(ref.Value)
 		if err != nil {
 			return nil, err
 		}
-		return mirror{m}, nil
+		o.Versions = v
+	default:
+		o.Branch = ref.Value
 	}
+	own := o.Dir == ""
+	if own {
+		if err := os.MkdirAll(m.own(), 0o700); err != nil {
+			return nil, fmt.Errorf("make a folder for mirrors: %w", err)
+		}
+		var err error
+		if o.Dir, err = os.MkdirTemp(m.own(), "mirror-"); err != nil {
+			return nil, fmt.Errorf("make a folder for a mirror: %w", err)
+		}
+	}
+	opened, err := gitrepo.Open(ctx, o)
+	if err != nil {
+		if own {
+			_ = os.RemoveAll(o.Dir)
+		}
+		return nil, err
+	}
+	return mirror{opened}, nil
 }
 
 // mirror is a mirror as the brain wants it.
@@ -75,8 +137,34 @@ func (m mirror) Fetch(ctx context.Context) (sync.Commit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c, nil
+	return commit{c}, nil
 }
+
+// Remove deletes the mirror.
+func (m mirror) Remove() error { return m.m.Remove() }
+
+// commit is one as the brain wants it.
+type commit struct{ *gitrepo.Commit }
+
+// VerifiedBy gives the brain's own errors.
+func (c commit) VerifiedBy(keys map[string][]byte) error {
+	err := c.Commit.VerifiedBy(keys)
+	switch {
+	case errors.Is(err, gitrepo.ErrUntrusted):
+		return said{err, sync.ErrUntrusted}
+	case errors.Is(err, gitrepo.ErrKeys):
+		return said{err, sync.ErrKeys}
+	}
+	return err
+}
+
+// said is one error that also is another.
+type said struct {
+	error
+	is error
+}
+
+func (s said) Unwrap() []error { return []error{s.is, s.error} }
 
 func (m mirror) Between(ctx context.Context, from, to string) ([]sync.Commit, error) {
 	commits, err := m.m.Between(ctx, from, to)
@@ -88,7 +176,7 @@ func (m mirror) Between(ctx context.Context, from, to string) ([]sync.Commit, er
 	}
 	all := make([]sync.Commit, len(commits))
 	for i, c := range commits {
-		all[i] = c
+		all[i] = commit{c}
 	}
 	return all, nil
 }

@@ -52,11 +52,20 @@ func answered(err error) bool {
 	return code >= http.StatusBadRequest && code < http.StatusInternalServerError && code != http.StatusTooManyRequests
 }
 
-// installDefinitions brings our CRD to the version that we speak. Where we
-// may not, the one that is there must do.
+// installDefinitions brings our CRDs to the version that we speak. Where we
+// may not, those that are there must do.
 func installDefinitions(ctx context.Context, clients *kube.Clients, log *slog.Logger) error {
+	for _, text := range crd.All() {
+		if err := installDefinition(ctx, clients, log, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func installDefinition(ctx context.Context, clients *kube.Clients, log *slog.Logger, text []byte) error {
 	var definition unstructured.Unstructured
-	if err := yaml.Unmarshal(crd.Applications, &definition.Object); err != nil {
+	if err := yaml.Unmarshal(text, &definition.Object); err != nil {
 		return fmt.Errorf("read our own CRD: %w", err)
 	}
 	err := apply.Definition(ctx, clients, &definition)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/slipway-cd/slipway/events"
@@ -68,9 +69,12 @@ func run(ctx context.Context, s *service.Service) error {
 		return err
 	}
 	cfg := s.Config
+	if err := os.RemoveAll(mirrorsOf(cfg).own()); err != nil {
+		return fmt.Errorf("empty the folder of mirrors: %w", err)
+	}
 	brain := sync.New(sync.Config{
 		Cluster: cfg.Cluster, Trusted: cfg.Synchronizer.Trusted, Concurrency: cfg.Synchronizer.Concurrency, DegradedAfter: cfg.Synchronizer.DegradedAfter, Sweep: cfg.Sweep.Interval,
-		Repositories: known, Images: cfg.Aliases(), Git: cfg.GitAliases(),
+		Repositories: known, Own: mirrorsOf(cfg).openOwn, Images: cfg.Aliases(), Git: cfg.GitAliases(),
 		Source: "/synchronizer/" + cfg.Cluster, Held: bus.Held, Log: s.Log, Metrics: s.Metrics,
 	}, parts)
 	return brain.Run(ctx)
@@ -97,6 +101,8 @@ func connect(ctx context.Context, s *service.Service, clients *kube.Clients) (sy
 	}, nil
 }
 
+func mirrorsOf(cfg service.Config) mirrors { return mirrors{cfg, filepath.Join(cfg.Data, Name, "git")} }
+
 // repositories are those of the config, each opened when an application first
 // uses one of its branches.
 func repositories(cfg service.Config) ([]sync.Repository, error) {
@@ -108,7 +114,9 @@ func repositories(cfg service.Config) ([]sync.Repository, error) {
 			faults = append(faults, fmt.Errorf("repositories[%d].url: %w", i, err))
 			continue
 		}
-		all = append(all, sync.Repository{Name: name, Open: opener(cfg, r, name, filepath.Join(cfg.Data, Name, "git"))})
+		all = append(all, sync.Repository{
+			Name: name, Credentials: cfg.GitCredentials(r.URL, r.Credentials) != service.Credentials{}, Open: mirrorsOf(cfg).opener(r, name),
+		})
 	}
 	return all, errors.Join(faults...)
 }

@@ -109,6 +109,10 @@ func (a *Application) Validate() error {
 			faults = append(faults, fmt.Errorf("spec.%s %q is neither %s nor %s", f.name, f.value, f.may[1], f.may[2]))
 		}
 	}
+	faults = append(faults, a.Spec.Source.validate())
+	if account := a.Spec.Destination.ServiceAccount; account != "" && !ObjectName(account) {
+		faults = append(faults, fmt.Errorf("spec.destination.serviceAccount: %q is not the name of a ServiceAccount of the Application's own namespace", account))
+	}
 	if a.Spec.Source.Helm != nil {
 		faults = append(faults, a.Spec.Source.Helm.validate(a.Spec.Source.Path))
 	}
@@ -121,6 +125,8 @@ func (a *Application) Validate() error {
 		switch {
 		case d.Name == "":
 			faults = append(faults, fmt.Errorf("spec.dependsOn[%d].name is empty", i))
+		case strings.Contains(d.Name, "/"):
+			faults = append(faults, fmt.Errorf("spec.dependsOn[%d].name: %q: only Applications of its own namespace can be waited for", i, d.Name))
 		case d.Name == a.Metadata.Name:
 			faults = append(faults, fmt.Errorf("spec.dependsOn[%d] is the application itself", i))
 		}
@@ -179,18 +185,6 @@ func (i Ignore) validate() error {
 // Dependency is another Application of the namespace.
 type Dependency struct {
 	Name string `json:"name"`
-}
-
-// Source is where the manifests are.
-type Source struct {
-	// Repository is the address from which to fetch.
-	Repository string `json:"repository"`
-	Branch     string `json:"branch"`
-	// Path is a directory within the repository.
-	Path string `json:"path"`
-	// Helm says how a chart is rendered. A path with a Chart.yaml is a chart
-	// without it, too.
-	Helm *HelmSource `json:"helm,omitempty"`
 }
 
 // Destination is where the objects go.

@@ -20,19 +20,27 @@ import (
 // has a field that the other doesn't.
 func TestCRDHasTheTypesFields(t *testing.T) {
 	t.Parallel()
-	var def struct {
-		Spec struct {
-			Versions []struct {
-				Schema struct {
-					Root map[string]any `yaml:"openAPIV3Schema"`
+	for name, c := range map[string]struct {
+		text []byte
+		typ  reflect.Type
+	}{
+		"Application": {crd.Applications, reflect.TypeFor[api.Application]()},
+		"Project":     {crd.Projects, reflect.TypeFor[api.Project]()},
+	} {
+		var def struct {
+			Spec struct {
+				Versions []struct {
+					Schema struct {
+						Root map[string]any `yaml:"openAPIV3Schema"`
+					}
 				}
 			}
 		}
+		if err := yaml.Unmarshal(c.text, &def); err != nil {
+			t.Fatal(err)
+		}
+		compareFields(t, name, c.typ, def.Spec.Versions[0].Schema.Root)
 	}
-	if err := yaml.Unmarshal(crd.Applications, &def); err != nil {
-		t.Fatal(err)
-	}
-	compareFields(t, "Application", reflect.TypeFor[api.Application](), def.Spec.Versions[0].Schema.Root)
 }
 
 func compareFields(t *testing.T, at string, typ reflect.Type, schema map[string]any) {

@@ -31,6 +31,7 @@ var kinds = map[string]func() any{
 	"Application":      func() any { return &Application{} },
 	"DeploymentPolicy": func() any { return &DeploymentPolicy{} },
 	"Hold":             func() any { return &Hold{} },
+	"Project":          func() any { return &Project{} },
 }
 
 // validator is what a kind adds to the rules of its struct.

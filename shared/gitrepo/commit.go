@@ -19,6 +19,9 @@ type Commit struct {
 	m     *Mirror
 	c     *object.Commit
 	trees map[string]*object.Tree // by path; guarded by the mirror's mutex
+
+	tag       string // by which it was found
+	tagObject plumbing.Hash
 }
 
 // Commit gives the commit with that id, which must have been fetched.

@@ -16,7 +16,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 )
 
-// Fetch asks the host where the branch is and brings what is new. The first
+// Fetch asks the host where the branch or tag is and brings what is new. The first
 // fetch brings one commit with its files, a later one only new objects.
 func (m *Mirror) Fetch(ctx context.Context) (*Commit, error) {
 	m.network.Lock()
@@ -43,12 +43,15 @@ func (m *Mirror) Fetch(ctx context.Context) (*Commit, error) {
 }
 
 func (m *Mirror) fetch(ctx context.Context) (*Commit, error) {
+	if c := m.pinned(); c != nil {
+		return c, nil
+	}
 	s, err := m.host.fetchSession(ctx)
 	if err != nil {
 		return nil, m.hostError("connect to", err)
 	}
 	defer s.Close()
-	head, adv, err := m.remoteHead(ctx, s)
+	at, adv, err := m.remoteHead(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -59,40 +62,48 @@ func (m *Mirror) fetch(ctx context.Context) (*Commit, error) {
 			return nil, err
 		}
 	}
-	if m.store.HasEncodedObject(head) != nil {
+	if m.store.HasEncodedObject(at.want) != nil {
 		depth := 0
 		if m.head.IsZero() {
 			depth = 1
 		}
-		if err := m.download(ctx, s, adv, head, depth); err != nil {
+		if err := m.downloadTarget(ctx, s, adv, at, depth); err != nil {
 			return nil, err
 		}
 	}
-	c, err := m.commitLocked(head)
+	c, err := m.commitOf(at)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+		return nil, err
 	}
-	return c, m.setHead(head)
+	m.shown = true
+	return c, m.setHead(at.commit)
+}
+
+func (m *Mirror) downloadTarget(ctx context.Context, s fetchSession, adv *packp.AdvRefs, at target, depth int) error {
+	if m.opts.Commit != "" {
+		return m.downloadCommit(ctx, s, adv, at.want, depth)
+	}
+	return m.download(ctx, s, adv, []plumbing.Hash{at.want}, depth)
 }
 
 // remoteHead reads the host's advertisement.
-func (m *Mirror) remoteHead(ctx context.Context, s fetchSession) (plumbing.Hash, *packp.AdvRefs, error) {
+func (m *Mirror) remoteHead(ctx context.Context, s fetchSession) (target, *packp.AdvRefs, error) {
 	adv, err := s.AdvertisedReferencesContext(ctx)
 	if err != nil {
-		return plumbing.ZeroHash, nil, m.hostError("ask for refs of", err)
+		return target{}, nil, m.hostError("ask for refs of", err)
 	}
-	head, ok := adv.References[m.refName().String()]
-	if !ok {
-		return plumbing.ZeroHash, nil, m.hostError("look at", fmt.Errorf("%w: %s", ErrNoBranch, m.opts.Branch))
+	at, err := m.find(adv)
+	if err != nil {
+		return target{}, nil, m.hostError("look at", err)
 	}
-	return head, adv, nil
+	return at, adv, nil
 }
 
-// download brings want and all that it needs; depth 0 means whatever is new
+// download brings wants and all that they need; depth 0 means whatever is new
 // since the head we have, else the number of commits. The mutex is held.
-func (m *Mirror) download(ctx context.Context, s fetchSession, adv *packp.AdvRefs, want plumbing.Hash, depth int) error {
+func (m *Mirror) download(ctx context.Context, s fetchSession, adv *packp.AdvRefs, wants []plumbing.Hash, depth int) error {
 	req := packp.NewUploadPackRequestFromCapabilities(adv.Capabilities)
-	req.Wants = []plumbing.Hash{want}
+	req.Wants = wants
 	shallows, err := m.store.Shallow()
 	if err != nil {
 		return fmt.Errorf("read shallow commits of mirror: %w: %w", errDamaged, err)
@@ -164,6 +175,9 @@ func demux(caps *capability.List, r io.Reader, words *bytes.Buffer) io.Reader {
 	return d
 }
 
+// deeper is by how many commits history is brought, step by step.
+var deeper = []int{50, 1000, math.MaxInt32}
+
 // deepen brings history until commit is known, in growing steps, and errs
 // with [ErrGap] when the whole history doesn't have it.
 func (m *Mirror) deepen(ctx context.Context, head, commit plumbing.Hash) error {
@@ -171,7 +185,7 @@ func (m *Mirror) deepen(ctx context.Context, head, commit plumbing.Hash) error {
 	defer m.network.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, m.opts.Timeout)
 	defer cancel()
-	for _, depth := range []int{50, 1000, math.MaxInt32} {
+	for _, depth := range deeper {
 		m.mu.Lock()
 		shallows, err := m.store.Shallow()
 		known := m.store.HasEncodedObject(commit) == nil
@@ -209,7 +223,7 @@ func (m *Mirror) deepenTo(ctx context.Context, depth int) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.download(ctx, s, adv, now, depth)
+	return m.downloadTarget(ctx, s, adv, now, depth)
 }
 
 // damaged says whether err comes of the mirror rather than of the host.

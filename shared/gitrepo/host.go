@@ -94,7 +94,7 @@ func newHost(o Options) (host, error) {
 	}
 	return &httpHost{
 		client: githttp.NewClient(&http.Client{Transport: tr}), endpoint: *endpoint,
-		user: o.User, password: o.Password, app: o.App,
+		user: o.User, password: o.Password, bearer: o.Bearer, app: o.App,
 	}, nil
 }
 
@@ -131,6 +131,7 @@ type httpHost struct {
 	// redirect led, and credentials must never go there.
 	endpoint       transport.Endpoint
 	user, password string
+	bearer         string
 	app            *GitHubApp
 	moved          *transport.Endpoint // where the last fetch was sent to
 }
@@ -144,6 +145,9 @@ func (h *httpHost) auth(ctx context.Context) (transport.AuthMethod, error) {
 			return nil, err
 		}
 		user, password = "x-access-token", token
+	}
+	if h.bearer != "" {
+		return &githttp.TokenAuth{Token: h.bearer}, nil
 	}
 	if password == "" {
 		return nil, nil

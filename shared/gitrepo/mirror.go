@@ -1,6 +1,6 @@
-// Package gitrepo gives one branch of a remote Git repository: its files at
-// any commit, what changed between two, and commits pushed by
-// compare-and-swap. It keeps a bare mirror on disk and never a work tree, so
+// Package gitrepo gives one branch of a remote Git repository, or a tag or
+// commit of it: its files at any commit, what changed between two, who signed
+// it, and commits pushed by compare-and-swap. It keeps a bare mirror on disk and never a work tree, so
 // that cost follows the change.
 package gitrepo
 
@@ -39,18 +39,27 @@ var (
 	errDamaged = errors.New("the mirror is damaged")
 )
 
-// Options say which branch to mirror, and where to.
+// Options say what to mirror, and where to. Exactly one of Branch, Tag, Versions
+// and Commit is given; only a branch can be pushed to.
 type Options struct {
 	// URL is https://, http:// or ssh://, or user@host:path as Git takes it,
 	// without a password in it.
 	URL string
 	// Branch is the short name, such as "main".
 	Branch string
+	// Tag is the short name, such as "v1.4.2"; it is followed where it moves to.
+	Tag string
+	// Versions follows the tag that it chooses at each fetch.
+	Versions Versions
+	// Commit is a whole id. It never moves.
+	Commit string
 	// Dir is the mirror's folder, made when missing. Nobody else may use it.
 	Dir string
 	// User and Password are sent as basic credentials; for a token the
 	// user may be empty.
 	User, Password string
+	// Bearer is sent as a bearer token instead.
+	Bearer string
 	// App gives the tokens where a GitHub App signs in; nil for none.
 	App *GitHubApp
 	// SSH signs in at ssh:// addresses, which need it.
@@ -83,6 +92,7 @@ type Mirror struct {
 	head    plumbing.Hash
 	fetches int
 	suspect bool // something of the head could not be read
+	shown   bool // the host showed this mirror its refs
 }
 
 // Open prepares a mirror without asking the network. A damaged folder is
@@ -92,8 +102,8 @@ func Open(_ context.Context, o Options) (*Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Branch == "" {
-		return nil, fmt.Errorf("open mirror of %s: no branch is named", o.URL)
+	if err := o.follows(); err != nil {
+		return nil, err
 	}
 	if o.Timeout == 0 {
 		o.Timeout = time.Minute
@@ -150,8 +160,18 @@ func (m *Mirror) wipe() error {
 	return nil
 }
 
-func (m *Mirror) refName() plumbing.ReferenceName {
-	return plumbing.NewBranchReferenceName(m.opts.Branch)
+// Remove deletes the mirror's folder when whoever is at work with the host has
+// ended. Nothing may be asked of the mirror any more.
+func (m *Mirror) Remove() error {
+	m.network.Lock()
+	defer m.network.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_ = m.store.Close()
+	if err := os.RemoveAll(m.opts.Dir); err != nil {
+		return fmt.Errorf("remove mirror %s: %w", m.opts.Dir, err)
+	}
+	return nil
 }
 
 // Head is the commit that was fetched or pushed last, or nil before the

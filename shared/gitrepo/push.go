@@ -42,6 +42,9 @@ type Change struct {
 func (m *Mirror) Push(ctx context.Context, base *Commit, change Change) (*Commit, error) {
 	m.network.Lock()
 	defer m.network.Unlock()
+	if m.opts.Branch == "" {
+		return nil, fmt.Errorf("push to %s: only a branch can be pushed to", m.opts.URL)
+	}
 	ctx, cancel := context.WithTimeout(ctx, m.opts.Timeout)
 	defer cancel()
 	made, pack, err := m.commit(base, change)

@@ -44,7 +44,7 @@ func newSSHHost(a address, o Options) (*sshHost, error) {
 	switch {
 	case o.SSH == nil:
 		return fail(errors.New("an ssh:// address needs credentials with an SSH key and known hosts"))
-	case o.Password != "" || o.App != nil:
+	case o.Password != "" || o.Bearer != "" || o.App != nil:
 		return fail(errors.New("a password, token or GitHub App is for https:// addresses; give an SSH key"))
 	case o.Proxy != "" || len(o.CA) > 0:
 		return fail(errors.New("proxy and ca are for https:// addresses"))

@@ -144,9 +144,19 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 	case err != nil:
 		app.Blocked = fmt.Errorf("%s: %w", d.where, err)
 		return
-	case source != b.name || d.app.Spec.Source.Branch != b.config.Branch:
-		app.Blocked = fmt.Errorf("%s: %w", d.where, &elsewhere{Key(source, d.app.Spec.Source.Branch), Key(b.name, b.config.Branch)})
+	}
+	ref, err := d.app.Spec.Source.Ref()
+	switch {
+	case err != nil:
+		app.Blocked = fmt.Errorf("%s: spec.source.%w", d.where, err)
 		return
+	case source != b.name || ref != api.Ref{Kind: api.RefBranch, Value: b.config.Branch}:
+		app.Blocked = fmt.Errorf("%s: %w", d.where, &elsewhere{placeOf(source, ref), Key(b.name, b.config.Branch)})
+		if source != b.name {
+			return
+		}
+		// What it has at the branch says for which images its pushes are
+		// answered.
 	}
 	req := render.Application(b.s.files, d.app)
 	// What comes from the cluster isn't known here, and stays as it is written.
@@ -155,6 +165,9 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 	app.request, app.rendered = req, r
 	app.request.FS = nil // a commit's, which goes
 	app.Images = r.images
+	if app.Blocked != nil {
+		return
+	}
 	if r.err != nil {
 		app.Blocked = r.err
 	}
@@ -182,6 +195,14 @@ type twice struct{ first, second string }
 
 func (t *twice) Error() string {
 	return fmt.Sprintf("the application is there twice: %s and %s", t.first, t.second)
+}
+
+// placeOf names what an application's source follows.
+func placeOf(source events.GitRepository, ref api.Ref) string {
+	if ref.Kind == api.RefBranch {
+		return Key(source, ref.Value)
+	}
+	return fmt.Sprintf("%s at %s", source, ref)
 }
 
 // elsewhere says that an application's source isn't where the automator

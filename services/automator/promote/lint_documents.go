@@ -49,6 +49,7 @@ var mends = map[string]string{
 	"Application":      "mend it: until then it isn't synced as written, and nothing is deployed to it",
 	"DeploymentPolicy": "mend it: until then every application that its file may speak for is blocked",
 	"Hold":             "mend it: until then its application is blocked",
+	"Project":          "mend it: until then the cluster refuses it, and what it was to forbid or allow stays as it is",
 }
 
 const mend = "mend it: until then it is not taken"
@@ -219,7 +220,6 @@ func (t *lintTree) checkApplication(d lintDocument, a *api.Application) {
 	}{
 		{"metadata.name", needed(a.Metadata.Name)},
 		{"spec.source.repository", cmp.Or(needed(s.Repository), err)},
-		{"spec.source.branch", needed(s.Branch)},
 		{"spec.source.path", cmp.Or(needed(s.Path), inside(s.Path))},
 	} {
 		if c.err != nil {

@@ -34,12 +34,14 @@ type applications struct {
 	mu       sync.Mutex
 	byKey    map[string]*app
 	bySource map[string]map[string]*app
+	followed map[string]place           // by the keys of bySource
 	waiting  map[string]map[string]bool // namespace of objects → applications
 	guarded  map[string]bool            // applications
 	// dependsOn are those for which one waits, dependents the other way round.
 	dependsOn  map[string][]string
 	dependents map[string]map[string]bool
-	sourced    map[source]map[string]bool // ConfigMaps and Secrets → applications
+	sourced    map[source]map[string]bool     // ConfigMaps and Secrets → applications
+	uses       map[string]map[string][]source // application → what it uses them as → which
 
 	wakeups workqueue.TypedRateLimitingInterface[wakeup]
 }
@@ -59,7 +61,7 @@ type app struct {
 	marked atomic.Bool
 
 	// What follows is guarded by the mutex of applications.
-	source string // repository@branch
+	source string // the key of its place
 	resync *time.Timer
 	every  time.Duration
 }
@@ -77,9 +79,9 @@ type wait struct {
 
 func newApplications(b *Brain) *applications {
 	a := &applications{
-		brain: b, byKey: map[string]*app{}, bySource: map[string]map[string]*app{}, waiting: map[string]map[string]bool{}, guarded: map[string]bool{},
+		brain: b, byKey: map[string]*app{}, bySource: map[string]map[string]*app{}, followed: map[string]place{}, waiting: map[string]map[string]bool{}, guarded: map[string]bool{},
 		dependsOn: map[string][]string{}, dependents: map[string]map[string]bool{},
-		sourced: map[source]map[string]bool{},
+		sourced: map[source]map[string]bool{}, uses: map[string]map[string][]source{},
 		wakeups: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[wakeup]()),
 	}
 	a.informer = dynamicinformer.NewFilteredDynamicInformer(b.clients.Dynamic, Resource, "", 0, cache.Indexers{}, nil).Informer()
@@ -183,10 +185,11 @@ func (a *applications) store(ctx context.Context) error {
 // entry finds or makes what we hold of an Application, and keeps the index of
 // sources.
 func (a *applications) entry(u *unstructured.Unstructured, application *api.Application) *app {
-	source, err := a.brain.repos.key(application.Spec.Source.Repository, application.Spec.Source.Branch)
+	from, err := a.brain.repos.place(u.GetNamespace(), application.Spec.Source)
 	if err != nil {
-		source = "" // the worker says so
+		from = place{} // the worker says so
 	}
+	source := from.key()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	key := keyOf(u)
@@ -200,6 +203,7 @@ func (a *applications) entry(u *unstructured.Unstructured, application *api.Appl
 		entry.source = source
 		if a.bySource[source] == nil {
 			a.bySource[source] = map[string]*app{}
+			a.followed[source] = from
 			if source != "" { // the branch is looked at once when it is first used
 				a.wakeups.Add(wakeup{source, ReasonStart, true})
 			}
@@ -236,11 +240,13 @@ func (a *applications) arm(entry *app, every time.Duration) {
 // unlink takes an application out of the index of its source.
 func (a *applications) unlink(entry *app) {
 	delete(a.bySource[entry.source], entry.key)
-	if len(a.bySource[entry.source]) == 0 {
-		delete(a.bySource, entry.source)
-	}
 	if r := a.brain.repos.opened(entry.source); r != nil {
 		r.index.drop(entry.key)
+	}
+	if len(a.bySource[entry.source]) == 0 {
+		delete(a.bySource, entry.source)
+		delete(a.followed, entry.source)
+		a.brain.repos.drop(entry.source)
 	}
 }
 
@@ -263,7 +269,9 @@ func (a *applications) remove(obj any) {
 	a.setWaiting(keyOf(u), nil)
 	a.setGuarded(keyOf(u), false)
 	a.depend(keyOf(u), nil)
-	a.setSources(keyOf(u), nil)
+	for _, use := range []string{usedAsVariables, usedAsCredentials, usedAsKeys} {
+		a.setSources(keyOf(u), use, nil)
+	}
 }
 
 // keys are all applications.
@@ -298,12 +306,6 @@ func (a *applications) sourceOf(entry *app) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return entry.source
-}
-
-func (a *applications) uses(source string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return len(a.bySource[source]) > 0
 }
 
 func (a *applications) of(source string) []*app {

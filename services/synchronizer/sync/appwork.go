@@ -3,7 +3,6 @@ package sync
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -54,7 +53,7 @@ func (b *Brain) appWork(ctx context.Context, work Work) error {
 	if stop, err := b.suspension(ctx, a, l); stop || err != nil {
 		return err
 	}
-	r, head, err := b.head(ctx, l, work)
+	r, head, err := b.head(ctx, a, l, work)
 	if err != nil {
 		if markErr := b.markSource(ctx, a, err); markErr != nil {
 			return markErr
@@ -69,13 +68,8 @@ func (b *Brain) appWork(ctx context.Context, work Work) error {
 
 // head finds the commit to apply: the branch's head, never one that lies
 // behind what was applied unless the branch itself went back.
-func (b *Brain) head(ctx context.Context, l *live, work Work) (*repo, Commit, error) {
-	source := l.application.Spec.Source
-	key, err := b.repos.key(source.Repository, source.Branch)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrUnknownRepository, err)
-	}
-	r, err := b.repos.get(ctx, key)
+func (b *Brain) head(ctx context.Context, a *app, l *live, work Work) (*repo, Commit, error) {
+	r, err := b.source(ctx, a, l.application)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -84,7 +78,7 @@ func (b *Brain) head(ctx context.Context, l *live, work Work) (*repo, Commit, er
 		return nil, nil, err
 	}
 	attempted := l.status().Attempted
-	if attempted == "" || attempted == head.Hash() {
+	if attempted == "" || attempted == head.Hash() || r.ref.Kind == api.RefCommit {
 		return r, head, nil
 	}
 	if forward, err := r.contains(ctx, head.Hash(), attempted); err == nil && forward {
@@ -95,23 +89,29 @@ func (b *Brain) head(ctx context.Context, l *live, work Work) (*repo, Commit, er
 	return r, head, err
 }
 
-// permanentSource says that only a change of config or spec helps.
-func permanentSource(err error) bool { return errors.Is(err, ErrUnknownRepository) }
+// permanentSource says that only a change of config, spec or Project helps.
+func permanentSource(err error) bool {
+	_, refused := errors.AsType[*refusedError](err)
+	return refused || errors.Is(err, ErrUnknownRepository)
+}
 
 // markSource says in the status why nothing comes from the branch, or why it
 // can't be rendered for lack of variables. What runs
-// keeps running, and Ready.
+// keeps running, and Ready unless the spec itself is at fault.
 func (b *Brain) markSource(ctx context.Context, a *app, fault error) error {
 	l, err := b.current(ctx, a)
 	if err != nil || l == nil {
 		return err
 	}
 	c := conditions{reconciling: true, reason: reasonSource, message: fault.Error(), generation: l.object.GetGeneration(), now: time.Now()}
-	if missing(fault) {
-		c.reason = reasonVariables
+	if lack, ok := errors.AsType[missingError](fault); ok {
+		c.reason = lack.reason
 	}
 	if permanentSource(fault) {
 		c.reconciling, c.stalled, c.ready, c.reason = false, true, "False", reasonRepository
+		if refused, ok := errors.AsType[*refusedError](fault); ok {
+			c.reason = refused.reason
+		}
 	} else if ready := l.status().Condition(api.ConditionReady); ready == nil || ready.Status != "True" {
 		c.ready = "False"
 	}
@@ -133,11 +133,9 @@ func (b *Brain) markSource(ctx context.Context, a *app, fault error) error {
 // bring renders the head and decides whether there is anything to do.
 func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit, work Work) error {
 	started := time.Now()
-	vars, err := b.variables(ctx, a, l.application)
-	if missing(err) {
-		if markErr := b.markSource(ctx, a, err); markErr != nil {
-			return markErr
-		}
+	vars, err := b.inputs(ctx, a, l, head)
+	if errors.Is(err, ErrUntrusted) || errors.Is(err, ErrKeys) {
+		return b.refuse(ctx, b.newRun(ctx, a, l, r, head, work, variables{version: l.status().Variables}, render.Result{}, started), l, reasonUntrusted, err)
 	}
 	if err != nil {
 		return err
@@ -151,11 +149,9 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	sameSpec := s.ObservedGeneration == l.object.GetGeneration()
 	changed, known := r.changes(ctx, s.Revision, head.Hash())
 	asApplied := renderErr == nil && sameSpec && known && !result.Touched(changed) && s.Attempted == s.Revision && s.Variables == vars.version
-	again := slices.ContainsFunc(work.Wakes, looksAgain)
-	if a.wait != nil && asApplied && a.wait.failed && again {
-		return b.resync(ctx, a, l, result, vars, work) // unhealthy, and still to be as Git says
-	}
-	if a.wait != nil && renderErr == nil && a.wait.run.covers(ctx, head, result, l, vars) && !work.asked() {
+	// What is applied and not healthy is still to be as Git says.
+	unhealthy := asApplied && a.wait != nil && a.wait.failed && work.any(ReasonResync, ReasonDrift)
+	if a.wait != nil && !unhealthy && renderErr == nil && a.wait.run.covers(ctx, head, result, l, vars) && !work.any(ReasonAsked) {
 		return b.goOn(ctx, a.wait, l)
 	}
 	if asApplied && a.marked.Load() || asApplied && sourceMarked(s) {
@@ -165,26 +161,21 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 		s = l.status()
 	}
 	a.marked.Store(false)
-	if asApplied && settled(s) {
-		if !again {
+	if asApplied && (settled(s) || unhealthy) {
+		again := work.any(looks...)
+		if !again && !work.any(ReasonProject) {
 			return nil
+		}
+		refused, err := b.recheck(ctx, b.newRun(ctx, a, l, r, head, work, vars, result, started), l, result)
+		if refused || err != nil || !again {
+			return err
 		}
 		return b.resync(ctx, a, l, result, vars, work)
 	}
 	if wait, err := b.dependencies(ctx, a, l, r, head); wait || err != nil {
 		return err
 	}
-	n := &run{
-		app: a, repo: r, commit: head.Hash(), uid: string(l.object.GetUID()), generation: l.object.GetGeneration(), started: started,
-		spec: l.application.Spec, variables: vars, lastHealthy: s.Healthy, first: s.Revision == "",
-		again: sameSpec && s.Attempted == head.Hash() && len(s.History) > 0 && s.History[0].Commit == head.Hash() &&
-			s.History[0].Outcome == api.OutcomeFailed && s.Attempted != s.Revision,
-	}
-	if !work.Since.IsZero() && work.Tries == 0 {
-		n.started = work.Since
-	}
-	n.revision = b.newest(ctx, r, head, result, s)
-	n.chains = b.chains(ctx, n, s, head, work)
+	n := b.newRun(ctx, a, l, r, head, work, vars, result, started)
 	if renderErr != nil {
 		return b.refuse(ctx, n, l, reasonOf(renderErr), renderErr)
 	}
@@ -192,6 +183,36 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 		return b.refuse(ctx, n, l, reasonHealth, err)
 	}
 	return b.sync(ctx, n, l, result)
+}
+
+// inputs are what the head is rendered with, once it is verified. What is
+// missing is told.
+func (b *Brain) inputs(ctx context.Context, a *app, l *live, head Commit) (vars variables, err error) {
+	if err = b.verify(ctx, a, l.application, head); err == nil {
+		vars, err = b.variables(ctx, a, l.application)
+	}
+	if missing(err) {
+		if markErr := b.markSource(ctx, a, err); markErr != nil {
+			return vars, markErr
+		}
+	}
+	return vars, err
+}
+
+// newRun is a sync of the head that has not begun.
+func (b *Brain) newRun(ctx context.Context, a *app, l *live, r *repo, head Commit, work Work, vars variables, result render.Result, started time.Time) *run {
+	s := l.status()
+	n := &run{
+		app: a, repo: r, commit: head.Hash(), uid: string(l.object.GetUID()), generation: l.object.GetGeneration(), started: started,
+		spec: l.application.Spec, variables: vars, lastHealthy: s.Healthy, first: s.Revision == "", revision: b.newest(ctx, r, head, result, s),
+		again: s.ObservedGeneration == l.object.GetGeneration() && s.Attempted == head.Hash() && len(s.History) > 0 && s.History[0].Commit == head.Hash() &&
+			s.History[0].Outcome == api.OutcomeFailed && s.Attempted != s.Revision,
+	}
+	if !work.Since.IsZero() && work.Tries == 0 {
+		n.started = work.Since
+	}
+	n.chains = b.chains(ctx, n, s, head, work)
+	return n
 }
 
 // newest names the commit that is new to an application: those since then are
@@ -215,10 +236,14 @@ func reasonOf(err error) string {
 	return "RenderFailed"
 }
 
+// sourceReasons are those that [Brain.markSource] gives, but for a Project's:
+// the same is said of what was rendered.
+var sourceReasons = []string{reasonSource, reasonRepository, reasonVariables, reasonCredentials, reasonKeys, reasonAccount}
+
 // sourceMarked says that the status tells of a branch that can't be fetched.
 func sourceMarked(s *api.ApplicationStatus) bool {
 	for _, kind := range []string{api.ConditionReconciling, api.ConditionStalled} {
-		if c := s.Condition(kind); c != nil && (c.Reason == reasonSource || c.Reason == reasonRepository || c.Reason == reasonVariables) {
+		if c := s.Condition(kind); c != nil && slices.Contains(sourceReasons, c.Reason) {
 			return true
 		}
 	}

@@ -71,8 +71,8 @@ func (b *Brain) lacks(ctx context.Context, key string, r *repo, head Commit) (st
 	if s == nil || !settled(s) || s.Degraded != nil || s.ObservedGeneration != u.GetGeneration() {
 		return fmt.Sprintf("waits for the Application %s, which is not ready", key), nil
 	}
-	source, err := b.repos.key(other.Spec.Source.Repository, other.Spec.Source.Branch)
-	if err != nil || source != repoKey(r.name, r.branch) {
+	from, err := b.repos.place(u.GetNamespace(), other.Spec.Source)
+	if err != nil || from.key() != r.key() {
 		return "", nil //nolint:nilerr // of another source: it is ready, and that is all that is asked
 	}
 	changed, known := r.changes(ctx, s.Revision, head.Hash())

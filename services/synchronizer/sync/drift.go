@@ -55,11 +55,9 @@ func (f *fight) truce(object string, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// looksAgain says whether a wake-up has an application compared that is as Git
-// says, by all that was recorded.
-func looksAgain(w Wake) bool {
-	return slices.Contains([]string{ReasonResync, ReasonAsked, ReasonDrift}, w.Reason)
-}
+// looks are the wake-ups that have an application compared which is as Git says,
+// by all that was recorded.
+var looks = []string{ReasonResync, ReasonAsked, ReasonDrift}
 
 // seeDrift compares what the watches see with what was left, and has what
 // differs looked at. It ends an episode when nothing has differed for a while.
@@ -134,7 +132,7 @@ func (b *Brain) resync(ctx context.Context, a *app, l *live, result render.Resul
 	if err != nil {
 		return err
 	}
-	asked := work.asked()
+	asked := work.any(ReasonAsked)
 	heals := n.spec.Sync.SelfHeals() || asked
 	if heals && !asked {
 		now := time.Now()

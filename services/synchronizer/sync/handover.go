@@ -93,11 +93,7 @@ func (b *Brain) renders(ctx context.Context, key string, application *api.Applic
 	if a == nil {
 		a = &app{key: key, name: events.Application{Cluster: b.cfg.Cluster, Namespace: application.Metadata.Namespace, Name: application.Metadata.Name}}
 	}
-	source, err := b.repos.key(application.Spec.Source.Repository, application.Spec.Source.Branch)
-	if err != nil {
-		return true, err
-	}
-	r, err := b.repos.get(ctx, source)
+	r, err := b.source(ctx, a, application)
 	if err != nil {
 		return true, err
 	}
@@ -132,7 +128,7 @@ func (b *Brain) claimed(ctx context.Context, n *run, e api.InventoryEntry) (stri
 	if n.repo != nil {
 		changed, known := n.repo.changes(ctx, n.lastHealthy, cmp.Or(n.head, n.commit))
 		touched := n.repo.index.touched(changed)
-		for _, other := range b.apps.of(repoKey(n.repo.name, n.repo.branch)) {
+		for _, other := range b.apps.of(n.repo.key()) {
 			if _, ok := touched[other.key]; ok || !known || !n.repo.index.knows(other.key) {
 				candidates = append(candidates, other.key)
 			}

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/api"
 )
 
 // Commit is one commit of a mirror.
@@ -17,9 +17,13 @@ type Commit interface {
 	Hash() string
 	Message() string
 	FS() fs.FS
+	// VerifiedBy errs with [ErrUntrusted] unless one of the public keys, by
+	// names of theirs, has signed it or the tag by which it was found, and with
+	// [ErrKeys] where one is none.
+	VerifiedBy(keys map[string][]byte) error
 }
 
-// Mirror is one branch of a Git repository.
+// Mirror is one branch of a Git repository, or a tag or commit of it.
 type Mirror interface {
 	// Fetch brings the branch's head.
 	Fetch(ctx context.Context) (Commit, error)
@@ -28,6 +32,8 @@ type Mirror interface {
 	Between(ctx context.Context, from, to string) ([]Commit, error)
 	// ChangedPaths are the files that differ.
 	ChangedPaths(ctx context.Context, from, to string) ([]string, error)
+	// Remove deletes it, once nobody asks it anything.
+	Remove() error
 }
 
 // ErrGap says that two commits are not in one line of history.
@@ -36,34 +42,54 @@ var ErrGap = errors.New("commits are not in one line of history")
 // Repository is one that the config allows.
 type Repository struct {
 	Name events.GitRepository
-	Open func(ctx context.Context, branch string) (Mirror, error)
+	// Credentials says that the config has some for it.
+	Credentials bool
+	Open        func(ctx context.Context, ref api.Ref) (Mirror, error)
 }
 
-// ErrUnknownRepository says that the config doesn't have a repository.
-var ErrUnknownRepository = errors.New("the repository is not in the synchronizer's config")
+// Own is a repository of which the credentials lie in a Secret of the
+// Application's namespace.
+type Own struct {
+	Name    events.GitRepository
+	Address string // credentials go nowhere else
+	Ref     api.Ref
+	Secret  map[string][]byte
+}
+
+var (
+	// ErrUnknownRepository says that the config doesn't have a repository.
+	ErrUnknownRepository = errors.New("the repository is not in the synchronizer's config")
+	// ErrCredentials says that a Secret has none that can be used.
+	ErrCredentials = errors.New("it has no credentials that can be used")
+	// ErrUntrusted says that a commit is not signed by one of the keys.
+	ErrUntrusted = errors.New("it is not signed by a trusted key")
+	// ErrKeys says that what should be public keys are none.
+	ErrKeys = errors.New("these are no public keys")
+)
 
 // repositories are the branches in use.
 type repositories struct {
 	aliases events.Aliases
 	known   map[events.GitRepository]Repository
+	openOwn func(context.Context, Own) (Mirror, error)
 
 	mu   sync.Mutex
 	open map[string]*repo
 }
 
-func newRepositories(known []Repository, aliases events.Aliases) *repositories {
-	r := &repositories{aliases: aliases, known: map[events.GitRepository]Repository{}, open: map[string]*repo{}}
+func newRepositories(known []Repository, own func(context.Context, Own) (Mirror, error), aliases events.Aliases) *repositories {
+	r := &repositories{aliases: aliases, openOwn: own, known: map[events.GitRepository]Repository{}, open: map[string]*repo{}}
 	for _, k := range known {
 		r.known[k.Name] = k
 	}
 	return r
 }
 
-// repo is one branch.
+// repo is one place.
 type repo struct {
-	name   events.GitRepository
-	branch string
+	place
 	mirror Mirror
+	access string // the version of the Secret with which it was opened
 	index  *index
 
 	fetching sync.Mutex // one fetch at a time
@@ -77,39 +103,62 @@ type repo struct {
 	evaluated string
 }
 
-func repoKey(name events.GitRepository, branch string) string { return string(name) + "@" + branch }
-
-func cutRef(ref string) (branch string, ok bool) { return strings.CutPrefix(ref, "refs/heads/") }
-
-// key names the branch that a source means; the error tells a wrong address.
-func (r *repositories) key(address, branch string) (string, error) {
-	name, err := events.ParseGitRepository(address, r.aliases)
-	if err != nil {
-		return "", err
-	}
-	return repoKey(name, branch), nil
+// get opens a place with the config's credentials. They go only to the address
+// in the config.
+func (r *repositories) get(ctx context.Context, p place) (*repo, error) {
+	return r.with(p, "", func() (Mirror, error) {
+		known, ok := r.known[p.name]
+		if !ok {
+			return nil, fmt.Errorf("%w: %s: add it to `repositories`, or name a Secret with credentials in spec.source.secret", ErrUnknownRepository, p.name)
+		}
+		return known.Open(ctx, p.ref)
+	})
 }
 
-// get opens a branch. Credentials go only to the address in the config.
-func (r *repositories) get(ctx context.Context, key string) (*repo, error) {
+// own opens a place with the credentials of a Secret. What was fetched with
+// other ones, be they of the same Secret, is not given.
+func (r *repositories) own(ctx context.Context, p place, s secret) (*repo, error) {
+	return r.with(p, s.version, func() (Mirror, error) {
+		return r.openOwn(ctx, Own{Name: p.name, Address: p.address, Ref: p.ref, Secret: s.data})
+	})
+}
+
+func (r *repositories) with(p place, access string, open func() (Mirror, error)) (*repo, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if found, ok := r.open[key]; ok {
+	key := p.key()
+	found, ok := r.open[key]
+	if ok && found.access == access {
 		return found, nil
 	}
-	name, branch, _ := strings.Cut(key, "@")
-	known, ok := r.known[events.GitRepository(name)]
-	if !ok {
-		return nil, fmt.Errorf("%w: %s: add it to `repositories`", ErrUnknownRepository, name)
-	}
-	mirror, err := known.Open(ctx, branch)
+	mirror, err := open()
 	if err != nil {
 		return nil, err
 	}
-	opened := &repo{name: known.Name, branch: branch, mirror: mirror, index: newIndex()}
+	if ok {
+		found.remove()
+	}
+	opened := &repo{place: p, mirror: mirror, access: access, index: newIndex()}
 	r.open[key] = opened
 	return opened, nil
 }
+
+// drop forgets a place that nobody uses any more. The branches of the config are
+// few, and kept.
+func (r *repositories) drop(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found, ok := r.open[key]
+	if !ok || found.secret == "" && found.ref.Kind == api.RefBranch {
+		return
+	}
+	delete(r.open, key)
+	found.remove()
+}
+
+// remove deletes what was fetched, when whoever fetches has ended. What can't be
+// deleted is when the process starts again.
+func (r *repo) remove() { go func() { _ = r.mirror.Remove() }() }
 
 // opened is a branch that is in use already; nil when it isn't.
 func (r *repositories) opened(key string) *repo {

@@ -24,9 +24,9 @@ func (b *Brain) repoWork(ctx context.Context, work Work) error {
 	if len(apps) == 0 {
 		return nil
 	}
-	r, err := b.repos.get(ctx, work.Key)
-	if err != nil {
-		return b.sourceFault(ctx, apps, err)
+	r, apps, err := b.open(ctx, work.Key, apps)
+	if r == nil || err != nil {
+		return err
 	}
 	head, err := r.fetch(ctx)
 	if err != nil {
@@ -50,6 +50,80 @@ func (b *Brain) repoWork(ctx context.Context, work Work) error {
 	return nil
 }
 
+// open opens the place of applications, which is the same for all, and gives
+// those that may use it. The others are woken to say why they don't. Without
+// any there is no repo.
+func (b *Brain) open(ctx context.Context, key string, apps []*app) (r *repo, may []*app, err error) {
+	p, used := b.apps.placeOf(key)
+	switch {
+	case !used:
+		return nil, nil, nil
+	case p.secret != "":
+		return b.openOwn(ctx, key, apps)
+	}
+	refused := map[string]error{}
+	for _, a := range apps {
+		fault, known := refused[a.name.Namespace]
+		if !known {
+			fault = b.mayUse(a.name.Namespace, p)
+			refused[a.name.Namespace] = fault
+		}
+		if fault == nil {
+			may = append(may, a)
+		} else if err := b.say(ctx, a); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(may) == 0 {
+		return nil, nil, nil
+	}
+	if r, err = b.repos.get(ctx, p); err != nil {
+		return nil, nil, b.sourceFault(ctx, may, err)
+	}
+	return r, may, nil
+}
+
+// openOwn opens a place with the credentials of a Secret that each application
+// reads with the rights of its account.
+func (b *Brain) openOwn(ctx context.Context, key string, apps []*app) (r *repo, may []*app, err error) {
+	tried := map[string]error{} // by account
+	for _, a := range apps {
+		u := b.apps.cached(a.key)
+		if u == nil {
+			continue
+		}
+		application, err := decode(u)
+		if err != nil {
+			continue // told when it was observed
+		}
+		fault, known := tried[application.Spec.Destination.ServiceAccount]
+		if !known {
+			var opened *repo
+			if opened, fault = b.source(ctx, a, application); fault == nil {
+				if opened.key() != key {
+					continue // it has another source by now
+				}
+				r = opened
+			}
+			tried[application.Spec.Destination.ServiceAccount] = fault
+		}
+		if fault == nil {
+			may = append(may, a)
+		} else if err := b.say(ctx, a); err != nil {
+			return nil, nil, err
+		}
+	}
+	return r, may, nil
+}
+
+// say wakes an application whose source can't be used, unless it said so.
+func (b *Brain) say(ctx context.Context, a *app) error {
+	if a.marked.Load() {
+		return nil
+	}
+	return b.appQ.Put(ctx, a.key, Wake{Reason: ReasonStart})
+}
+
 // evaluate wakes what differs between the last evaluated head and this one.
 func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit, chain string) error {
 	wake := Wake{Reason: ReasonCommit, Commit: head.Hash(), Chain: chain}
@@ -65,7 +139,7 @@ func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit,
 			woken = append(woken, a)
 		}
 	}
-	b.log.Debug("branch moved", "repository", r.name, "branch", r.branch, "commit", head.Hash(), "paths", len(changed), "applications", len(woken))
+	b.log.Debug("branch moved", "repository", r.name, "branch", r.of(), "commit", head.Hash(), "paths", len(changed), "applications", len(woken))
 	return each(ctx, woken, func(ctx context.Context, a *app) error { return b.appQ.Put(ctx, a.key, wake) })
 }
 
@@ -82,6 +156,9 @@ func (b *Brain) compare(ctx context.Context, r *repo, a *app, head Commit, wake 
 	}
 	if _, suspended := application.Metadata.Suspension(); suspended {
 		return nil
+	}
+	if err := b.verify(ctx, a, application, head); err != nil {
+		return b.appQ.Put(ctx, a.key, wake) // its worker says so
 	}
 	vars, err := b.variables(ctx, a, application)
 	if err != nil {
@@ -141,7 +218,7 @@ func commitsOf(wakes []Wake) []string {
 // chainsFor is the chain of the event that told of the head.
 func chainsFor(wakes []Wake, head Commit) string {
 	for _, w := range wakes {
-		if w.Commit == head.Hash() && w.Chain != "" {
+		if (w.Commit == head.Hash() || w.Reason == ReasonTag) && w.Chain != "" {
 			return w.Chain
 		}
 	}

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,16 +55,15 @@ func (b *Brain) prepare(n *run, result render.Result) (err error) {
 	if n.client, err = b.clientFor(namespace, n.spec); err != nil {
 		return err
 	}
-	target := n.spec.Destination.Namespace
-	if target == "" {
-		target = namespace
-	}
 	n.items, err = b.applier.Prepare(result.Objects, apply.Options{
-		Owner: n.app.name.String(), Namespace: target, Labels: n.spec.Labels, Annotations: n.spec.Annotations, Ignore: n.spec.Ignore, Adopt: n.spec.Sync.Adopt,
+		Owner: n.app.name.String(), Namespace: n.target(), Labels: n.spec.Labels, Annotations: n.spec.Annotations, Ignore: n.spec.Ignore, Adopt: n.spec.Sync.Adopt,
 	})
 	n.images = images(n.items, b.cfg.Images)
 	return err
 }
+
+// target is where objects go that name no namespace.
+func (n *run) target() string { return cmp.Or(n.spec.Destination.Namespace, n.app.name.Namespace) }
 
 // clientFor acts with an application's rights: those of the account that it
 // names, of its own namespace, unless that is trusted.
@@ -74,6 +74,9 @@ func (b *Brain) clientFor(namespace string, spec api.ApplicationSpec) (dynamic.I
 	account := spec.Destination.ServiceAccount
 	if account == "" {
 		account = "default"
+	}
+	if !api.ObjectName(account) { // a colon or slash would lead into another namespace
+		return nil, &refusedError{reasonAccount, fmt.Errorf("spec.destination.serviceAccount: %q is not the name of a ServiceAccount of the Application's own namespace", account)}
 	}
 	return b.clients.As(namespace, account)
 }
@@ -181,6 +184,9 @@ func (n *run) history(outcome, message string) api.HistoryEntry {
 func (b *Brain) sync(ctx context.Context, n *run, l *live, result render.Result) error {
 	if err := b.prepare(n, result); err != nil {
 		return err
+	}
+	if err := b.forbidden(n); err != nil {
+		return b.refuse(ctx, n, l, reasonProject, err)
 	}
 	if reason, err := b.refusePrune(ctx, n, l); reason != "" {
 		return b.refuse(ctx, n, l, reason, err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/api"
 )
 
 // sweep has every branch in use looked at once an interval, until ctx ends:
@@ -53,17 +54,25 @@ func (b *Brain) chainOf(ctx context.Context, r *repo, wakes []Wake, head Commit)
 	if before == "" || before == head.Hash() {
 		return "", nil
 	}
-	b.log.Info("the sweep found a push that no webhook told of", "repository", r.name, "branch", r.branch, "commit", head.Hash())
-	delivery := events.Delivery{Source: "sweep", SenderID: fmt.Sprintf("%s@%s %s..%s", r.name, r.branch, before, head.Hash())}
+	b.log.Info("the sweep found a push that no webhook told of", "repository", r.name, "branch", r.of(), "commit", head.Hash())
+	ref := branchPrefix + r.branch()
+	switch r.ref.Kind {
+	case api.RefBranch:
+	case api.RefTag:
+		ref = tagPrefix + r.ref.Value
+	case api.RefSemver, api.RefCommit:
+		return "", nil // no one ref moved
+	}
+	delivery := events.Delivery{Source: "sweep", SenderID: fmt.Sprintf("%s@%s %s..%s", r.name, r.of(), before, head.Hash())}
 	chain, id := delivery.IDs()
 	e, err := events.New(events.Meta{ID: id(0), Source: b.cfg.Source + "/sweep", ChainID: chain, Time: time.Now()}, events.RefUpdated{
-		Repository: r.name, Ref: "refs/heads/" + r.branch, Before: before, After: head.Hash(), Provider: "sweep", Source: "sweep",
+		Repository: r.name, Ref: ref, Before: before, After: head.Hash(), Provider: "sweep", Source: "sweep",
 	})
 	if err != nil {
-		return "", fmt.Errorf("tell of %s@%s: %w", r.name, r.branch, err)
+		return "", fmt.Errorf("tell of %s@%s: %w", r.name, r.of(), err)
 	}
 	if err := b.bus.Publish(ctx, e); err != nil {
-		return "", fmt.Errorf("tell of %s@%s: %w", r.name, r.branch, err)
+		return "", fmt.Errorf("tell of %s@%s: %w", r.name, r.of(), err)
 	}
 	return chain, nil
 }

@@ -58,7 +58,11 @@ const (
 	ReasonDependency = "dependency"
 	ReasonState      = "state" // somebody asked what runs
 	ReasonSweep      = "sweep" // of branches, for pushes that no webhook told of
-	// ReasonVariables says that a ConfigMap or Secret with variables changed.
+	// ReasonTag says that a tag moved, or that commits came.
+	ReasonTag = "tag"
+	// ReasonProject says that a Project says something else than before.
+	ReasonProject = "project"
+	// ReasonVariables says that a ConfigMap or Secret that it uses changed.
 	ReasonVariables = "variables"
 	ReasonDrift     = "drift" // the cluster is not as it was left
 	ReasonStep      = "step"  // what a step waited for is ready, and there is more to do
@@ -72,9 +76,9 @@ type Work struct {
 	Since time.Time
 }
 
-// asked says whether a person asks for it.
-func (w Work) asked() bool {
-	return slices.ContainsFunc(w.Wakes, func(w Wake) bool { return w.Reason == ReasonAsked })
+// any says whether one of the reasons is among those that woke.
+func (w Work) any(reasons ...string) bool {
+	return slices.ContainsFunc(w.Wakes, func(wake Wake) bool { return slices.Contains(reasons, wake.Reason) })
 }
 
 // Config is what a brain works with.
@@ -87,11 +91,13 @@ type Config struct {
 	DegradedAfter time.Duration
 	Sweep         time.Duration // how often each branch is looked at; never when 0
 	Repositories  []Repository
-	Images        events.Aliases // of registries
-	Git           events.Aliases // of Git hosts
-	Source        string         // of our events, "/synchronizer/<cluster>"
+	// Own opens a repository of which the credentials are an Application's own.
+	Own func(context.Context, Own) (Mirror, error)
 	// Held says whether the work of a context is still ours alone.
 	Held    func(ctx context.Context) bool
+	Images  events.Aliases // of registries
+	Git     events.Aliases // of Git hosts
+	Source  string         // of our events, "/synchronizer/<cluster>"
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
 }
@@ -109,21 +115,22 @@ type Parts struct {
 
 // Brain brings one cluster's applications in line with Git.
 type Brain struct {
-	cfg     Config
-	bus     Publisher
-	repoQ   Queue
-	appQ    Queue
-	clients *kube.Clients
-	watches *kube.Watches
-	watcher *health.Watcher
-	applier *apply.Applier
-	apps    *applications
-	repos   *repositories
-	health  workqueue.TypedRateLimitingInterface[string]
-	listen  func(context.Context, func(context.Context, events.Event) error) error
-	notes   *notes
-	metrics *metrics
-	log     *slog.Logger
+	cfg      Config
+	bus      Publisher
+	repoQ    Queue
+	appQ     Queue
+	clients  *kube.Clients
+	watches  *kube.Watches
+	watcher  *health.Watcher
+	applier  *apply.Applier
+	apps     *applications
+	projects *projects
+	repos    *repositories
+	health   workqueue.TypedRateLimitingInterface[string]
+	listen   func(context.Context, func(context.Context, events.Event) error) error
+	notes    *notes
+	metrics  *metrics
+	log      *slog.Logger
 }
 
 // New makes a brain. Nothing runs yet.
@@ -131,10 +138,11 @@ func New(cfg Config, parts Parts) *Brain {
 	b := &Brain{
 		cfg: cfg, listen: parts.Subscribe, bus: parts.Bus, repoQ: parts.Repos, appQ: parts.Apps, clients: parts.Clients, log: cfg.Log,
 		health:  workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]()),
-		repos:   newRepositories(cfg.Repositories, cfg.Git),
+		repos:   newRepositories(cfg.Repositories, cfg.Own, cfg.Git),
 		metrics: newMetrics(cfg.Metrics),
 	}
 	b.apps = newApplications(b)
+	b.projects = newProjects(parts.Clients.Dynamic, b.log, b.apps.wakeGoverned)
 	b.watches = kube.NewWatches(parts.WatchContext, parts.Clients, kube.WatchOptions{
 		Reduce: health.Reduce, MetadataOnly: health.MetadataOnly, Changed: b.changed, Dropped: b.dropped,
 	})
@@ -159,8 +167,9 @@ func (b *Brain) Run(ctx context.Context) error {
 		})
 	}
 	start(func(ctx context.Context) error { b.notes.run(ctx); return nil })
+	start(b.projects.run)
 	start(b.apps.run)
-	if err := b.apps.synced(ctx); err != nil {
+	if err := errors.Join(b.projects.synced(ctx), b.apps.synced(ctx)); err != nil {
 		cancel()
 		done.Wait()
 		return err
@@ -196,13 +205,9 @@ func (b *Brain) Run(ctx context.Context) error {
 func (b *Brain) Handle(ctx context.Context, e events.Event) error {
 	switch p := e.Payload.(type) {
 	case events.RefUpdated:
-		branch, isBranch := cutRef(p.Ref)
-		if !isBranch || p.After == "" {
-			return nil
-		}
-		return b.wakeRepo(ctx, repoKey(p.Repository, branch), Wake{Reason: ReasonCommit, Commit: p.After, Chain: e.ChainID})
+		return b.wakePlaces(ctx, p, e.ChainID)
 	case events.ChangeMerged:
-		return b.wakeRepo(ctx, repoKey(p.Repository, p.Branch), Wake{Reason: ReasonCommit, Commit: p.Commit})
+		return b.wakePlaces(ctx, events.RefUpdated{Repository: p.Repository, Ref: branchPrefix + p.Branch, After: p.Commit}, "")
 	case events.StateRequested:
 		if p.Cluster != "" && p.Cluster != b.cfg.Cluster {
 			return nil
@@ -216,11 +221,16 @@ func (b *Brain) Handle(ctx context.Context, e events.Event) error {
 	return nil
 }
 
-func (b *Brain) wakeRepo(ctx context.Context, key string, w Wake) error {
-	if !b.apps.uses(key) {
-		return nil
+// wakePlaces wakes what follows a ref that moved.
+func (b *Brain) wakePlaces(ctx context.Context, e events.RefUpdated, chain string) error {
+	for key, p := range b.apps.places() {
+		if w, concerned := p.moved(e, chain); concerned {
+			if err := b.repoQ.Put(ctx, key, w); err != nil {
+				return err
+			}
+		}
 	}
-	return b.repoQ.Put(ctx, key, w)
+	return nil
 }
 
 // changed is told by the watches. It only wakes.

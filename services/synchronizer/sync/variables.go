@@ -39,7 +39,7 @@ type variables struct {
 
 // missingError says that a ConfigMap or Secret can't be had, which somebody may
 // mend.
-type missingError struct{ message string }
+type missingError struct{ reason, message string }
 
 func (e missingError) Error() string { return e.message }
 
@@ -48,7 +48,7 @@ func (e missingError) Error() string { return e.message }
 func (b *Brain) variables(ctx context.Context, a *app, application *api.Application) (variables, error) {
 	substitute := application.Spec.Substitute
 	if substitute == nil {
-		b.apps.setSources(a.key, nil)
+		b.apps.setSources(a.key, usedAsVariables, nil)
 		return variables{}, nil
 	}
 	v := variables{values: map[string]string{}, secret: map[string]string{}}
@@ -56,7 +56,7 @@ func (b *Brain) variables(ctx context.Context, a *app, application *api.Applicat
 	for _, from := range substitute.From {
 		sources = append(sources, sourceOf(a.name.Namespace, from))
 	}
-	b.apps.setSources(a.key, sources)
+	b.apps.setSources(a.key, usedAsVariables, sources)
 	client, err := b.clientFor(a.name.Namespace, application.Spec)
 	if err != nil {
 		return variables{}, err
@@ -112,9 +112,9 @@ func (v variables) read(ctx context.Context, client dynamic.Interface, s source,
 	case apierrors.IsNotFound(err) && optional:
 		return s.String() + "=absent", nil
 	case apierrors.IsNotFound(err):
-		return "", missingError{fmt.Sprintf("spec.substitute needs %s, which is not there: make it, or set optional: true", s)}
+		return "", missingError{reasonVariables, fmt.Sprintf("spec.substitute needs %s, which is not there: make it, or set optional: true", s)}
 	case apierrors.IsForbidden(err):
-		return "", missingError{fmt.Sprintf("spec.substitute needs %s, and the application's account may not get it: %v", s, err)}
+		return "", missingError{reasonVariables, fmt.Sprintf("spec.substitute needs %s, and the application's account may not get it: %v", s, err)}
 	case err != nil:
 		return "", fmt.Errorf("read %s for spec.substitute: %w", s, err)
 	}
@@ -169,20 +169,37 @@ func missing(err error) bool {
 	return ok
 }
 
-// setSources notes which ConfigMaps and Secrets wake an application.
-func (a *applications) setSources(key string, sources []source) {
+// setSources notes which ConfigMaps and Secrets wake an application, of those
+// that it uses for one thing.
+func (a *applications) setSources(key, use string, sources []source) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for s, keys := range a.sourced {
-		if delete(keys, key); len(keys) == 0 {
-			delete(a.sourced, s)
+	if len(sources) == 0 && len(a.uses[key][use]) == 0 {
+		return
+	}
+	for _, all := range a.uses[key] {
+		for _, s := range all {
+			if delete(a.sourced[s], key); len(a.sourced[s]) == 0 {
+				delete(a.sourced, s)
+			}
 		}
 	}
-	for _, s := range sources {
-		if a.sourced[s] == nil {
-			a.sourced[s] = map[string]bool{}
+	if a.uses[key] == nil {
+		a.uses[key] = map[string][]source{}
+	}
+	if a.uses[key][use] = sources; len(sources) == 0 {
+		delete(a.uses[key], use)
+	}
+	for _, all := range a.uses[key] {
+		for _, s := range all {
+			if a.sourced[s] == nil {
+				a.sourced[s] = map[string]bool{}
+			}
+			a.sourced[s][key] = true
 		}
-		a.sourced[s][key] = true
+	}
+	if len(a.uses[key]) == 0 {
+		delete(a.uses, key)
 	}
 }
 

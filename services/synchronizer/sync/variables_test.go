@@ -30,10 +30,14 @@ func TestSources(t *testing.T) {
 	t.Parallel()
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[wakeup]())
 	t.Cleanup(queue.ShutDown)
-	a := &applications{sourced: map[source]map[string]bool{}, wakeups: queue}
+	a := &applications{sourced: map[source]map[string]bool{}, uses: map[string]map[string][]source{}, wakeups: queue}
 	cm, secret := source{configMaps, "shop", "vars"}, source{secrets, "shop", "vars"}
-	a.setSources("shop/web", []source{cm, secret})
-	a.setSources("shop/api", []source{secret})
+	a.setSources("shop/web", usedAsVariables, []source{cm})
+	a.setSources("shop/web", usedAsVariables, []source{cm, secret})
+	a.setSources("shop/web", usedAsKeys, []source{secret})
+	a.setSources("shop/web", usedAsVariables, []source{cm}) // it is still there as keys
+	a.setSources("shop/web", usedAsCredentials, nil)
+	a.setSources("shop/api", usedAsVariables, []source{secret})
 	a.wakeSourced(source{configMaps, "other", "vars"})
 	if n := a.wakeups.Len(); n != 0 {
 		t.Errorf("%d wake-ups for another's ConfigMap", n)
@@ -49,10 +53,11 @@ func TestSources(t *testing.T) {
 	if want := []string{"shop/api variables", "shop/web variables"}; !slices.Equal(woken, want) {
 		t.Errorf("woken %q", woken)
 	}
-	a.setSources("shop/web", nil)
-	a.setSources("shop/api", nil)
-	if len(a.sourced) != 0 {
-		t.Errorf("left: %v", a.sourced)
+	a.setSources("shop/web", usedAsVariables, nil)
+	a.setSources("shop/web", usedAsKeys, nil)
+	a.setSources("shop/api", usedAsVariables, nil)
+	if len(a.sourced)+len(a.uses) != 0 {
+		t.Errorf("left: %v, %v", a.sourced, a.uses)
 	}
 	if secret.String() != "Secret shop/vars" || cm.String() != "ConfigMap shop/vars" {
 		t.Errorf("%s %s", secret, cm)

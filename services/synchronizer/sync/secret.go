@@ -1,0 +1,72 @@
+package sync
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/kube"
+)
+
+// What ConfigMaps and Secrets are used as.
+const (
+	usedAsVariables   = "variables"
+	usedAsCredentials = "credentials"
+	usedAsKeys        = "keys"
+)
+
+// secret is one as it was read.
+type secret struct {
+	name    string
+	version string // changes whenever it does
+	data    map[string][]byte
+}
+
+// secretsOf reads Secrets of an Application's own namespace with its own
+// rights. They wake it from then on.
+func (b *Brain) secretsOf(ctx context.Context, a *app, application *api.Application, use string, names []string) ([]secret, error) {
+	var sources []source
+	for _, name := range names {
+		sources = append(sources, source{secrets, a.name.Namespace, name})
+	}
+	b.apps.setSources(a.key, use, sources)
+	client, err := b.clientFor(a.name.Namespace, application.Spec)
+	if err != nil {
+		return nil, err
+	}
+	field, reason := "spec.source.secret", reasonCredentials
+	if use == usedAsKeys {
+		field, reason = "spec.source.verify", reasonKeys
+	}
+	b.watches.Want(kube.Scope{Resource: secrets}) //nolint:contextcheck // a watch outlives the work that wants it
+	var all []secret
+	for i, s := range sources {
+		u, err := client.Resource(s.resource).Namespace(s.namespace).Get(ctx, s.name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil, missingError{reason, fmt.Sprintf("%s needs %s, which is not there: make it", field, s)}
+		case apierrors.IsForbidden(err):
+			return nil, missingError{reason, fmt.Sprintf("%s needs %s, and the application's account may not get it: %v", field, s, err)}
+		case err != nil:
+			return nil, fmt.Errorf("read %s for %s: %w", s, field, err)
+		}
+		all = append(all, secret{names[i], string(u.GetUID()) + "@" + u.GetResourceVersion(), dataOf(u)})
+	}
+	return all, nil
+}
+
+func dataOf(u *unstructured.Unstructured) map[string][]byte {
+	values, _, _ := unstructured.NestedStringMap(u.Object, "data")
+	data := map[string][]byte{}
+	for name, encoded := range values {
+		if value, err := base64.StdEncoding.DecodeString(encoded); err == nil {
+			data[name] = value
+		}
+	}
+	return data
+}
