@@ -143,6 +143,7 @@ func TestReplicasShare(t *testing.T) {
 
 // noMore says whether what the last round hasn't is gone.
 func noMore(t *testing.T, w *local.World, last int) error {
+	t.Helper()
 	out, err := w.Kubectl(t.Context(), "", "get", "configmaps", "-n", "shop", "-o", "name")
 	if err == nil && last%3 != 0 && strings.Contains(out, "-more") {
 		err = fmt.Errorf("what is gone from Git is there: %s", out)
