@@ -18,15 +18,9 @@ var helmFields = []string{"helmCharts", "helmChartInflationGenerator", "helmGlob
 // resources, Helm, plug-ins. It reads kustomizations, and the configurations
 // of kustomize's built-in generators and transformers, which may stand in a
 // file of any name.
-func (k *kustomizeFS) scan(name string, data []byte) error {
-	err := k.scanDocuments(name, data, 0)
-	if err != nil {
-		k.refuse(err)
-	}
-	return err
-}
+func (r *repository) scan(name string, data []byte) error { return r.scanDocuments(name, data, 0) }
 
-func (k *kustomizeFS) scanDocuments(name string, data []byte, offset int) error {
+func (r *repository) scanDocuments(name string, data []byte, offset int) error {
 	for _, doc := range split(data) {
 		if doc.blank() {
 			continue
@@ -38,7 +32,7 @@ func (k *kustomizeFS) scanDocuments(name string, data []byte, offset int) error 
 			}
 			continue // kustomize says what it thinks of it
 		}
-		s := scanner{fs: k, file: name, offset: offset + doc.line - 1, seen: map[*yaml.Node]bool{}}
+		s := scanner{in: r, file: name, offset: offset + doc.line - 1, seen: map[*yaml.Node]bool{}}
 		if err := s.document(&node); err != nil {
 			return err
 		}
@@ -47,7 +41,7 @@ func (k *kustomizeFS) scanDocuments(name string, data []byte, offset int) error 
 }
 
 type scanner struct {
-	fs     *kustomizeFS
+	in     *repository
 	file   string
 	offset int                 // lines before the document
 	seen   map[*yaml.Node]bool // so that aliases can neither loop nor multiply
@@ -109,16 +103,17 @@ func (s scanner) entry(list string, item *yaml.Node) error {
 		return nil
 	}
 	if strings.Contains(item.Value, "\n") {
-		return s.fs.scanDocuments(s.file, []byte(item.Value), s.line(item))
+		return s.in.scanDocuments(s.file, []byte(item.Value), s.line(item))
 	}
 	if isRemote(item.Value) {
 		return remoteError(s.file, s.line(item), item.Value)
 	}
 	target := path.Join(path.Dir(s.file), item.Value)
-	if s.fs.src.stat(target) == nil && list != "patchesStrategicMerge" {
-		s.fs.asked[target] = true
+	if s.in.src.stat(target) == nil && list != "patchesStrategicMerge" {
+		s.in.looked[target] = true
 		return missingError(s.file, s.line(item), item.Value)
 	}
+	s.name(item.Value)
 	return nil
 }
 
@@ -150,12 +145,21 @@ func (s scanner) addresses(node *yaml.Node) error {
 			if strings.HasPrefix(strings.ToLower(target), "http://") || strings.HasPrefix(strings.ToLower(target), "https://") {
 				return remoteError(s.file, s.line(scalar), target)
 			}
+			s.name(target)
 		}
 		if err := s.addresses(value); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// name notes what may be the name of a file or directory.
+func (s scanner) name(entry string) {
+	target := path.Join(path.Dir(s.file), entry)
+	if entry != "" && len(entry) < maxName && target != "." && s.in.src.stat(target) != nil {
+		s.in.named = append(s.in.named, target)
+	}
 }
 
 func (s scanner) line(n *yaml.Node) int { return s.offset + n.Line }

@@ -84,10 +84,11 @@ const (
 // serving says that main called [Serve].
 var serving atomic.Bool
 
-// Call gives the request to a child's function and returns its answer. The
-// errors are the context's, [*LimitError], [ErrNotServing] and what the
+// Call gives the request to a child's function and returns its answer.
+// Questions of the child go to answers, one at a time, which may be called
+// again from the first on; nil: there are none. The errors are the context's, [*LimitError], [ErrNotServing] and what the
 // system says when no process can be started.
-func (p *Pool) Call(ctx context.Context, request []byte, limits Limits) ([]byte, error) {
+func (p *Pool) Call(ctx context.Context, request []byte, answers func(question []byte) []byte, limits Limits) ([]byte, error) {
 	if !serving.Load() || os.Getenv(marker) != "" {
 		return nil, ErrNotServing
 	}
@@ -102,7 +103,7 @@ func (p *Pool) Call(ctx context.Context, request []byte, limits Limits) ([]byte,
 		if err != nil {
 			return nil, err
 		}
-		answer, err := c.call(ctx, request, limits)
+		answer, err := c.call(ctx, request, answers, limits)
 		if err == nil {
 			p.put(c)
 			return answer, nil
