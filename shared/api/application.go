@@ -56,6 +56,9 @@ type ApplicationSpec struct {
 	// Substitute says which ${VARIABLES} are replaced in what was rendered.
 	// nil: none, and text that looks like one stays as it is.
 	Substitute *Substitute `json:"substitute,omitempty"`
+	// Decryption says with what encrypted files are decrypted. nil: there are
+	// none.
+	Decryption *Decryption `json:"decryption,omitempty"`
 	// OnDelete says what becomes of the objects when the Application is
 	// deleted: [OnDeletePrune], the default, or [OnDeleteOrphan].
 	OnDelete string `json:"onDelete,omitempty"`
@@ -111,6 +114,12 @@ func (a *Application) Validate() error {
 	}
 	if a.Spec.Source.Helm != nil {
 		faults = append(faults, a.Spec.Source.Helm.validate(a.Spec.Source.Path))
+	}
+	if a.Spec.Source.Kustomize != nil {
+		faults = append(faults, a.Spec.Source.Kustomize.validate(a.Spec.Source.Path))
+	}
+	if a.Spec.Decryption != nil {
+		faults = append(faults, a.Spec.Decryption.validate())
 	}
 	for i, ignore := range a.Spec.Ignore {
 		if err := ignore.validate(); err != nil {
@@ -191,6 +200,8 @@ type Source struct {
 	// Helm says how a chart is rendered. A path with a Chart.yaml is a chart
 	// without it, too.
 	Helm *HelmSource `json:"helm,omitempty"`
+	// Kustomize adds to the path's kustomization. nil: nothing.
+	Kustomize *KustomizeSource `json:"kustomize,omitempty"`
 }
 
 // Destination is where the objects go.

@@ -7,15 +7,33 @@ import (
 	"strings"
 
 	kjson "sigs.k8s.io/json"
+
+	"github.com/slipway-cd/slipway/shared/api"
 )
 
 // buildKustomization gives what `kustomize build dir` prints.
-func buildKustomization(ctx context.Context, src *source, dir, file string) (Result, error) {
+func buildKustomization(ctx context.Context, src *source, dir, file string, fields *api.KustomizeSource) (Result, error) {
 	result := Result{Kind: Kustomize}
 	files := newRepository(src)
+	var plain []Object
+	var inputs []string
+	if file == "" {
+		read, err := readPlain(ctx, src, dir)
+		if inputs = read.Inputs; err != nil {
+			return read, err
+		}
+		plain = read.Objects
+	}
+	if fields != nil {
+		var err error
+		if file, err = files.add(dir, file, plain, fields); err != nil {
+			result.Inputs = append(files.used(), inputs...)
+			return result, err
+		}
+	}
 	j := job{Kustomization: &kustomization{Dir: dir, File: file, Known: files.closure(dir)}, Limits: src.limits}
 	answer, err := runJob(ctx, j, files.answer)
-	result.Inputs = files.used()
+	result.Inputs = append(files.used(), inputs...)
 	if files.refused != nil && ctx.Err() == nil {
 		return result, files.refused // kustomize may have wrapped or swallowed it
 	}

@@ -13,12 +13,14 @@ type repository struct {
 	src     *source
 	looked  map[string]bool
 	scanned map[string]error
+	// written are files that stand in the place of the commit's.
+	written map[string][]byte
 	named   []string // what scanned files name: files and directories, maybe
 	refused error    // the first fault
 }
 
 func newRepository(src *source) *repository {
-	return &repository{src: src, looked: map[string]bool{}, scanned: map[string]error{}}
+	return &repository{src: src, looked: map[string]bool{}, scanned: map[string]error{}, written: map[string][]byte{}}
 }
 
 // used are the files that were looked for, whether or not they are there.
@@ -27,6 +29,10 @@ func (r *repository) used() []string { return slices.Sorted(maps.Keys(r.looked))
 // look reads a file. Directories are not noted: what counts in them are the
 // files that are read.
 func (r *repository) look(name string) (found, error) {
+	if data, ok := r.written[name]; ok {
+		r.looked[name] = true
+		return found{regular, data}, nil
+	}
 	info := r.src.stat(name)
 	if info != nil && info.IsDir() {
 		return found{Kind: directory}, nil

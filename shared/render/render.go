@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/slipway-cd/slipway/shared/api"
 )
 
 // Request says what to render.
@@ -19,6 +21,8 @@ type Request struct {
 	Path string
 	// Helm says how the path is rendered if it is a chart, or names one.
 	Helm Release
+	// Kustomize is added to the path's kustomization; nil: nothing.
+	Kustomize *api.KustomizeSource
 	// Vars are the values of ${NAME} in what is rendered. nil: nothing is
 	// replaced, and such text stays as it is.
 	Vars map[string]string
@@ -162,7 +166,7 @@ func Render(ctx context.Context, req Request) (Result, error) {
 	if err := src.isDir(dir); err != nil {
 		return Result{Inputs: []string{dir}}, err
 	}
-	result, err := render(ctx, src, dir, req.Helm)
+	result, err := render(ctx, src, dir, req)
 	if err == nil && req.Vars != nil {
 		result.Objects, err = substitute(src, req, result.Inputs, result.Objects)
 	}
@@ -177,16 +181,22 @@ func Render(ctx context.Context, req Request) (Result, error) {
 	return result, err
 }
 
-func render(ctx context.Context, src *source, dir string, helm Release) (Result, error) {
-	if helm.wanted() || src.isFile(path.Join(dir, chartFile)) {
-		return renderChart(ctx, src, dir, helm)
+func render(ctx context.Context, src *source, dir string, req Request) (Result, error) {
+	if req.Helm.wanted() || src.isFile(path.Join(dir, chartFile)) {
+		if req.Kustomize != nil {
+			return Result{Kind: Helm, Inputs: []string{dir}}, &Error{
+				File: dir, Reason: ReasonUnsupported, Message: "spec.source.kustomize is for a kustomization or plain manifests, and this is a chart",
+				Help: "say it in the chart's values, or take spec.source.kustomize away",
+			}
+		}
+		return renderChart(ctx, src, dir, req.Helm)
 	}
 	file, err := src.kustomization(dir)
 	if err != nil {
 		return Result{Inputs: []string{dir}}, err
 	}
-	if file != "" {
-		return buildKustomization(ctx, src, dir, file)
+	if file != "" || req.Kustomize != nil {
+		return buildKustomization(ctx, src, dir, file, req.Kustomize)
 	}
 	return readPlain(ctx, src, dir)
 }
