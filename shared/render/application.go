@@ -43,8 +43,8 @@ func (r Request) Key() string {
 		}
 		key += "\x00kustomize " + string(settings)
 	}
-	if r.Vars != nil {
-		key += "\x00" + fmt.Sprintf("%t %q", r.Lenient, r.Vars) // sorted by name
+	if r.Vars != nil || r.Lenient {
+		key += "\x00" + fmt.Sprintf("%t %t %q", r.Lenient, r.Vars != nil, r.Vars) // sorted by name
 	}
 	return key
 }

@@ -108,7 +108,11 @@ func valuesFile(src *source, name string) ([]byte, error) {
 			Help: "check helm.valuesFiles: paths are relative to the application's path, and links are not followed", Err: fs.ErrNotExist,
 		}
 	}
-	return src.read(name)
+	data, err := src.read(name)
+	if err == nil && src.lenient && src.decrypter == nil {
+		data, err = withoutKeys(name, data)
+	}
+	return data, err
 }
 
 // inflate lets a child render.
@@ -196,7 +200,7 @@ func (j *job) chart(ctx context.Context, src *source) error {
 			Help: "check helm.chart: it is relative to the application's path, and links are not followed", Err: fs.ErrNotExist,
 		}
 	case info.Mode().IsRegular() && path.Ext(j.Chart) == packed:
-		data, err := src.read(j.Chart)
+		data, err := src.readRaw(j.Chart)
 		j.Packed, j.Files = true, []file{{path.Base(j.Chart), data}}
 		return err
 	case !src.isFile(path.Join(j.Chart, chartFile)):

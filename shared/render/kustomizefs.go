@@ -17,10 +17,11 @@ type repository struct {
 	written map[string][]byte
 	named   []string // what scanned files name: files and directories, maybe
 	refused error    // the first fault
+	uses    map[string]use
 }
 
 func newRepository(src *source) *repository {
-	return &repository{src: src, looked: map[string]bool{}, scanned: map[string]error{}, written: map[string][]byte{}}
+	return &repository{src: src, looked: map[string]bool{}, scanned: map[string]error{}, written: map[string][]byte{}, uses: map[string]use{}}
 }
 
 // used are the files that were looked for, whether or not they are there.
@@ -41,7 +42,11 @@ func (r *repository) look(name string) (found, error) {
 	if info == nil {
 		return found{Kind: nothing}, nil
 	}
-	data, err := r.src.read(name)
+	read := r.src.read
+	if r.uses[name] == forConfig {
+		read = r.src.readRaw
+	}
+	data, err := read(name)
 	if err != nil {
 		return found{}, err
 	}

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -61,6 +62,11 @@ func (s scanner) document(node *yaml.Node) error {
 			return err
 		}
 	}
+	if kind := field(root, "kind"); apiVersion == "builtin" && kind != nil && generators[kind.Value] != 0 {
+		if err := s.generator(root, generators[kind.Value]); err != nil {
+			return err
+		}
+	}
 	if slices.Contains(kustomizationNames, path.Base(s.file)) || strings.HasPrefix(apiVersion, "kustomize.config.k8s.io/") {
 		return s.kustomization(root)
 	}
@@ -91,6 +97,15 @@ func (s scanner) kustomization(root *yaml.Node) error {
 		if n := field(root, name); n != nil {
 			if err := s.addresses(n); err != nil {
 				return err
+			}
+		}
+	}
+	for _, name := range []string{"configMapGenerator", "secretGenerator"} {
+		if list := field(root, name); list != nil {
+			for _, g := range list.Content {
+				if err := s.generator(resolve(g), generators[name]); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -196,4 +211,57 @@ func field(m *yaml.Node, name string) *yaml.Node {
 		}
 	}
 	return nil
+}
+
+// use is what a file of a generator becomes.
+type use byte
+
+const (
+	forConfig use = 1 << iota // a ConfigMap: no place for what is encrypted
+	forSecret
+)
+
+// generators are fields of a kustomization, and kinds of kustomize's built-in
+// generators.
+var generators = map[string]use{
+	"configMapGenerator": forConfig, "ConfigMapGenerator": forConfig, "secretGenerator": forSecret, "SecretGenerator": forSecret,
+}
+
+// generator notes what the files of a generator become. One that is encrypted
+// can be only one of both.
+func (s scanner) generator(g *yaml.Node, becomes use) error {
+	if g.Kind != yaml.MappingNode {
+		return nil
+	}
+	for _, name := range []string{"files", "envs", "env"} {
+		list := field(g, name)
+		if list == nil {
+			continue
+		}
+		for _, entry := range scalars(list) {
+			_, target, named := strings.Cut(entry.Value, "=")
+			if !named || name != "files" {
+				target = entry.Value
+			}
+			at := path.Join(path.Dir(s.file), target)
+			s.in.uses[at] |= becomes
+			_, decrypted := s.in.src.plain[at]
+			if s.in.uses[at] != forConfig && s.in.uses[at] != forSecret && s.in.encrypted(at) || becomes == forConfig && decrypted {
+				return &Error{
+					File: s.file, Line: s.line(entry), Reason: ReasonUnsupported, Message: fmt.Sprintf("%q is encrypted with SOPS, and is to become part of a ConfigMap and of something else", target),
+					Help: "keep an encrypted copy for each",
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// encrypted says whether a file is.
+func (r *repository) encrypted(name string) bool {
+	if !r.src.isFile(name) {
+		return false
+	}
+	data, err := r.src.readRaw(name)
+	return err == nil && FormatOf(name, data) != ""
 }

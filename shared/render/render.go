@@ -26,8 +26,13 @@ type Request struct {
 	// Vars are the values of ${NAME} in what is rendered. nil: nothing is
 	// replaced, and such text stays as it is.
 	Vars map[string]string
+	// Decrypter decrypts files that SOPS encrypted: manifests, what
+	// kustomizations name (but for configMapGenerator), and values files. nil:
+	// such a file is an error.
+	Decrypter Decrypter
 	// Lenient keeps an expression as it is written when its variable has no
-	// value. It is for those who can't know all of them.
+	// value, and, without a Decrypter, files as they are encrypted. It is for
+	// those who can't know all variables, and have no keys.
 	Lenient bool
 	// Limits bound the work; the zero value is [DefaultLimits].
 	Limits Limits
@@ -135,6 +140,9 @@ type Result struct {
 	// files and directories, also such as aren't there (yet). A directory
 	// stands for everything below it; "." is the whole repository.
 	Inputs []string
+	// Masks are the values that were decrypted, also when the render failed.
+	// They are in no error of Render.
+	Masks *Masks
 }
 
 // Touched says whether a change of one of the paths can change the result.
@@ -152,7 +160,7 @@ func (r Result) Touched(changed []string) bool {
 	return false
 }
 
-// Render renders a path. With an error, Result has the Inputs alone: the
+// Render renders a path. With an error, Result has Inputs and Masks alone: the
 // paths whose change may mend it. The error is an *[Error] or joins several.
 func Render(ctx context.Context, req Request) (Result, error) {
 	dir := path.Clean(req.Path)
@@ -162,11 +170,20 @@ func Render(ctx context.Context, req Request) (Result, error) {
 			Help: "write it without a leading slash and without \"..\"",
 		}
 	}
-	src := &source{fsys: req.FS, limits: req.Limits.orDefault(), dirs: map[string]bool{}}
+	src := &source{fsys: req.FS, limits: req.Limits.orDefault(), dirs: map[string]bool{}, lenient: req.Lenient, plain: map[string][]byte{}}
+	if req.Decrypter != nil {
+		src.decrypter = func(format Format, data []byte) ([]byte, []string, error) {
+			return req.Decrypter.Decrypt(ctx, format, data)
+		}
+	}
 	if err := src.isDir(dir); err != nil {
 		return Result{Inputs: []string{dir}}, err
 	}
 	result, err := render(ctx, src, dir, req)
+	result.Masks = &src.masks
+	if err == nil && (!req.Lenient || req.Decrypter != nil) {
+		err = ciphers(result.Objects)
+	}
 	if err == nil && req.Vars != nil {
 		result.Objects, err = substitute(src, req, result.Inputs, result.Objects)
 	}
@@ -174,7 +191,7 @@ func Render(ctx context.Context, req Request) (Result, error) {
 		err = errors.Join(duplicates(result.Objects)...)
 	}
 	if err != nil {
-		result.Objects = nil
+		result.Objects, err = nil, src.masks.error(err)
 	}
 	slices.Sort(result.Inputs)
 	result.Inputs = slices.Compact(result.Inputs)
