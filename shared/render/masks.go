@@ -65,7 +65,7 @@ func (m *Masks) Hide(text string) string {
 					forms = append(forms, line)
 				}
 			}
-			text = foldedPattern(words).ReplaceAllString(text, masked)
+			text = hideFolded(text, words)
 		}
 	}
 	forms = append(forms, quoted...)
@@ -76,12 +76,17 @@ func (m *Masks) Hide(text string) string {
 	return text
 }
 
-// foldedPattern finds words, however the space between them is written.
-func foldedPattern(words []string) *regexp.Regexp {
+// hideFolded hides words, however the space between them is written. What is
+// no text, or too much of it, is hidden as a whole and by its lines alone.
+func hideFolded(text string, words []string) string {
 	for i, w := range words {
 		words[i] = regexp.QuoteMeta(w)
 	}
-	return regexp.MustCompile(strings.Join(words, `(?:\s|\\[nrt])+`))
+	pattern, err := regexp.Compile(strings.Join(words, `(?:\s|\\[nrt])+`))
+	if err != nil {
+		return text
+	}
+	return pattern.ReplaceAllLiteralString(text, masked)
 }
 
 // error hides them in an error of ours.

@@ -78,6 +78,19 @@ func Read(from string, data map[string][]byte, trusted bool) (*Keys, error) {
 	return k, errors.Join(faults...)
 }
 
+// ReadAge takes files of age identities, by their names; from is what to call
+// all of them.
+func ReadAge(from string, files map[string][]byte) (*Keys, error) {
+	k := &Keys{from: from}
+	var faults []error
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := k.readAge(files[name]); err != nil {
+			faults = append(faults, fmt.Errorf("%w: %s %w", ErrKey, name, err))
+		}
+	}
+	return k, errors.Join(faults...)
+}
+
 // read takes one key, if the name is that of one.
 func (k *Keys) read(name string, data []byte) (err error, is bool) { //nolint:revive,staticcheck // the error is of the key, not of the call
 	switch {

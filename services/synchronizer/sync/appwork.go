@@ -98,16 +98,16 @@ func (b *Brain) head(ctx context.Context, l *live, work Work) (*repo, Commit, er
 func permanentSource(err error) bool { return errors.Is(err, ErrUnknownRepository) }
 
 // markSource says in the status why nothing comes from the branch, or why it
-// can't be rendered for lack of variables. What runs
-// keeps running, and Ready.
+// can't be rendered for lack of variables or keys. What runs keeps running, and
+// Ready.
 func (b *Brain) markSource(ctx context.Context, a *app, fault error) error {
 	l, err := b.current(ctx, a)
 	if err != nil || l == nil {
 		return err
 	}
 	c := conditions{reconciling: true, reason: reasonSource, message: fault.Error(), generation: l.object.GetGeneration(), now: time.Now()}
-	if missing(fault) {
-		c.reason = reasonVariables
+	if reason, is := missing(fault); is {
+		c.reason = reason
 	}
 	if permanentSource(fault) {
 		c.reconciling, c.stalled, c.ready, c.reason = false, true, "False", reasonRepository
@@ -133,7 +133,7 @@ func (b *Brain) markSource(ctx context.Context, a *app, fault error) error {
 func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit, work Work) error {
 	started := time.Now()
 	vars, err := b.variables(ctx, a, l.application)
-	if missing(err) {
+	if _, is := missing(err); is {
 		if markErr := b.markSource(ctx, a, err); markErr != nil {
 			return markErr
 		}
@@ -145,6 +145,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	vars.masks = result.Masks
 	r.index.set(a.key, result.Inputs)
 	s := l.status()
 	sameSpec := s.ObservedGeneration == l.object.GetGeneration()
@@ -180,7 +181,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	}
 	n.chains = b.chains(ctx, n, s, head, work)
 	if renderErr != nil {
-		return b.refuse(ctx, n, l, reasonOf(renderErr), renderErr)
+		return b.refuse(ctx, n, l, reasonOf(renderErr), vars.hide(renderErr))
 	}
 	if n.rules, err = rule.Compile(n.spec.Health); err != nil {
 		return b.refuse(ctx, n, l, reasonHealth, err)
@@ -198,7 +199,7 @@ func reasonOf(err error) string {
 // sourceMarked says that the status tells of a branch that can't be fetched.
 func sourceMarked(s *api.ApplicationStatus) bool {
 	for _, kind := range []string{api.ConditionReconciling, api.ConditionStalled} {
-		if c := s.Condition(kind); c != nil && (c.Reason == reasonSource || c.Reason == reasonRepository || c.Reason == reasonVariables) {
+		if c := s.Condition(kind); c != nil && (c.Reason == reasonSource || c.Reason == reasonRepository || c.Reason == reasonVariables || c.Reason == reasonDecryption) {
 			return true
 		}
 	}

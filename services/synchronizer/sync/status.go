@@ -161,6 +161,7 @@ const (
 	reasonPruneFailed = "PruneFailed"
 	reasonSource      = "SourceUnavailable"
 	reasonVariables   = "VariablesMissing"
+	reasonDecryption  = "DecryptionKeyMissing"
 	reasonRepository  = "UnknownRepository"
 	reasonEmpty       = "EmptyRender"
 	reasonTooMany     = "TooManyDeletions"
