@@ -24,7 +24,7 @@ func Application(fsys fs.FS, app *api.Application) Request {
 }
 
 // Key is the same for requests that give the same of the same commit, and for
-// no others. It doesn't tell commits apart.
+// no others. It doesn't tell commits apart, nor keys.
 func (r Request) Key() string {
 	dir := path.Clean(r.Path)
 	src := &source{fsys: r.FS, dirs: map[string]bool{}}
@@ -43,8 +43,11 @@ func (r Request) Key() string {
 		}
 		key += "\x00kustomize " + string(settings)
 	}
-	if r.Vars != nil || r.Lenient {
-		key += "\x00" + fmt.Sprintf("%t %t %q", r.Lenient, r.Vars != nil, r.Vars) // sorted by name
+	if r.Sealed {
+		key += "\x00sealed"
+	}
+	if r.Vars != nil {
+		key += "\x00" + fmt.Sprintf("%t %q", r.Lenient, r.Vars) // sorted by name
 	}
 	return key
 }

@@ -104,7 +104,7 @@ func (s *source) decrypt(name string, format Format, data []byte) ([]byte, error
 		return plain, nil
 	}
 	switch {
-	case s.decrypter == nil && s.lenient:
+	case s.sealed:
 		return data, nil
 	case s.decrypter == nil:
 		return nil, &Error{

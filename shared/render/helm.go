@@ -109,7 +109,7 @@ func valuesFile(src *source, name string) ([]byte, error) {
 		}
 	}
 	data, err := src.read(name)
-	if err == nil && src.lenient && src.decrypter == nil {
+	if err == nil && src.sealed {
 		data, err = withoutKeys(name, data)
 	}
 	return data, err

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"path"
 	"slices"
+
+	"sigs.k8s.io/yaml"
 )
 
 // repository is what a build may see of a commit. It notes what was looked at:
@@ -53,7 +55,57 @@ func (r *repository) look(name string) (found, error) {
 	if _, done := r.scanned[name]; !done {
 		r.scanned[name] = r.scan(name, data)
 	}
+	if r.src.sealed && r.scanned[name] == nil && slices.Contains(kustomizationNames, path.Base(name)) {
+		data = r.withoutSealedPatches(name, data)
+	}
 	return found{regular, data}, r.scanned[name]
+}
+
+// withoutSealedPatches leaves patches out of a kustomization of which not even
+// the kind can be read: they patch nothing that we could see.
+func (r *repository) withoutSealedPatches(name string, data []byte) []byte {
+	m, err := document{raw: data, line: 1}.parse(name)
+	if err != nil {
+		return data // kustomize says what it thinks of it
+	}
+	some := false
+	for _, field := range []string{"patches", "patchesStrategicMerge"} {
+		list, _ := m[field].([]any)
+		kept := slices.DeleteFunc(slices.Clone(list), func(entry any) bool {
+			file, _ := entry.(string)
+			if patch, ok := entry.(map[string]any); ok {
+				file, _ = patch["path"].(string)
+			}
+			return file != "" && r.isSealed(path.Join(path.Dir(name), file))
+		})
+		some = some || len(kept) < len(list)
+		if list != nil {
+			m[field] = kept
+		}
+	}
+	if !some {
+		return data
+	}
+	written, err := yaml.Marshal(m)
+	if err != nil {
+		return data
+	}
+	r.written[name] = written
+	return written
+}
+
+// isSealed says whether a manifest's kind is encrypted, too.
+func (r *repository) isSealed(name string) bool {
+	if !r.encrypted(name) {
+		return false
+	}
+	data, err := r.src.readRaw(name)
+	if err != nil {
+		return false
+	}
+	m, err := document{raw: data, line: 1}.parse(name)
+	kind, _ := m["kind"].(string)
+	return err == nil && cipher.MatchString(kind)
 }
 
 // answer is for a child that asks for a path.

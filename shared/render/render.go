@@ -30,9 +30,11 @@ type Request struct {
 	// kustomizations name (but for configMapGenerator), and values files. nil:
 	// such a file is an error.
 	Decrypter Decrypter
+	// Sealed keeps files as they are encrypted, without a Decrypter: for those
+	// who have no keys. Of values files the values become some of their type.
+	Sealed bool
 	// Lenient keeps an expression as it is written when its variable has no
-	// value, and, without a Decrypter, files as they are encrypted. It is for
-	// those who can't know all variables, and have no keys.
+	// value. It is for those who can't know all of them.
 	Lenient bool
 	// Limits bound the work; the zero value is [DefaultLimits].
 	Limits Limits
@@ -170,7 +172,7 @@ func Render(ctx context.Context, req Request) (Result, error) {
 			Help: "write it without a leading slash and without \"..\"",
 		}
 	}
-	src := &source{fsys: req.FS, limits: req.Limits.orDefault(), dirs: map[string]bool{}, lenient: req.Lenient, plain: map[string][]byte{}}
+	src := &source{fsys: req.FS, limits: req.Limits.orDefault(), dirs: map[string]bool{}, sealed: req.Sealed && req.Decrypter == nil, plain: map[string][]byte{}}
 	if req.Decrypter != nil {
 		src.decrypter = func(format Format, data []byte) ([]byte, []string, error) {
 			return req.Decrypter.Decrypt(ctx, format, data)
@@ -181,7 +183,7 @@ func Render(ctx context.Context, req Request) (Result, error) {
 	}
 	result, err := render(ctx, src, dir, req)
 	result.Masks = &src.masks
-	if err == nil && (!req.Lenient || req.Decrypter != nil) {
+	if err == nil && !src.sealed {
 		err = ciphers(result.Objects)
 	}
 	if err == nil && req.Vars != nil {

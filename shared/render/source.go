@@ -19,10 +19,10 @@ type source struct {
 	bytes  int64
 	docs   int
 
-	// decrypter is nil where there are no keys; lenient leaves what is
-	// encrypted as it is then.
+	// decrypter is nil where there are no keys; sealed leaves what is encrypted
+	// as it is then.
 	decrypter func(format Format, data []byte) (plain []byte, values []string, err error)
-	lenient   bool
+	sealed    bool
 	plain     map[string][]byte // what was decrypted, by file
 	masks     Masks
 }

@@ -91,13 +91,13 @@ func TestEncryptedFilesRenderAsTheirPlainText(t *testing.T) {
 		if !errors.As(err, &fault) || fault.Reason != render.ReasonEncrypted || !strings.HasPrefix(fault.File, "app/") || !strings.Contains(fault.Help, "spec.decryption.secret") {
 			t.Errorf("%s without a key: %v", shape, err)
 		}
-		r.Lenient = true
-		if lenient, err := render.Render(t.Context(), r); err != nil || len(lenient.Objects) != len(want.Objects) {
-			t.Errorf("%s, leniently: %d objects, %v", shape, len(lenient.Objects), err)
+		r.Sealed = true
+		if sealed, err := render.Render(t.Context(), r); err != nil || len(sealed.Objects) != len(want.Objects) {
+			t.Errorf("%s, sealed: %d objects, %v", shape, len(sealed.Objects), err)
 		}
 
 		// The wrong key.
-		r.Lenient, r.Decrypter = false, keys(t, map[string][]byte{"a.agekey": []byte(w.more.String())})
+		r.Sealed, r.Decrypter = false, keys(t, map[string][]byte{"a.agekey": []byte(w.more.String())})
 		_, err = render.Render(t.Context(), r)
 		if !errors.As(err, &fault) || fault.Reason != render.ReasonEncrypted || !strings.Contains(err.Error(), w.age.Recipient().String()) {
 			t.Errorf("%s with another key: %v", shape, err)
@@ -170,5 +170,22 @@ func TestWhatIsEncryptedWhereNoFileIsDecryptedIsRefused(t *testing.T) {
 		if !errors.As(err, &fault) || fault.Reason != render.ReasonEncrypted && fault.Reason != render.ReasonUnsupported {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A patch that is encrypted from its kind on can't be applied without a key.
+func TestASealedPatchIsLeftOut(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	patch := w.encrypt("whole.yaml", "apiVersion: v1\nkind: Secret\nmetadata:\n    name: web\nstringData:\n    more: hunter2\n")
+	fsys := files("app/kustomization.yaml", "resources: [a.yaml]\npatches:\n- path: patch.yaml\n- patch: '- {op: add, path: /metadata/labels, value: {a: b}}'\n  target: {kind: Secret}\npatchesStrategicMerge: [patch.yaml]\n",
+		"app/a.yaml", w.encrypt("a.yaml", secretManifest, w.flags("a.yaml")...), "app/patch.yaml", patch)
+	got, err := render.Render(t.Context(), render.Request{FS: fsys, Path: "app", Sealed: true})
+	if err != nil || len(got.Objects) != 1 || !strings.Contains(string(got.Objects[0].Raw), "a: b") {
+		t.Fatalf("%+v, %v", got.Objects, err)
+	}
+	got, err = render.Render(t.Context(), render.Request{FS: fsys, Path: "app", Decrypter: w.ageKeys()})
+	if err != nil || len(got.Objects) != 1 || !strings.Contains(string(got.Objects[0].Raw), "more: hunter2") {
+		t.Fatalf("%+v, %v", got.Objects, err)
 	}
 }
