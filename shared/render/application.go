@@ -24,7 +24,8 @@ func Application(fsys fs.FS, app *api.Application) Request {
 }
 
 // Key is the same for requests that give the same of the same commit, and for
-// no others. It doesn't tell commits apart, nor keys.
+// no others. It tells neither commits apart nor who has keys
+// from who hasn't.
 func (r Request) Key() string {
 	dir := path.Clean(r.Path)
 	src := &source{fsys: r.FS, dirs: map[string]bool{}}
@@ -42,9 +43,6 @@ func (r Request) Key() string {
 			settings = fmt.Appendf(nil, "%#v", r.Kustomize)
 		}
 		key += "\x00kustomize " + string(settings)
-	}
-	if r.Sealed {
-		key += "\x00sealed"
 	}
 	if r.Vars != nil {
 		key += "\x00" + fmt.Sprintf("%t %q", r.Lenient, r.Vars) // sorted by name

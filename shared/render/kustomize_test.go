@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -175,6 +176,23 @@ func TestWhatAnApplicationAddsIsRefusedLikeItsKustomization(t *testing.T) {
 		var fault *render.Error
 		if !errors.As(err, &fault) || fault.Reason != tt.reason || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%+v: %v", tt.fields, err)
+		}
+	}
+}
+
+// TestALargeObject is rendered: whether it is too large is the API server's to
+// say, of that object alone.
+func TestALargeObject(t *testing.T) {
+	t.Parallel()
+	large := cm("large") + "binaryData: {x: \"" + strings.Repeat("QUJD", 3<<17) + "\"}\n"
+	for name, files := range map[string]fstest.MapFS{
+		"plain":     repo("app/a.yaml", large, "app/b.yaml", cm("b")),
+		"kustomize": repo("app/kustomization.yaml", "resources: [a.yaml, b.yaml]\n", "app/a.yaml", large, "app/b.yaml", cm("b")),
+	} {
+		got, err := render.Render(t.Context(), render.Request{FS: files, Path: "app"})
+		isLarge := func(o render.Object) bool { return len(o.Raw) > 3<<19 }
+		if err != nil || len(got.Objects) != 2 || !slices.ContainsFunc(got.Objects, isLarge) {
+			t.Errorf("%s: %q, %v", name, names(got.Objects), err)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // The real sops, whose files the tests decrypt. Outside of go.work: its
 // versions are its own.
-module github.com/slipway-cd/slipway/services/synchronizer/decrypt/testdata/sops
+module sops
 
 go 1.26.0
 
