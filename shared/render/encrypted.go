@@ -112,7 +112,7 @@ func (s *source) decrypt(name string, format Format, data []byte) ([]byte, error
 			Help: "name the Secret with the key in spec.decryption.secret of the Application (`slipway render`: --age-key)",
 		}
 	}
-	plain, err := s.decryptParts(name, format, data)
+	plain, err := s.decryptParts(format, data)
 	if err != nil {
 		return nil, &Error{File: name, Reason: ReasonEncrypted, Message: "decrypt it with SOPS: " + err.Error(), Err: err}
 	}
@@ -120,7 +120,7 @@ func (s *source) decrypt(name string, format Format, data []byte) ([]byte, error
 	return plain, nil
 }
 
-func (s *source) decryptParts(name string, format Format, data []byte) ([]byte, error) {
+func (s *source) decryptParts(format Format, data []byte) ([]byte, error) {
 	macs := []string{""}
 	var docs []document
 	if format == YAML {

@@ -97,22 +97,26 @@ func TestWhatAnApplicationAddsIsAsIfItStoodInTheKustomization(t *testing.T) {
 		want   string // that of a person
 	}{
 		"images": {
-			own, api.KustomizeSource{Images: []api.KustomizeImage{{Name: "nginx", NewName: "ghcr.io/acme/nginx", NewTag: "1.2"}, {Name: "third", Digest: "sha256:" + strings.Repeat("a", 64)}}},
+			own,
+			api.KustomizeSource{Images: []api.KustomizeImage{{Name: "nginx", NewName: "ghcr.io/acme/nginx", NewTag: "1.2"}, {Name: "third", Digest: "sha256:" + strings.Repeat("a", 64)}}},
 			"resources: [deployment.yaml, cm.yaml]\nnamePrefix: own-\nimages:\n- {name: nginx, newName: ghcr.io/acme/nginx, newTag: \"1.2\"}\n- {name: other, newTag: \"2\"}\n- {name: third, digest: \"sha256:" + strings.Repeat("a", 64) + "\"}\npatches:\n- target: {kind: Deployment}\n  patch: |-\n    - {op: replace, path: /spec/replicas, value: 5}\n",
 		},
 		"patches and components": {
-			own, api.KustomizeSource{Components: []string{"../component"}, Patches: []api.KustomizePatch{{Patch: patch, Target: &api.KustomizeTarget{Kind: "Deployment", Name: "web"}}, {Path: "merge.yaml"}}},
+			own,
+			api.KustomizeSource{Components: []string{"../component"}, Patches: []api.KustomizePatch{{Patch: patch, Target: &api.KustomizeTarget{Kind: "Deployment", Name: "web"}}, {Path: "merge.yaml"}}},
 			strings.Replace(own, "resources:", "components: [../component]\nresources:", 1) + "- target: {kind: Deployment, name: web}\n  patch: |-\n    " + patch + "\n- path: merge.yaml\n",
 		},
 		"the rest": {
-			own, api.KustomizeSource{
+			own,
+			api.KustomizeSource{
 				NamePrefix: "a-", NameSuffix: "-z", Namespace: "shop", CommonLabels: map[string]string{"team": "x"}, CommonAnnotations: map[string]string{"note": "hint"},
 				Labels: []api.KustomizeLabels{{Pairs: map[string]string{"l": "m"}, IncludeTemplates: true}}, Replicas: []api.KustomizeReplica{{Name: "web", Count: 3}},
 			},
 			strings.Replace(own, "own-", "a-", 1) + "nameSuffix: -z\nnamespace: shop\ncommonLabels: {team: x}\ncommonAnnotations: {note: hint}\nlabels: [{pairs: {l: m}, includeTemplates: true}]\nreplicas: [{name: web, count: 3}]\n",
 		},
 		"plain": {
-			"", api.KustomizeSource{NamePrefix: "a-", Images: []api.KustomizeImage{{Name: "nginx", NewTag: "1.2"}}, Patches: []api.KustomizePatch{{Path: "sub/../merge.yaml"}}},
+			"",
+			api.KustomizeSource{NamePrefix: "a-", Images: []api.KustomizeImage{{Name: "nginx", NewTag: "1.2"}}, Patches: []api.KustomizePatch{{Path: "sub/../merge.yaml"}}},
 			"resources: [cm.yaml, deployment.yaml, sub/cm.yaml]\nnamePrefix: a-\nimages: [{name: nginx, newTag: \"1.2\"}]\npatches: [{path: merge.yaml}]\n",
 		},
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -55,7 +54,7 @@ func (m *Masks) Hide(text string) string {
 			continue
 		}
 		whole := strconv.Quote(v)
-		forms = append(forms, v, whole[1:len(whole)-1], base64.StdEncoding.EncodeToString([]byte(v)), strings.Trim(fmt.Sprint([]byte(v)), "[]"))
+		forms = append(forms, v, whole[1:len(whole)-1], base64.StdEncoding.EncodeToString([]byte(v)), decimal(v))
 		if data, err := json.Marshal(v); err == nil {
 			forms = append(forms, string(data[1:len(data)-1]))
 		}
@@ -94,7 +93,7 @@ func (m *Masks) error(err error) error {
 	if err == nil || m == nil || len(m.values) == 0 {
 		return err
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // each of them is looked at
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
 		for _, e := range joined.Unwrap() {
 			all = append(all, m.error(e))
@@ -111,4 +110,13 @@ func (m *Masks) error(err error) error {
 		hidden.Err = nil
 	}
 	return &hidden
+}
+
+// decimal is how Go prints bytes.
+func decimal(v string) string {
+	numbers := make([]string, len(v))
+	for i := range len(v) {
+		numbers[i] = strconv.Itoa(int(v[i]))
+	}
+	return strings.Join(numbers, " ")
 }

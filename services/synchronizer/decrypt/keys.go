@@ -63,7 +63,7 @@ func Read(from string, data map[string][]byte, trusted bool) (*Keys, error) {
 	var faults []error
 	known := 0
 	for _, name := range slices.Sorted(maps.Keys(data)) {
-		err, is := k.read(name, data[name])
+		is, err := k.read(name, data[name])
 		if is {
 			known++
 		}
@@ -92,30 +92,30 @@ func ReadAge(from string, files map[string][]byte) (*Keys, error) {
 }
 
 // read takes one key, if the name is that of one.
-func (k *Keys) read(name string, data []byte) (err error, is bool) { //nolint:revive,staticcheck // the error is of the key, not of the call
+func (k *Keys) read(name string, data []byte) (is bool, err error) {
 	switch {
 	case path.Ext(name) == ageSuffix:
-		return k.readAge(data), true
+		return true, k.readAge(data)
 	case path.Ext(name) == pgpSuffix:
-		return k.readPGP(data), true
+		return true, k.readPGP(data)
 	case name == vaultName:
 		if k.vault = strings.TrimSpace(string(data)); k.vault == "" {
-			return errors.New("is empty"), true
+			return true, errors.New("is empty")
 		}
 	case name == awsName:
 		if yaml.Unmarshal(data, &k.aws) != nil || k.aws == nil || k.aws.ID == "" || k.aws.Secret == "" {
-			return errors.New("is not YAML with aws_access_key_id and aws_secret_access_key"), true
+			return true, errors.New("is not YAML with aws_access_key_id and aws_secret_access_key")
 		}
 	case name == gcpName:
-		return k.readGCP(data), true
+		return true, k.readGCP(data)
 	case name == azureName:
 		if yaml.Unmarshal(data, &k.azure) != nil || k.azure == nil || k.azure.Tenant == "" || k.azure.Client == "" || k.azure.Secret+k.azure.Certificate == "" {
-			return errors.New("is not YAML with tenantId, clientId and one of clientSecret and clientCertificate"), true
+			return true, errors.New("is not YAML with tenantId, clientId and one of clientSecret and clientCertificate")
 		}
 	default:
-		return nil, false
+		return false, nil
 	}
-	return nil, true
+	return true, nil
 }
 
 func (k *Keys) readAge(data []byte) error {
