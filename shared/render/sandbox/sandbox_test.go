@@ -208,6 +208,32 @@ func TestAChildThatIsKilledWhileItWaitsIsReplaced(t *testing.T) {
 	}
 }
 
+func TestWhatLoopsHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	looping := make(chan error)
+	go func() {
+		_, err := p.Call(ctx, []byte("loop"), nil, Limits{Time: time.Hour, Memory: roomy.Memory, Output: roomy.Output})
+		looping <- err
+	}()
+	for len(p.slots) == 0 {
+		runtime.Gosched()
+	}
+	for range 3 {
+		if answer, err := call(t, p, "work", roomy); err != nil || answer != "did work" {
+			t.Errorf("beside a loop: %q, %v", answer, err)
+		}
+	}
+	cancel()
+	if err := <-looping; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if len(p.slots)+len(p.slow) != 0 {
+		t.Errorf("%d and %d slots are taken", len(p.slots), len(p.slow))
+	}
+}
+
 func TestAChildAsks(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1)
