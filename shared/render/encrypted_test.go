@@ -58,23 +58,23 @@ func (p plainText) Decrypt(context.Context, render.Format, []byte) ([]byte, []st
 
 func TestMasks(t *testing.T) {
 	t.Parallel()
-	values := []string{"s3cr3t/word", "one \"two\" three", "line one\nline two of it", "ab", "", "true\n"}
+	values := []string{"s3cr3t/word", "one \"two\" three", "line one\nline two of it", "ab", "", "true\n", "pin-1"}
 	got, err := render.Render(t.Context(), render.Request{FS: repo("app/a.yaml", cm("a")+mark), Path: "app", Decrypter: plainText{cm("a"), values}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
-		`host: Invalid value: "s3cr3t/word": no`:          `host: Invalid value: (a decrypted value): no`,
-		"cannot unmarshal !!str `s3cr3t/...` into":        "cannot unmarshal !!str (a decrypted value) into",
-		`data "one \"two\" three" and raw`:                `data (a decrypted value) and raw`,
-		`"x one \"two\" three"`:                           `"x (a decrypted value)"`,
-		"one\n  \"two\" three":                            "(a decrypted value)",
-		`got "line one\nline two of it"`:                  `got "(a decrypted value)"`,
-		`got line two of it!`:                             `got (a decrypted value)!`,
-		`base64 czNjcjN0L3dvcmQ=`:                         `base64 (a decrypted value)`,
-		`bytes [115 51 99 114 51 116 47 119 111 114 100]`: `bytes [(a decrypted value)]`,
-		`about "ab"`: `about (a decrypted value)`,
-		`nothing`:    `nothing`,
+		`host: Invalid value: "s3cr3t/word": no`:   `host: Invalid value: (a decrypted value): no`,
+		"cannot unmarshal !!str `s3cr3t/...` into": "cannot unmarshal !!str (a decrypted value) into",
+		`data "one \"two\" three" and raw`:         `data (a decrypted value) and raw`,
+		`"x one \"two\" three"`:                    `"x (a decrypted value)"`,
+		"one\n  \"two\" three":                     "(a decrypted value)",
+		`got "line one\nline two of it"`:           `got "(a decrypted value)"`,
+		`got line two of it!`:                      `got (a decrypted value)!`,
+		`base64 czNjcjN0L3dvcmQ=`:                  `base64 (a decrypted value)`,
+		`bytes [112 105 110 45 49]`:                `bytes [(a decrypted value)]`,
+		`about "ab"`:                               `about (a decrypted value)`,
+		`nothing`:                                  `nothing`,
 	} {
 		if hidden := got.Masks.Hide(text); hidden != want {
 			t.Errorf("%s: got %s", text, hidden)
