@@ -143,7 +143,7 @@ func newSet() *cobra.Command {
 func newRender() *cobra.Command {
 	var o synchronizer.RenderOptions
 	c := &cobra.Command{
-		Use:   "render [--path DIR | -f APPLICATION.yaml] [--vars FILE]",
+		Use:   "render [--path DIR | -f APPLICATION.yaml] [--vars FILE] [--age-key FILE]…",
 		Short: "Print what the synchronizer would apply, in apply order; uses no cluster",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -159,6 +159,7 @@ func newRender() *cobra.Command {
 	c.Flags().StringVar(&o.Path, "path", "", "the folder (default .)")
 	c.Flags().StringVarP(&o.Application, "filename", "f", "", "a file with one Application, in the repository that holds its path")
 	c.Flags().StringVar(&o.Vars, "vars", "", "a file of variables, KEY=VALUE lines or a YAML mapping, in place of the ConfigMaps and Secrets of substitute.from")
+	c.Flags().StringArrayVar(&o.AgeKeys, "age-key", nil, "a file of age identities, in place of the Secret of decryption; may be given several times")
 	c.Flags().StringVar(&o.Namespace, "namespace", "", "a chart's release namespace (default the Application's destination, else default)")
 	return c
 }

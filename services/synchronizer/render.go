@@ -10,7 +10,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"github.com/slipway-cd/slipway/services/synchronizer/decrypt"
 	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
@@ -30,6 +32,9 @@ type RenderOptions struct {
 	// Vars is a file of variables that stands in for what the Application takes
 	// from the cluster; the Application's own win over it. Empty: there is none.
 	Vars string
+	// AgeKeys are files of age identities that stand in for the Secret of
+	// spec.decryption. None: an encrypted file is an error.
+	AgeKeys []string
 }
 
 // Render writes what the synchronizer would apply, as a YAML stream in apply
@@ -46,6 +51,11 @@ func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 		}
 		maps.Copy(given, request.Vars)
 		request.Vars = given
+	}
+	if len(o.AgeKeys) > 0 {
+		if request.Decrypter, err = readAgeKeys(o.AgeKeys); err != nil {
+			return err
+		}
 	}
 	root, err := repositoryRoot(dir)
 	if err != nil {
@@ -76,6 +86,23 @@ func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// readAgeKeys reads files of identities. The error is an ErrInput.
+func readAgeKeys(names []string) (render.Decrypter, error) {
+	data := map[string][]byte{}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrInput, err)
+		}
+		data[name] = text
+	}
+	keys, err := decrypt.ReadAge(strings.Join(names, ", "), data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	return keys, nil
 }
 
 // folder is the absolute folder that the options mean, and how it is rendered.

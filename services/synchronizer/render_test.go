@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/slipway-cd/slipway/services/synchronizer"
+	"github.com/slipway-cd/slipway/shared/render"
 )
 
 // tree is a folder, and what writes a file in it.
@@ -24,6 +25,11 @@ func tree(t *testing.T) (root string, write func(name, text string) string) {
 		}
 		return file
 	}
+}
+
+func TestMain(m *testing.M) {
+	render.Child()
+	m.Run()
 }
 
 func TestRenderOffline(t *testing.T) {

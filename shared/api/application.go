@@ -56,6 +56,9 @@ type ApplicationSpec struct {
 	// Substitute says which ${VARIABLES} are replaced in what was rendered.
 	// nil: none, and text that looks like one stays as it is.
 	Substitute *Substitute `json:"substitute,omitempty"`
+	// Decryption says with what encrypted files are decrypted. nil: there are
+	// none.
+	Decryption *Decryption `json:"decryption,omitempty"`
 	// OnDelete says what becomes of the objects when the Application is
 	// deleted: [OnDeletePrune], the default, or [OnDeleteOrphan].
 	OnDelete string `json:"onDelete,omitempty"`
@@ -115,6 +118,12 @@ func (a *Application) Validate() error {
 	}
 	if a.Spec.Source.Helm != nil {
 		faults = append(faults, a.Spec.Source.Helm.validate(a.Spec.Source.Path))
+	}
+	if a.Spec.Source.Kustomize != nil {
+		faults = append(faults, a.Spec.Source.Kustomize.validate(a.Spec.Source.Path))
+	}
+	if a.Spec.Decryption != nil {
+		faults = append(faults, a.Spec.Decryption.validate())
 	}
 	for i, ignore := range a.Spec.Ignore {
 		if err := ignore.validate(); err != nil {

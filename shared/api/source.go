@@ -33,6 +33,8 @@ type Source struct {
 	// Helm says how a chart is rendered. A path with a Chart.yaml is a chart
 	// without it, too.
 	Helm *HelmSource `json:"helm,omitempty"`
+	// Kustomize adds to the path's kustomization. nil: nothing.
+	Kustomize *KustomizeSource `json:"kustomize,omitempty"`
 }
 
 // SourceVerify wants a commit, or the tag that names it, to be signed.

@@ -15,7 +15,7 @@ import (
 // repository that it names. Of its variables it has those that it sets itself:
 // what comes from a cluster is for who has one.
 func Application(fsys fs.FS, app *api.Application) Request {
-	r := Request{FS: fsys, Path: app.Spec.Source.Path, Helm: ReleaseOf(app)}
+	r := Request{FS: fsys, Path: app.Spec.Source.Path, Helm: ReleaseOf(app), Kustomize: app.Spec.Source.Kustomize}
 	if s := app.Spec.Substitute; s != nil {
 		r.Vars = make(map[string]string, len(s.Vars))
 		maps.Copy(r.Vars, s.Vars)
@@ -24,7 +24,8 @@ func Application(fsys fs.FS, app *api.Application) Request {
 }
 
 // Key is the same for requests that give the same of the same commit, and for
-// no others. It doesn't tell commits apart.
+// no others. It tells neither commits apart nor who has keys
+// from who hasn't.
 func (r Request) Key() string {
 	dir := path.Clean(r.Path)
 	src := &source{fsys: r.FS, dirs: map[string]bool{}}
@@ -35,6 +36,13 @@ func (r Request) Key() string {
 			settings = fmt.Appendf(nil, "%#v", r.Helm) // what can't be rendered is told by the render
 		}
 		key += "\x00" + string(settings)
+	}
+	if r.Kustomize != nil {
+		settings, err := json.Marshal(r.Kustomize)
+		if err != nil {
+			settings = fmt.Appendf(nil, "%#v", r.Kustomize)
+		}
+		key += "\x00kustomize " + string(settings)
 	}
 	if r.Vars != nil {
 		key += "\x00" + fmt.Sprintf("%t %q", r.Lenient, r.Vars) // sorted by name

@@ -22,6 +22,9 @@ const (
 	// ReasonVariable says that a variable has no value, or that an expression
 	// with one can't be read.
 	ReasonVariable Reason = "InvalidVariable"
+	// ReasonEncrypted says that a file is encrypted with SOPS, and can't be
+	// decrypted.
+	ReasonEncrypted Reason = "DecryptionFailed"
 	// ReasonDuplicate says that an object is there twice.
 	ReasonDuplicate Reason = "DuplicateObject"
 	// ReasonTooLarge says that a limit was passed.

@@ -4,17 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/gob"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
-	"runtime"
 	"slices"
 	"strings"
-
-	"github.com/slipway-cd/slipway/shared/render/sandbox"
 )
 
 // Release says how a chart is rendered. The zero value is what `helm template`
@@ -48,41 +43,6 @@ const (
 // wanted says that the settings are for a chart, whatever the path is.
 func (h Release) wanted() bool { return h.Chart != "" || len(h.ValuesFiles) > 0 || len(h.Values) > 0 }
 
-// job is what a child gets: all that a chart is made of.
-type job struct {
-	Chart       string // its path in the repository, for errors
-	Packed      bool   // Files are one archive
-	Files       []file
-	ValuesFiles []file
-	Values      []byte // JSON
-	ReleaseName string
-	Namespace   string
-	KubeVersion string
-	APIVersions []string
-	Limits      Limits
-	Used        int64 // of Limits.TotalBytes
-}
-
-// file is one of a job; those of the chart are named from its folder on.
-type file struct {
-	Name string
-	Data []byte
-}
-
-// inflated is what a child answers: what helm prints, in pieces, or a fault.
-type inflated struct {
-	Pieces []piece
-	Fault  fault
-}
-
-// fault is an [Error] on the wire, without its cause.
-type fault struct {
-	File          string
-	Line          int
-	Reason        Reason
-	Message, Help string
-}
-
 // piece is what helm prints between two separators of its own.
 type piece struct {
 	File  string // the template's path in the repository
@@ -93,10 +53,6 @@ type piece struct {
 	// Varies says that it is another at each render.
 	Varies bool
 }
-
-// children run Helm. A few more than processors: one that loops is no reason
-// for others to wait.
-var children = sandbox.New(max(4, runtime.GOMAXPROCS(0)))
 
 // renderChart gives what `helm template --include-crds` prints.
 func renderChart(ctx context.Context, src *source, dir string, h Release) (Result, error) {
@@ -152,48 +108,20 @@ func valuesFile(src *source, name string) ([]byte, error) {
 			Help: "check helm.valuesFiles: paths are relative to the application's path, and links are not followed", Err: fs.ErrNotExist,
 		}
 	}
-	return src.read(name)
+	data, err := src.read(name)
+	if err == nil && src.sealed {
+		data, err = withoutKeys(name, data)
+	}
+	return data, err
 }
 
 // inflate lets a child render.
 func inflate(ctx context.Context, j job) ([]piece, error) {
-	var request bytes.Buffer
-	if err := gob.NewEncoder(&request).Encode(j); err != nil {
-		return nil, err
-	}
-	data, err := children.Call(ctx, request.Bytes(), sandbox.Limits{Time: j.Limits.Time, Memory: j.Limits.Memory, Output: j.Limits.TotalBytes + 1<<20})
+	answer, err := runJob(ctx, j, nil)
 	if err != nil {
-		return nil, childError(path.Join(j.Chart, chartFile), err)
-	}
-	return readInflated(j.Chart, data)
-}
-
-func readInflated(chart string, data []byte) ([]piece, error) {
-	var answer inflated
-	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&answer); err != nil {
-		return nil, &Error{File: chart, Reason: ReasonBuild, Message: "helm: the answer can't be read: " + err.Error(), Err: err}
-	}
-	if f := answer.Fault; f != (fault{}) {
-		return nil, &Error{File: f.File, Line: f.Line, Reason: f.Reason, Message: f.Message, Help: f.Help}
+		return nil, childError("the chart", path.Join(j.Chart, chartFile), err)
 	}
 	return answer.Pieces, nil
-}
-
-func childError(chart string, err error) error {
-	limit, ok := errors.AsType[*sandbox.LimitError](err)
-	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err
-	case !ok:
-		return &Error{File: chart, Reason: ReasonBuild, Message: "helm: " + err.Error(), Err: err}
-	}
-	help := map[sandbox.Limit]string{
-		sandbox.Time:   "look for a loop in its templates, or split the chart",
-		sandbox.Memory: "look for a template that grows without end, or split the chart",
-		sandbox.Output: "split the chart",
-		sandbox.Killed: "give the container more memory",
-	}[limit.Limit]
-	return &Error{File: chart, Reason: ReasonLimit, Message: "the chart can't be rendered: " + limit.Error(), Help: help, Err: err}
 }
 
 // chartObjects are the objects of what helm prints.
@@ -272,7 +200,7 @@ func (j *job) chart(ctx context.Context, src *source) error {
 			Help: "check helm.chart: it is relative to the application's path, and links are not followed", Err: fs.ErrNotExist,
 		}
 	case info.Mode().IsRegular() && path.Ext(j.Chart) == packed:
-		data, err := src.read(j.Chart)
+		data, err := src.readRaw(j.Chart)
 		j.Packed, j.Files = true, []file{{path.Base(j.Chart), data}}
 		return err
 	case !src.isFile(path.Join(j.Chart, chartFile)):
@@ -284,33 +212,6 @@ func (j *job) chart(ctx context.Context, src *source) error {
 	files, err := chartFiles(ctx, src, j.Chart)
 	j.Files = files
 	return err
-}
-
-// Child makes this process able to render charts. It is the first thing that
-// main does, and in a test TestMain: charts are rendered in a child process of
-// the same binary, in which it doesn't return.
-func Child() { sandbox.Serve(inflateJob) }
-
-// inflateJob is a child's whole work.
-func inflateJob(request []byte) []byte {
-	var j job
-	var answer inflated
-	err := gob.NewDecoder(bytes.NewReader(request)).Decode(&j)
-	if err == nil {
-		answer.Pieces, err = j.inflate()
-	}
-	if err != nil {
-		e, ok := errors.AsType[*Error](err)
-		if !ok {
-			e = &Error{File: path.Join(j.Chart, chartFile), Reason: ReasonBuild, Message: "helm: " + oneLine(err.Error())}
-		}
-		answer = inflated{Fault: fault{e.File, e.Line, e.Reason, e.Message, e.Help}}
-	}
-	var data bytes.Buffer
-	if err := gob.NewEncoder(&data).Encode(answer); err != nil {
-		panic(fmt.Sprintf("write an answer: %v", err)) // plain data
-	}
-	return data.Bytes()
 }
 
 // longest is how much of an error of Helm's is told, in bytes.

@@ -61,7 +61,7 @@ func BenchmarkChart(b *testing.B) {
 // FuzzAnswer reads what a child answers: whatever it is, the parent lives.
 func FuzzAnswer(f *testing.F) {
 	var good bytes.Buffer
-	err := gob.NewEncoder(&good).Encode(inflated{Pieces: []piece{
+	err := gob.NewEncoder(&good).Encode(done{Pieces: []piece{
 		{File: "web/crds/a.yaml", CRD: true, Apply: true, Text: []byte("# Source: x\n---\napiVersion: v1\nkind: A\nmetadata: {name: a}\n---\nkind: B\n")},
 		{File: "web/templates/a.yaml", Apply: true, Text: []byte("# Source: y\napiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: A, metadata: {name: b}}]\n")},
 	}})
@@ -70,14 +70,14 @@ func FuzzAnswer(f *testing.F) {
 	}
 	f.Add(good.Bytes())
 	f.Fuzz(func(t *testing.T, data []byte) {
-		pieces, err := readInflated("web", data)
+		answer, err := readDone("web", data)
 		if err != nil {
 			if _, ok := errors.AsType[*Error](err); !ok {
 				t.Errorf("%v is no *Error", err)
 			}
 			return
 		}
-		objects, err := chartObjects(&source{limits: Limits{}.orDefault()}, pieces)
+		objects, err := chartObjects(&source{limits: Limits{}.orDefault()}, answer.Pieces)
 		for _, o := range objects {
 			if err == nil && (o.Kind == "" || o.Name == "" || o.Line < 0) {
 				t.Errorf("object without identity: %+v", o)
@@ -105,7 +105,7 @@ func FuzzPackedChart(f *testing.F) {
 		if err := gob.NewEncoder(&request).Encode(j); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := readInflated("a.tgz", inflateJob(request.Bytes())); err != nil && strings.Contains(err.Error(), "can't be read") {
+		if _, err := readDone("a.tgz", doJob(request.Bytes(), nil)); err != nil && strings.Contains(err.Error(), "can't be read") {
 			t.Error(err)
 		}
 	})

@@ -47,7 +47,11 @@ func chartFiles(ctx context.Context, src *source, dir string) ([]file, error) {
 		case !entry.Type().IsRegular():
 			return &Error{File: name, Reason: ReasonUnsupported, Message: "not a regular file", Help: "leave it out with .helmignore"}
 		}
-		data, err := src.read(name)
+		read := src.readRaw // the chart's own values are values, too
+		if within == valuesFileName {
+			read = func(name string) ([]byte, error) { return valuesFile(src, name) }
+		}
+		data, err := read(name)
 		if err != nil {
 			return err
 		}
@@ -56,6 +60,9 @@ func chartFiles(ctx context.Context, src *source, dir string) ([]file, error) {
 	})
 	return files, err
 }
+
+// valuesFileName is that of a chart's own values.
+const valuesFileName = "values.yaml"
 
 func helmIgnore(src *source, dir string) (*ignore.Rules, error) {
 	rules := ignore.Empty()

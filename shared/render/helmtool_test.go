@@ -23,13 +23,20 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// helmTool is the path of the real helm, built once into the cache by a
-// module of its own.
-var helmTool = sync.OnceValues(func() (string, error) {
+// The paths of the real tools.
+var (
+	helmTool      = sync.OnceValues(func() (string, error) { return buildTool("helm", "helm.sh/helm/v4/cmd/helm") })
+	kustomizeTool = sync.OnceValues(func() (string, error) {
+		return buildTool("kustomize", "sigs.k8s.io/kustomize/kustomize/v5")
+	})
+)
+
+// buildTool builds a tool once into the cache, by a module of its own.
+func buildTool(name, program string) (string, error) {
 	hash := sha256.New()
 	fmt.Fprintln(hash, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	for _, name := range []string{"go.mod", "go.sum"} {
-		data, err := os.ReadFile(filepath.Join("testdata", "helm", name))
+	for _, file := range []string{"go.mod", "go.sum"} {
+		data, err := os.ReadFile(filepath.Join("testdata", name, file))
 		if err != nil {
 			return "", err
 		}
@@ -43,7 +50,7 @@ var helmTool = sync.OnceValues(func() (string, error) {
 		}
 		cache = filepath.Join(user, "slipway")
 	}
-	tool := filepath.Join(cache, "parts", "helm-"+hex.EncodeToString(hash.Sum(nil))[:16])
+	tool := filepath.Join(cache, "parts", name+"-"+hex.EncodeToString(hash.Sum(nil))[:16])
 	if _, err := os.Stat(tool); err == nil {
 		return tool, nil
 	}
@@ -51,14 +58,14 @@ var helmTool = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	temporary := fmt.Sprintf("%s.%d.tmp", tool, os.Getpid())
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", temporary, "helm.sh/helm/v4/cmd/helm")
-	build.Dir = filepath.Join("testdata", "helm")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", temporary, program)
+	build.Dir = filepath.Join("testdata", name)
 	build.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build helm: %w\n%s", err, out)
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
 	return tool, os.Rename(temporary, tool)
-})
+}
 
 // helm runs the real helm on a repository, in a home without settings.
 func helm(t testing.TB, files fstest.MapFS, args ...string) (stdout string, err error) {

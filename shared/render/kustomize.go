@@ -2,72 +2,60 @@ package render
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"strings"
-	"sync"
 
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/api/types"
+	kjson "sigs.k8s.io/json"
+
+	"github.com/slipway-cd/slipway/shared/api"
 )
 
-// building lets one build at a time run: kustomize keeps its OpenAPI schema
-// in a global variable, which every build sets.
-var building sync.Mutex
-
 // buildKustomization gives what `kustomize build dir` prints.
-func buildKustomization(ctx context.Context, src *source, dir, file string) (Result, error) {
+func buildKustomization(ctx context.Context, src *source, dir, file string, fields *api.KustomizeSource) (Result, error) {
 	result := Result{Kind: Kustomize}
-	files := newKustomizeFS(src)
-	building.Lock()
-	defer building.Unlock()
-	if ctx.Err() != nil {
-		return result, ctx.Err()
+	files := newRepository(src)
+	var plain []Object
+	var inputs []string
+	if file == "" {
+		read, err := readPlain(ctx, src, dir)
+		if inputs = read.Inputs; err != nil {
+			return read, err
+		}
+		plain = read.Objects
 	}
-	options := krusty.MakeDefaultOptions()
-	options.Reorder = krusty.ReorderOptionUnspecified // as the command does
-	options.LoadRestrictions = types.LoadRestrictionsRootOnly
-	options.PluginConfig = types.DisabledPluginConfig()
-	built, err := krusty.MakeKustomizer(options).Run(files, files.absolute(dir))
-	result.Inputs = files.used()
-	if files.refused != nil {
+	if fields != nil {
+		var err error
+		if file, err = files.add(dir, file, plain, fields); err != nil {
+			result.Inputs = append(files.used(), inputs...)
+			return result, err
+		}
+	}
+	j := job{Kustomization: &kustomization{Dir: dir, File: file, Known: files.closure(dir)}, Limits: src.limits}
+	answer, err := runJob(ctx, j, files.answer)
+	result.Inputs = append(files.used(), inputs...)
+	if files.refused != nil && ctx.Err() == nil {
 		return result, files.refused // kustomize may have wrapped or swallowed it
 	}
 	if err != nil {
-		return result, buildError(file, err)
+		return result, childError("the kustomization", file, err)
 	}
-	resources := built.Resources()
-	if err := src.count(file, len(resources)); err != nil {
+	if err := src.count(file, len(answer.Built)); err != nil {
 		return result, err
 	}
-	for _, r := range resources {
-		raw, err := r.AsYAML()
-		if err != nil {
-			return result, buildError(file, err)
-		}
-		m, err := document{raw: raw, line: 1}.parse(file)
-		if err != nil {
-			return result, err
+	for _, r := range answer.Built {
+		var m map[string]any
+		if err := kjson.UnmarshalCaseSensitivePreserveInts(r.JSON, &m); err != nil {
+			return result, &Error{File: file, Reason: ReasonBuild, Message: "kustomize: " + err.Error(), Err: err}
 		}
 		id, ok := identify(m)
 		if !ok || id.leftOut() {
 			continue
 		}
-		result.Objects = append(result.Objects, Object{ID: id, Raw: raw, Map: m, File: file})
+		result.Objects = append(result.Objects, Object{ID: id, Raw: r.YAML, Map: m, File: file})
 	}
 	order(result.Objects)
 	return result, nil
-}
-
-// buildError makes kustomize's error ours. A fault of ours that kustomize
-// wraps stays what it was.
-func buildError(file string, err error) error {
-	if ours, ok := errors.AsType[*Error](err); ok {
-		return ours
-	}
-	text := strings.ReplaceAll(err.Error(), fsRoot, "")
-	return &Error{File: file, Reason: ReasonBuild, Message: "kustomize: " + text, Err: err}
 }
 
 // isRemote says whether kustomize might take an entry for an address. It errs

@@ -1,157 +1,147 @@
 package render
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"maps"
 	"path"
-	"path/filepath"
 	"slices"
-	"strings"
 
-	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
 )
 
-// fsRoot is where kustomize sees the repository.
-const fsRoot = "/repository"
-
-var errReadOnly = errors.New("the repository is read-only")
-
-// kustomizeFS shows a commit to kustomize, file by file as it asks, and notes
-// what it asked for: that is what the build depends on. A kustomization is
-// scanned before kustomize sees it.
-type kustomizeFS struct {
+// repository is what a build may see of a commit. It notes what was looked at:
+// that is what the build depends on. A kustomization is scanned before
+// kustomize sees it.
+type repository struct {
 	src     *source
-	asked   map[string]bool
+	looked  map[string]bool
 	scanned map[string]error
-	refused error // the first kustomization that was refused
+	// written are files that stand in the place of the commit's.
+	written map[string][]byte
+	named   []string // what scanned files name: files and directories, maybe
+	refused error    // the first fault
+	uses    map[string]use
 }
 
-var _ filesys.FileSystem = (*kustomizeFS)(nil)
-
-func newKustomizeFS(src *source) *kustomizeFS {
-	return &kustomizeFS{src: src, asked: map[string]bool{}, scanned: map[string]error{}}
+func newRepository(src *source) *repository {
+	return &repository{src: src, looked: map[string]bool{}, scanned: map[string]error{}, written: map[string][]byte{}, uses: map[string]use{}}
 }
 
-func (k *kustomizeFS) absolute(dir string) string { return path.Join(fsRoot, dir) }
+// used are the files that were looked for, whether or not they are there.
+func (r *repository) used() []string { return slices.Sorted(maps.Keys(r.looked)) }
 
-// used are the files that were asked for, whether or not they are there.
-func (k *kustomizeFS) used() []string { return slices.Sorted(maps.Keys(k.asked)) }
-
-// name is the path within the repository; ok is false outside of it.
-func (k *kustomizeFS) name(p string) (string, bool) {
-	p = path.Clean(filepath.ToSlash(p))
-	if p == fsRoot {
-		return ".", true
+// look reads a file. Directories are not noted: what counts in them are the
+// files that are read.
+func (r *repository) look(name string) (found, error) {
+	if data, ok := r.written[name]; ok {
+		r.looked[name] = true
+		return found{regular, data}, nil
 	}
-	name, inside := strings.CutPrefix(p, fsRoot+"/")
-	return name, inside
-}
-
-// stat looks a path up and notes files, and what isn't there. Directories are
-// not noted: what counts in them is the files that are read.
-func (k *kustomizeFS) stat(p string) (string, fs.FileInfo) {
-	name, inside := k.name(p)
-	if !inside {
-		return "", nil
+	info := r.src.stat(name)
+	if info != nil && info.IsDir() {
+		return found{Kind: directory}, nil
 	}
-	info := k.src.stat(name)
-	if info == nil || !info.IsDir() {
-		k.asked[name] = true
-	}
-	return name, info
-}
-
-func (k *kustomizeFS) Exists(p string) bool {
-	_, info := k.stat(p)
-	return info != nil
-}
-
-func (k *kustomizeFS) IsDir(p string) bool {
-	_, info := k.stat(p)
-	return info != nil && info.IsDir()
-}
-
-func (k *kustomizeFS) ReadFile(p string) ([]byte, error) {
-	name, info := k.stat(p)
-	if info == nil || info.IsDir() {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
-	}
-	data, err := k.src.read(name)
-	if err != nil {
-		k.refuse(err)
-		return nil, err
-	}
-	if _, done := k.scanned[name]; !done {
-		k.scanned[name] = k.scan(name, data)
-	}
-	return data, k.scanned[name]
-}
-
-func (k *kustomizeFS) refuse(err error) {
-	if k.refused == nil {
-		k.refused = err
-	}
-}
-
-func (k *kustomizeFS) CleanedAbs(p string) (filesys.ConfirmedDir, string, error) {
-	p = path.Clean(filepath.ToSlash(p))
-	_, info := k.stat(p)
+	r.looked[name] = true
 	if info == nil {
-		return "", "", fmt.Errorf("%q is not in the repository: %w", strings.TrimPrefix(p, fsRoot+"/"), fs.ErrNotExist)
+		return found{Kind: nothing}, nil
 	}
-	if info.IsDir() {
-		return filesys.ConfirmedDir(p), "", nil
+	read := r.src.read
+	if r.uses[name] == forConfig {
+		read = r.src.readRaw
 	}
-	return filesys.ConfirmedDir(path.Dir(p)), path.Base(p), nil
+	data, err := read(name)
+	if err != nil {
+		return found{}, err
+	}
+	if _, done := r.scanned[name]; !done {
+		r.scanned[name] = r.scan(name, data)
+	}
+	if r.src.sealed && r.scanned[name] == nil && slices.Contains(kustomizationNames, path.Base(name)) {
+		data = r.withoutSealedPatches(name, data)
+	}
+	return found{regular, data}, r.scanned[name]
 }
 
-func (k *kustomizeFS) ReadDir(p string) ([]string, error) {
-	name, inside := k.name(p)
-	if !inside {
-		return nil, fs.ErrNotExist
+// withoutSealedPatches leaves patches out of a kustomization of which not even
+// the kind can be read: they patch nothing that we could see.
+func (r *repository) withoutSealedPatches(name string, data []byte) []byte {
+	m, err := document{raw: data, line: 1}.parse(name)
+	if err != nil {
+		return data // kustomize says what it thinks of it
 	}
-	k.asked[name] = true
-	entries, err := fs.ReadDir(k.src.fsys, name)
-	names := make([]string, 0, len(entries))
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names, err
-}
-
-func (k *kustomizeFS) Glob(pattern string) ([]string, error) {
-	name, inside := k.name(pattern)
-	if !inside {
-		return nil, nil
-	}
-	k.asked[path.Dir(name)] = true
-	found, err := fs.Glob(k.src.fsys, name)
-	for i := range found {
-		found[i] = k.absolute(found[i])
-	}
-	return found, err
-}
-
-func (k *kustomizeFS) Walk(p string, walk filepath.WalkFunc) error {
-	name, inside := k.name(p)
-	if !inside {
-		return fs.ErrNotExist
-	}
-	k.asked[name] = true
-	return fs.WalkDir(k.src.fsys, name, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return walk(k.absolute(name), nil, err)
+	some := false
+	for _, field := range []string{"patches", "patchesStrategicMerge"} {
+		list, _ := m[field].([]any)
+		kept := slices.DeleteFunc(slices.Clone(list), func(entry any) bool {
+			file, _ := entry.(string)
+			if patch, ok := entry.(map[string]any); ok {
+				file, _ = patch["path"].(string)
+			}
+			return file != "" && r.isSealed(path.Join(path.Dir(name), file))
+		})
+		some = some || len(kept) < len(list)
+		if list != nil {
+			m[field] = kept
 		}
-		info, err := entry.Info()
-		return walk(k.absolute(name), info, err)
-	})
+	}
+	if !some {
+		return data
+	}
+	written, err := yaml.Marshal(m)
+	if err != nil {
+		return data
+	}
+	r.written[name] = written
+	return written
 }
 
-func (k *kustomizeFS) Create(string) (filesys.File, error) { return nil, errReadOnly }
-func (k *kustomizeFS) Open(string) (filesys.File, error)   { return nil, errReadOnly }
-func (k *kustomizeFS) Mkdir(string) error                  { return errReadOnly }
-func (k *kustomizeFS) MkdirAll(string) error               { return errReadOnly }
-func (k *kustomizeFS) RemoveAll(string) error              { return errReadOnly }
-func (k *kustomizeFS) WriteFile(string, []byte) error      { return errReadOnly }
+// isSealed says whether a manifest's kind is encrypted, too.
+func (r *repository) isSealed(name string) bool {
+	if !r.encrypted(name) {
+		return false
+	}
+	data, err := r.src.readRaw(name)
+	if err != nil {
+		return false
+	}
+	m, err := document{raw: data, line: 1}.parse(name)
+	kind, _ := m["kind"].(string)
+	return err == nil && cipher.MatchString(kind)
+}
+
+// answer is for a child that asks for a path.
+func (r *repository) answer(question []byte) []byte {
+	f, err := r.look(string(question))
+	if err != nil {
+		if r.refused == nil {
+			r.refused = err
+		}
+		f = found{refused, []byte(err.Error())}
+	}
+	return append([]byte{byte(f.Kind)}, f.Data...)
+}
+
+// closure is what kustomize will surely ask for: it saves the questions. What
+// is at fault is left for it to ask.
+func (r *repository) closure(dir string) map[string]found {
+	known := map[string]found{}
+	waiting := []string{dir}
+	for len(waiting) > 0 {
+		name := waiting[0]
+		waiting = waiting[1:]
+		if _, done := known[name]; done {
+			continue
+		}
+		f, err := r.look(name)
+		if err != nil {
+			continue
+		}
+		known[name] = f
+		if f.Kind == directory {
+			for _, file := range kustomizationNames {
+				waiting = append(waiting, path.Join(name, file))
+			}
+		}
+		waiting, r.named = append(waiting, r.named...), nil
+	}
+	return known
+}

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -18,15 +19,9 @@ var helmFields = []string{"helmCharts", "helmChartInflationGenerator", "helmGlob
 // resources, Helm, plug-ins. It reads kustomizations, and the configurations
 // of kustomize's built-in generators and transformers, which may stand in a
 // file of any name.
-func (k *kustomizeFS) scan(name string, data []byte) error {
-	err := k.scanDocuments(name, data, 0)
-	if err != nil {
-		k.refuse(err)
-	}
-	return err
-}
+func (r *repository) scan(name string, data []byte) error { return r.scanDocuments(name, data, 0) }
 
-func (k *kustomizeFS) scanDocuments(name string, data []byte, offset int) error {
+func (r *repository) scanDocuments(name string, data []byte, offset int) error {
 	for _, doc := range split(data) {
 		if doc.blank() {
 			continue
@@ -38,7 +33,7 @@ func (k *kustomizeFS) scanDocuments(name string, data []byte, offset int) error 
 			}
 			continue // kustomize says what it thinks of it
 		}
-		s := scanner{fs: k, file: name, offset: offset + doc.line - 1, seen: map[*yaml.Node]bool{}}
+		s := scanner{in: r, file: name, offset: offset + doc.line - 1, seen: map[*yaml.Node]bool{}}
 		if err := s.document(&node); err != nil {
 			return err
 		}
@@ -47,7 +42,7 @@ func (k *kustomizeFS) scanDocuments(name string, data []byte, offset int) error 
 }
 
 type scanner struct {
-	fs     *kustomizeFS
+	in     *repository
 	file   string
 	offset int                 // lines before the document
 	seen   map[*yaml.Node]bool // so that aliases can neither loop nor multiply
@@ -64,6 +59,11 @@ func (s scanner) document(node *yaml.Node) error {
 	}
 	if apiVersion == "builtin" {
 		if err := s.addresses(root); err != nil {
+			return err
+		}
+	}
+	if kind := field(root, "kind"); apiVersion == "builtin" && kind != nil && generators[kind.Value] != 0 {
+		if err := s.generator(root, generators[kind.Value]); err != nil {
 			return err
 		}
 	}
@@ -100,6 +100,15 @@ func (s scanner) kustomization(root *yaml.Node) error {
 			}
 		}
 	}
+	for _, name := range []string{"configMapGenerator", "secretGenerator"} {
+		if list := field(root, name); list != nil {
+			for _, g := range list.Content {
+				if err := s.generator(resolve(g), generators[name]); err != nil {
+					return err
+				}
+			}
+		}
+	}
 	return nil
 }
 
@@ -109,16 +118,17 @@ func (s scanner) entry(list string, item *yaml.Node) error {
 		return nil
 	}
 	if strings.Contains(item.Value, "\n") {
-		return s.fs.scanDocuments(s.file, []byte(item.Value), s.line(item))
+		return s.in.scanDocuments(s.file, []byte(item.Value), s.line(item))
 	}
 	if isRemote(item.Value) {
 		return remoteError(s.file, s.line(item), item.Value)
 	}
 	target := path.Join(path.Dir(s.file), item.Value)
-	if s.fs.src.stat(target) == nil && list != "patchesStrategicMerge" {
-		s.fs.asked[target] = true
+	if s.in.src.stat(target) == nil && list != "patchesStrategicMerge" {
+		s.in.looked[target] = true
 		return missingError(s.file, s.line(item), item.Value)
 	}
+	s.name(item.Value)
 	return nil
 }
 
@@ -150,12 +160,21 @@ func (s scanner) addresses(node *yaml.Node) error {
 			if strings.HasPrefix(strings.ToLower(target), "http://") || strings.HasPrefix(strings.ToLower(target), "https://") {
 				return remoteError(s.file, s.line(scalar), target)
 			}
+			s.name(target)
 		}
 		if err := s.addresses(value); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// name notes what may be the name of a file or directory.
+func (s scanner) name(entry string) {
+	target := path.Join(path.Dir(s.file), entry)
+	if entry != "" && len(entry) < maxName && target != "." && s.in.src.stat(target) != nil {
+		s.in.named = append(s.in.named, target)
+	}
 }
 
 func (s scanner) line(n *yaml.Node) int { return s.offset + n.Line }
@@ -192,4 +211,57 @@ func field(m *yaml.Node, name string) *yaml.Node {
 		}
 	}
 	return nil
+}
+
+// use is what a file of a generator becomes.
+type use byte
+
+const (
+	forConfig use = 1 << iota // a ConfigMap: no place for what is encrypted
+	forSecret
+)
+
+// generators are fields of a kustomization, and kinds of kustomize's built-in
+// generators.
+var generators = map[string]use{
+	"configMapGenerator": forConfig, "ConfigMapGenerator": forConfig, "secretGenerator": forSecret, "SecretGenerator": forSecret,
+}
+
+// generator notes what the files of a generator become. One that is encrypted
+// can be only one of both.
+func (s scanner) generator(g *yaml.Node, becomes use) error {
+	if g.Kind != yaml.MappingNode {
+		return nil
+	}
+	for _, name := range []string{"files", "envs", "env"} {
+		list := field(g, name)
+		if list == nil {
+			continue
+		}
+		for _, entry := range scalars(list) {
+			_, target, named := strings.Cut(entry.Value, "=")
+			if !named || name != "files" {
+				target = entry.Value
+			}
+			at := path.Join(path.Dir(s.file), target)
+			s.in.uses[at] |= becomes
+			_, decrypted := s.in.src.plain[at]
+			if s.in.uses[at] != forConfig && s.in.uses[at] != forSecret && s.in.encrypted(at) || becomes == forConfig && decrypted {
+				return &Error{
+					File: s.file, Line: s.line(entry), Reason: ReasonUnsupported, Message: fmt.Sprintf("%q is encrypted with SOPS, and is to become part of a ConfigMap and of something else", target),
+					Help: "keep an encrypted copy for each",
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// encrypted says whether a file is.
+func (r *repository) encrypted(name string) bool {
+	if !r.src.isFile(name) {
+		return false
+	}
+	data, err := r.src.readRaw(name)
+	return err == nil && FormatOf(name, data) != ""
 }

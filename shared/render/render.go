@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/slipway-cd/slipway/shared/api"
 )
 
 // Request says what to render.
@@ -19,9 +21,18 @@ type Request struct {
 	Path string
 	// Helm says how the path is rendered if it is a chart, or names one.
 	Helm Release
+	// Kustomize is added to the path's kustomization; nil: nothing.
+	Kustomize *api.KustomizeSource
 	// Vars are the values of ${NAME} in what is rendered. nil: nothing is
 	// replaced, and such text stays as it is.
 	Vars map[string]string
+	// Decrypter decrypts files that SOPS encrypted: manifests, what
+	// kustomizations name (but for configMapGenerator), and values files. nil:
+	// such a file is an error.
+	Decrypter Decrypter
+	// Sealed keeps files as they are encrypted, without a Decrypter: for those
+	// who have no keys. Of values files the values become some of their type.
+	Sealed bool
 	// Lenient keeps an expression as it is written when its variable has no
 	// value. It is for those who can't know all of them.
 	Lenient bool
@@ -131,6 +142,9 @@ type Result struct {
 	// files and directories, also such as aren't there (yet). A directory
 	// stands for everything below it; "." is the whole repository.
 	Inputs []string
+	// Masks are the values that were decrypted, also when the render failed.
+	// They are in no error of Render.
+	Masks *Masks
 }
 
 // Touched says whether a change of one of the paths can change the result.
@@ -148,7 +162,7 @@ func (r Result) Touched(changed []string) bool {
 	return false
 }
 
-// Render renders a path. With an error, Result has the Inputs alone: the
+// Render renders a path. With an error, Result has Inputs and Masks alone: the
 // paths whose change may mend it. The error is an *[Error] or joins several.
 func Render(ctx context.Context, req Request) (Result, error) {
 	dir := path.Clean(req.Path)
@@ -158,11 +172,20 @@ func Render(ctx context.Context, req Request) (Result, error) {
 			Help: "write it without a leading slash and without \"..\"",
 		}
 	}
-	src := &source{fsys: req.FS, limits: req.Limits.orDefault(), dirs: map[string]bool{}}
+	src := &source{fsys: req.FS, limits: req.Limits.orDefault(), dirs: map[string]bool{}, sealed: req.Sealed && req.Decrypter == nil, plain: map[string][]byte{}}
+	if req.Decrypter != nil {
+		src.decrypter = func(format Format, data []byte) ([]byte, []string, error) {
+			return req.Decrypter.Decrypt(ctx, format, data)
+		}
+	}
 	if err := src.isDir(dir); err != nil {
 		return Result{Inputs: []string{dir}}, err
 	}
-	result, err := render(ctx, src, dir, req.Helm)
+	result, err := render(ctx, src, dir, req)
+	result.Masks = &src.masks
+	if err == nil && !src.sealed {
+		err = ciphers(result.Objects)
+	}
 	if err == nil && req.Vars != nil {
 		result.Objects, err = substitute(src, req, result.Inputs, result.Objects)
 	}
@@ -170,23 +193,29 @@ func Render(ctx context.Context, req Request) (Result, error) {
 		err = errors.Join(append(duplicates(result.Objects), badTurns(result.Objects)...)...)
 	}
 	if err != nil {
-		result.Objects = nil
+		result.Objects, err = nil, src.masks.error(err)
 	}
 	slices.Sort(result.Inputs)
 	result.Inputs = slices.Compact(result.Inputs)
 	return result, err
 }
 
-func render(ctx context.Context, src *source, dir string, helm Release) (Result, error) {
-	if helm.wanted() || src.isFile(path.Join(dir, chartFile)) {
-		return renderChart(ctx, src, dir, helm)
+func render(ctx context.Context, src *source, dir string, req Request) (Result, error) {
+	if req.Helm.wanted() || src.isFile(path.Join(dir, chartFile)) {
+		if req.Kustomize != nil {
+			return Result{Kind: Helm, Inputs: []string{dir}}, &Error{
+				File: dir, Reason: ReasonUnsupported, Message: "spec.source.kustomize is for a kustomization or plain manifests, and this is a chart",
+				Help: "say it in the chart's values, or take spec.source.kustomize away",
+			}
+		}
+		return renderChart(ctx, src, dir, req.Helm)
 	}
 	file, err := src.kustomization(dir)
 	if err != nil {
 		return Result{Inputs: []string{dir}}, err
 	}
-	if file != "" {
-		return buildKustomization(ctx, src, dir, file)
+	if file != "" || req.Kustomize != nil {
+		return buildKustomization(ctx, src, dir, file, req.Kustomize)
 	}
 	return readPlain(ctx, src, dir)
 }

@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
-
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/slipway-cd/slipway/shared/render"
 )
@@ -150,23 +148,23 @@ func TestRenderKustomizeEqualsTheTool(t *testing.T) {
 	}
 }
 
+// kustomizeBuild is what the real kustomize prints.
 func kustomizeBuild(t *testing.T, files fstest.MapFS, dir string) []byte {
 	t.Helper()
-	memory := filesys.MakeFsInMemory()
-	for name, f := range files {
-		if err := memory.WriteFile("/"+name, f.Data); err != nil {
-			t.Fatal(err)
-		}
-	}
-	options := krusty.MakeDefaultOptions()
-	options.Reorder = krusty.ReorderOptionUnspecified
-	m, err := krusty.MakeKustomizer(options).Run(memory, "/"+dir)
+	tool, err := kustomizeTool()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := m.AsYaml()
+	root := t.TempDir()
+	write(t, files, root)
+	cmd := exec.CommandContext(t.Context(), tool, "build", dir)
+	cmd.Dir = root
+	cmd.Env = []string{"HOME=" + t.TempDir()}
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("kustomize build: %v: %s", err, complaint.String())
 	}
 	return out
 }

@@ -18,6 +18,13 @@ type source struct {
 	dirs   map[string]bool // known to be directories, not links
 	bytes  int64
 	docs   int
+
+	// decrypter is nil where there are no keys; sealed leaves what is encrypted
+	// as it is then.
+	decrypter func(format Format, data []byte) (plain []byte, values []string, err error)
+	sealed    bool
+	plain     map[string][]byte // what was decrypted, by file
+	masks     Masks
 }
 
 // stat is fs.Lstat for what a render may read: nil for what isn't there, for
@@ -62,8 +69,20 @@ func (s *source) isFile(name string) bool {
 	return info != nil && info.Mode().IsRegular()
 }
 
-// read gives a file's bytes, within the limits.
+// read gives a file's plain bytes, within the limits.
 func (s *source) read(name string) ([]byte, error) {
+	data, err := s.readRaw(name)
+	if err != nil {
+		return nil, err
+	}
+	if format := FormatOf(name, data); format != "" {
+		return s.decrypt(name, format, data)
+	}
+	return data, nil
+}
+
+// readRaw gives a file's bytes as they lie in the repository.
+func (s *source) readRaw(name string) ([]byte, error) {
 	f, err := s.fsys.Open(name)
 	if err != nil {
 		return nil, &Error{File: name, Reason: ReasonInvalid, Message: "read: " + err.Error(), Err: err}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -133,12 +134,28 @@ func (f Folder) setValues(images []events.Image) (map[string][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := f.unsealed(l.name); err != nil {
+			return nil, err
+		}
 		files[l.name] = data
 	}
 	return files, nil
 }
 
 type layers []*layer
+
+// macOnlyEncrypted says that plain values may be edited.
+var macOnlyEncrypted = regexp.MustCompile(`mac_only_encrypted["']?:\s*true`)
+
+// unsealed holds that a values file may be edited: not one that SOPS encrypted,
+// whose MAC covers what is plain in it, too.
+func (f Folder) unsealed(name string) error {
+	data, err := readFile(f.FS, name)
+	if err != nil || render.FormatOf(name, data) == "" || macOnlyEncrypted.Match(data) {
+		return err
+	}
+	return fmt.Errorf("%s:1: %w: SOPS has sealed the file, and would not decrypt it any more: edit it with sops, or put the image into a values file of its own", name, ErrUnsafe)
+}
 
 // layers reads the values, the weakest first.
 func (f Folder) layers() (layers, error) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
 )
 
@@ -18,19 +19,22 @@ import (
 type Folder struct {
 	// FS is the whole repository, since an overlay's bases may lie outside
 	// of the path. Only files below Path are ever changed.
-	FS      fs.FS
-	Path    string
-	Helm    render.Release // of a chart
-	Aliases events.Aliases
+	FS   fs.FS
+	Path string
+	Helm render.Release // of a chart
+	// Kustomize is what the Application adds to a kustomization.
+	Kustomize *api.KustomizeSource
+	Aliases   events.Aliases
 	// Vars and Lenient are those of [render.Request], by which edits are
 	// proved.
 	Vars    map[string]string
 	Lenient bool
 }
 
-// request renders the folder as it is in a file system.
+// request renders the folder as it is in a file system. What is encrypted
+// stays so: we have no keys.
 func (f Folder) request(fsys fs.FS) render.Request {
-	return render.Request{FS: fsys, Path: f.Path, Helm: f.Helm, Vars: f.Vars, Lenient: f.Lenient}
+	return render.Request{FS: fsys, Path: f.Path, Helm: f.Helm, Kustomize: f.Kustomize, Vars: f.Vars, Lenient: f.Lenient, Sealed: true}
 }
 
 // Result is what Set did.
@@ -201,6 +205,9 @@ func hidden(data []byte) string {
 // Promote is [Folder.Set] for an application: it renders before and after the
 // edit, and errs unless exactly the images changed.
 func (f Folder) Promote(ctx context.Context, images []events.Image) (map[string][]byte, error) {
+	if err := f.setByApplication(images); err != nil {
+		return nil, err
+	}
 	before, err := render.Render(ctx, f.request(f.FS))
 	if err != nil {
 		return nil, err
@@ -216,4 +223,28 @@ func (f Folder) Promote(ctx context.Context, images []events.Image) (map[string]
 		return nil, err
 	}
 	return r.Files, f.proved(ctx, before.Objects, r.Files, images)
+}
+
+// setByApplication refuses images that the Application itself sets: its
+// document is not a file of the folder.
+func (f Folder) setByApplication(images []events.Image) error {
+	if f.Kustomize == nil {
+		return nil
+	}
+	for i, set := range f.Kustomize.Images {
+		if set.NewTag == "" && set.Digest == "" {
+			continue
+		}
+		for _, name := range []string{set.NewName, set.Name} {
+			repository, err := events.ParseImageRepository(name, f.Aliases)
+			if err != nil {
+				continue
+			}
+			if _, wanted := targetOf(repository, images); wanted {
+				return fmt.Errorf("%w: the Application sets the reference itself, in spec.source.kustomize.images[%d] (%s): edit it there, or move it into the path's kustomization", ErrUnsafe, i, name)
+			}
+			break // a new name counts alone
+		}
+	}
+	return nil
 }

@@ -54,7 +54,7 @@ func (b *builder) descend(ctx context.Context, cluster, dir string) {
 // render gives what a path stands for, from the old state where nothing that
 // it depends on changed.
 func (b *builder) render(ctx context.Context, req render.Request) *rendered {
-	req.Path = path.Clean(req.Path)
+	req.Path, req.Sealed = path.Clean(req.Path), true // we have no keys
 	key := req.Key()
 	if r, done := b.s.paths[key]; done {
 		return r
@@ -163,7 +163,7 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 	req.Lenient = d.app.Spec.Substitute != nil && len(d.app.Spec.Substitute.From) > 0
 	r := b.render(ctx, req)
 	app.request, app.rendered = req, r
-	app.request.FS = nil // a commit's, which goes
+	app.request.FS, app.request.Sealed = nil, true // a commit's, which goes; we have no keys
 	app.Images = r.images
 	if app.Blocked != nil {
 		return
@@ -187,7 +187,7 @@ func (a *Application) of(fsys fs.FS) render.Request {
 
 // folder is where an application's references are set.
 func (a *Application) folder(fsys fs.FS, aliases events.Aliases) manifest.Folder {
-	return manifest.Folder{FS: fsys, Path: a.Path, Helm: a.request.Helm, Aliases: aliases, Vars: a.request.Vars, Lenient: a.request.Lenient}
+	return manifest.Folder{FS: fsys, Path: a.Path, Helm: a.request.Helm, Kustomize: a.request.Kustomize, Aliases: aliases, Vars: a.request.Vars, Lenient: a.request.Lenient}
 }
 
 // twice says that an application has two documents.

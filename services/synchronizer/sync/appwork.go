@@ -96,16 +96,16 @@ func permanentSource(err error) bool {
 }
 
 // markSource says in the status why nothing comes from the branch, or why it
-// can't be rendered for lack of variables. What runs
-// keeps running, and Ready unless the spec itself is at fault.
+// can't be rendered for lack of variables or keys. What runs keeps running, and
+// Ready unless the spec itself is at fault.
 func (b *Brain) markSource(ctx context.Context, a *app, fault error) error {
 	l, err := b.current(ctx, a)
 	if err != nil || l == nil {
 		return err
 	}
 	c := conditions{reconciling: true, reason: reasonSource, message: fault.Error(), generation: l.object.GetGeneration(), now: time.Now()}
-	if lack, ok := errors.AsType[missingError](fault); ok {
-		c.reason = lack.reason
+	if reason, is := missing(fault); is {
+		c.reason = reason
 	}
 	if permanentSource(fault) {
 		c.reconciling, c.stalled, c.ready, c.reason = false, true, "False", reasonRepository
@@ -144,6 +144,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	vars.masks = result.Masks
 	r.index.set(a.key, result.Inputs)
 	s := l.status()
 	sameSpec := s.ObservedGeneration == l.object.GetGeneration()
@@ -177,7 +178,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	}
 	n := b.newRun(ctx, a, l, r, head, work, vars, result, started)
 	if renderErr != nil {
-		return b.refuse(ctx, n, l, reasonOf(renderErr), renderErr)
+		return b.refuse(ctx, n, l, reasonOf(renderErr), vars.hide(renderErr))
 	}
 	if n.rules, err = rule.Compile(n.spec.Health); err != nil {
 		return b.refuse(ctx, n, l, reasonHealth, err)
@@ -191,7 +192,7 @@ func (b *Brain) inputs(ctx context.Context, a *app, l *live, head Commit) (vars 
 	if err = b.verify(ctx, a, l.application, head); err == nil {
 		vars, err = b.variables(ctx, a, l.application)
 	}
-	if missing(err) {
+	if _, is := missing(err); is {
 		if markErr := b.markSource(ctx, a, err); markErr != nil {
 			return vars, markErr
 		}
@@ -238,7 +239,7 @@ func reasonOf(err error) string {
 
 // sourceReasons are those that [Brain.markSource] gives, but for a Project's:
 // the same is said of what was rendered.
-var sourceReasons = []string{reasonSource, reasonRepository, reasonVariables, reasonCredentials, reasonKeys, reasonAccount}
+var sourceReasons = []string{reasonSource, reasonRepository, reasonVariables, reasonDecryption, reasonCredentials, reasonKeys, reasonAccount}
 
 // sourceMarked says that the status tells of a branch that can't be fetched.
 func sourceMarked(s *api.ApplicationStatus) bool {

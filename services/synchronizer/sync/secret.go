@@ -3,10 +3,7 @@ package sync
 import (
 	"context"
 	"encoding/base64"
-	"fmt"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/slipway-cd/slipway/shared/api"
@@ -46,14 +43,9 @@ func (b *Brain) secretsOf(ctx context.Context, a *app, application *api.Applicat
 	b.watches.Want(kube.Scope{Resource: secrets}) //nolint:contextcheck // a watch outlives the work that wants it
 	var all []secret
 	for i, s := range sources {
-		u, err := client.Resource(s.resource).Namespace(s.namespace).Get(ctx, s.name, metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err):
-			return nil, missingError{reason, fmt.Sprintf("%s needs %s, which is not there: make it", field, s)}
-		case apierrors.IsForbidden(err):
-			return nil, missingError{reason, fmt.Sprintf("%s needs %s, and the application's account may not get it: %v", field, s, err)}
-		case err != nil:
-			return nil, fmt.Errorf("read %s for %s: %w", s, field, err)
+		u, err := get(ctx, client, s, field, reason, "")
+		if err != nil {
+			return nil, err
 		}
 		all = append(all, secret{names[i], string(u.GetUID()) + "@" + u.GetResourceVersion(), dataOf(u)})
 	}

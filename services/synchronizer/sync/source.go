@@ -49,7 +49,7 @@ func (b *Brain) source(ctx context.Context, a *app, application *api.Application
 	}
 	r, err := b.repos.own(ctx, p, found[0])
 	if errors.Is(err, ErrCredentials) {
-		return nil, missingError{reasonCredentials, fmt.Sprintf("spec.source.secret: Secret %s: %v", p.secret, err)}
+		return nil, missingError{reason: reasonCredentials, message: fmt.Sprintf("spec.source.secret: Secret %s: %v", p.secret, err)}
 	}
 	return r, err
 }

@@ -161,6 +161,7 @@ const (
 	reasonPruneFailed = "PruneFailed"
 	reasonSource      = "SourceUnavailable"
 	reasonVariables   = "VariablesMissing"
+	reasonDecryption  = "DecryptionKeyMissing"
 	reasonRepository  = "UnknownRepository"
 	reasonProject     = "ProjectForbids"
 	reasonCredentials = "CredentialsMissing"

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/slipway-cd/slipway/services/synchronizer/decrypt"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/kube"
 	"github.com/slipway-cd/slipway/shared/render"
@@ -27,7 +28,7 @@ var (
 	secrets    = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 )
 
-// variables are what an application is rendered with.
+// variables are what an application is rendered with: values, and keys.
 type variables struct {
 	values map[string]string // nil: nothing is replaced
 	// version names the ConfigMaps and Secrets and their versions: it changes
@@ -35,50 +36,74 @@ type variables struct {
 	version string
 	// secret are values that must not be told, by their variables' names.
 	secret map[string]string
+	// decrypter has the keys; nil: there are none.
+	decrypter render.Decrypter
+	// masks are what was decrypted by it.
+	masks *render.Masks
 }
 
-// missingError says that a ConfigMap or Secret can't be had, which somebody may
-// mend.
-type missingError struct{ reason, message string }
+// missingError says that a ConfigMap or Secret can't be had, or that a key in it
+// can't be read, which somebody may mend.
+type missingError struct {
+	reason, message string
+	absent          bool // it isn't there at all
+}
 
 func (e missingError) Error() string { return e.message }
 
 // variables reads what an Application names, with its own rights and in its own
 // namespace. Its sources wake it from then on.
 func (b *Brain) variables(ctx context.Context, a *app, application *api.Application) (variables, error) {
-	substitute := application.Spec.Substitute
-	if substitute == nil {
-		b.apps.setSources(a.key, usedAsVariables, nil)
-		return variables{}, nil
+	v := variables{secret: map[string]string{}}
+	var from []api.VariableSource
+	if substitute := application.Spec.Substitute; substitute != nil {
+		v.values, from = map[string]string{}, substitute.From
 	}
-	v := variables{values: map[string]string{}, secret: map[string]string{}}
 	var sources []source
-	for _, from := range substitute.From {
-		sources = append(sources, sourceOf(a.name.Namespace, from))
+	for _, f := range from {
+		sources = append(sources, sourceOf(a.name.Namespace, f))
+	}
+	if d := application.Spec.Decryption; d != nil {
+		sources = append(sources, source{secrets, a.name.Namespace, d.Secret})
 	}
 	b.apps.setSources(a.key, usedAsVariables, sources)
+	if len(sources) == 0 {
+		return v.with(application), nil
+	}
 	client, err := b.clientFor(a.name.Namespace, application.Spec)
 	if err != nil {
 		return variables{}, err
 	}
 	var versions []string
-	for i, from := range substitute.From {
-		b.watches.Want(kube.Scope{Resource: sources[i].resource}) //nolint:contextcheck // a watch outlives the work that wants it
-		version, err := v.read(ctx, client, sources[i], from.Optional)
+	for i, s := range sources {
+		b.watches.Want(kube.Scope{Resource: s.resource}) //nolint:contextcheck // a watch outlives the work that wants it
+		var version string
+		if i < len(from) {
+			version, err = v.read(ctx, client, s, from[i].Optional)
+		} else {
+			version, err = v.readKeys(ctx, client, s, slices.Contains(b.cfg.Trusted, a.name.Namespace))
+		}
 		if err != nil {
 			return variables{}, err
 		}
 		versions = append(versions, version)
 	}
 	v.version = strings.Join(versions, " ")
-	maps.Copy(v.values, substitute.Vars)
-	return v, nil
+	return v.with(application), nil
+}
+
+// with has the Application's own variables, too.
+func (v variables) with(application *api.Application) variables {
+	if substitute := application.Spec.Substitute; substitute != nil {
+		maps.Copy(v.values, substitute.Vars)
+	}
+	return v
 }
 
 // request renders an application with them.
 func (v variables) request(head Commit, application *api.Application) render.Request {
 	r := render.Application(head.FS(), application)
-	r.Vars = v.values
+	r.Vars, r.Decrypter = v.values, v.decrypter
 	return r
 }
 
@@ -104,19 +129,30 @@ func (s source) String() string {
 	return kind + " " + s.namespace + "/" + s.name
 }
 
+// get reads a source for a field of the spec. advice is what else there is to
+// do than to make it.
+func get(ctx context.Context, client dynamic.Interface, s source, field, reason, advice string) (*unstructured.Unstructured, error) {
+	u, err := client.Resource(s.resource).Namespace(s.namespace).Get(ctx, s.name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, missingError{reason, fmt.Sprintf("%s needs %s, which is not there: make it%s", field, s, advice), true}
+	case apierrors.IsForbidden(err):
+		return nil, missingError{reason, fmt.Sprintf("%s needs %s, and the application's account may not get it: %v", field, s, err), false}
+	case err != nil:
+		return nil, fmt.Errorf("read %s for %s: %w", s, field, err)
+	}
+	return u, nil
+}
+
 // read takes the values of one source over those before, and gives its
 // version.
 func (v variables) read(ctx context.Context, client dynamic.Interface, s source, optional bool) (string, error) {
-	u, err := client.Resource(s.resource).Namespace(s.namespace).Get(ctx, s.name, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err) && optional:
-		return s.String() + "=absent", nil
-	case apierrors.IsNotFound(err):
-		return "", missingError{reasonVariables, fmt.Sprintf("spec.substitute needs %s, which is not there: make it, or set optional: true", s)}
-	case apierrors.IsForbidden(err):
-		return "", missingError{reasonVariables, fmt.Sprintf("spec.substitute needs %s, and the application's account may not get it: %v", s, err)}
-	case err != nil:
-		return "", fmt.Errorf("read %s for spec.substitute: %w", s, err)
+	u, err := get(ctx, client, s, "spec.substitute", reasonVariables, ", or set optional: true")
+	if err != nil {
+		if e, ok := errors.AsType[missingError](err); ok && e.absent && optional {
+			return s.String() + "=absent", nil
+		}
+		return "", err
 	}
 	values, _, err := unstructured.NestedMap(u.Object, "data")
 	if err != nil {
@@ -136,12 +172,41 @@ func (v variables) read(ctx context.Context, client dynamic.Interface, s source,
 			v.values[name] = value
 		}
 	}
-	return fmt.Sprintf("%s=%s@%s", s, u.GetUID(), u.GetResourceVersion()), nil
+	return s.versionOf(u), nil
+}
+
+func (s source) versionOf(u *unstructured.Unstructured) string {
+	return fmt.Sprintf("%s=%s@%s", s, u.GetUID(), u.GetResourceVersion())
+}
+
+// readKeys takes the keys of a Secret, and gives its version.
+func (v *variables) readKeys(ctx context.Context, client dynamic.Interface, s source, trusted bool) (string, error) {
+	u, err := get(ctx, client, s, "spec.decryption", reasonDecryption, " with the key, such as age.agekey")
+	if err != nil {
+		return "", err
+	}
+	values, _, err := unstructured.NestedStringMap(u.Object, "data")
+	if err != nil {
+		return "", fmt.Errorf("read %s for spec.decryption: its data is no mapping", s)
+	}
+	data := make(map[string][]byte, len(values))
+	for name, encoded := range values {
+		if data[name], err = base64.StdEncoding.DecodeString(encoded); err != nil {
+			return "", fmt.Errorf("read %s for spec.decryption: %s is not base64", s, name)
+		}
+	}
+	keys, err := decrypt.Read(s.String(), data, trusted)
+	if err != nil {
+		return "", missingError{reason: reasonDecryption, message: "spec.decryption: " + err.Error()}
+	}
+	v.decrypter = keys
+	return s.versionOf(u), nil
 }
 
 // redacted is a text without the values of secrets: the API server's refusals
 // hold what they refuse.
 func (v variables) redacted(text string) string {
+	text = v.masks.Hide(text)
 	// The longest first: one may be a part of another.
 	names := slices.SortedFunc(maps.Keys(v.secret), func(a, b string) int {
 		if d := len(v.secret[b]) - len(v.secret[a]); d != 0 {
@@ -163,10 +228,19 @@ func (v variables) redacted(text string) string {
 	return text
 }
 
-// missing says whether an error is for somebody to mend in the cluster.
-func missing(err error) bool {
-	_, ok := errors.AsType[missingError](err)
-	return ok
+// hide is an error without them.
+func (v variables) hide(err error) error {
+	if text := v.redacted(err.Error()); text != err.Error() {
+		return errors.New(text)
+	}
+	return err
+}
+
+// missing says whether an error is for somebody to mend in the cluster, and
+// what its reason is.
+func missing(err error) (reason string, is bool) {
+	e, ok := errors.AsType[missingError](err)
+	return e.reason, ok
 }
 
 // setSources notes which ConfigMaps and Secrets wake an application, of those

@@ -123,12 +123,12 @@ func (c *child) wait() (said []byte, err error) {
 }
 
 // call sends a request and reads the answer. After an error the child is gone.
-func (c *child) call(ctx context.Context, request []byte, limits Limits) ([]byte, error) {
+func (c *child) call(ctx context.Context, request []byte, answers func([]byte) []byte, limits Limits) ([]byte, error) {
 	c.calls++
 	timed, cancel := context.WithTimeout(ctx, limits.Time)
 	defer cancel()
 	stop := context.AfterFunc(timed, c.kill)
-	answer, err := c.exchange(request, limits)
+	answer, err := c.exchange(request, answers, limits)
 	if stop() && err == nil {
 		return answer, nil
 	}
@@ -149,11 +149,15 @@ func (c *child) call(ctx context.Context, request []byte, limits Limits) ([]byte
 	return nil, fmt.Errorf("%w: %w", errDied, errors.Join(err, ended))
 }
 
-func (c *child) exchange(request []byte, limits Limits) ([]byte, error) {
+func (c *child) exchange(request []byte, answers func([]byte) []byte, limits Limits) ([]byte, error) {
 	if err := writeRequest(c.in, request, limits); err != nil {
 		return nil, err
 	}
-	answer, full, err := readAnswer(c.out, limits)
+	var reply func([]byte) error
+	if answers != nil {
+		reply = func(question []byte) error { return writeRequest(c.in, answers(question), limits) }
+	}
+	answer, full, err := readAnswer(c.out, limits, reply)
 	c.full = full
 	return answer, err
 }

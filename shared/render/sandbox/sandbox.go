@@ -65,12 +65,16 @@ var ErrNotServing = errors.New("this program doesn't call render.Child at the st
 // usable: see [New].
 type Pool struct {
 	slots chan struct{}
+	slow  chan struct{} // of calls that have taken longer than most
 	mu    sync.Mutex
 	idle  []*child
 }
 
-// New makes a pool of at most size children at a time.
-func New(size int) *Pool { return &Pool{slots: make(chan struct{}, size)} }
+// New makes a pool of at most size children at a time, and as many that work
+// on what takes long.
+func New(size int) *Pool {
+	return &Pool{slots: make(chan struct{}, size), slow: make(chan struct{}, size)}
+}
 
 const (
 	// callsOfAChild is after how many calls a child makes room for a new one,
@@ -79,30 +83,33 @@ const (
 	// idleFor is how long a child waits for a call. It is longer than the
 	// resync of applications, which keeps one warm where there are any.
 	idleFor = 15 * time.Minute
+	// slowAfter is when a call makes room for others, as far as there is any
+	// for slow ones: what loops holds up nobody, until many do.
+	slowAfter = time.Second
 )
 
 // serving says that main called [Serve].
 var serving atomic.Bool
 
-// Call gives the request to a child's function and returns its answer. The
-// errors are the context's, [*LimitError], [ErrNotServing] and what the
+// Call gives the request to a child's function and returns its answer.
+// Questions of the child go to answers, one at a time, which may be called
+// again from the first on; nil: there are none. The errors are the context's, [*LimitError], [ErrNotServing] and what the
 // system says when no process can be started.
-func (p *Pool) Call(ctx context.Context, request []byte, limits Limits) ([]byte, error) {
+func (p *Pool) Call(ctx context.Context, request []byte, answers func(question []byte) []byte, limits Limits) ([]byte, error) {
 	if !serving.Load() || os.Getenv(marker) != "" {
 		return nil, ErrNotServing
 	}
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	release, err := p.acquire(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer release()
 	for try := 0; ; try++ {
 		c, err := p.child(ctx, try > 0)
 		if err != nil {
 			return nil, err
 		}
-		answer, err := c.call(ctx, request, limits)
+		answer, err := c.call(ctx, request, answers, limits)
 		if err == nil {
 			p.put(c)
 			return answer, nil
@@ -115,6 +122,37 @@ func (p *Pool) Call(ctx context.Context, request []byte, limits Limits) ([]byte,
 		}
 		return nil, err
 	}
+}
+
+// acquire waits for a slot. After a while the call moves to one for slow calls.
+func (p *Pool) acquire(ctx context.Context) (release func(), err error) {
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	var mu sync.Mutex
+	lane, over := p.slots, false
+	timer := time.AfterFunc(slowAfter, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if over {
+			return
+		}
+		select {
+		case p.slow <- struct{}{}:
+			<-lane
+			lane = p.slow
+		default: // there are many: it keeps its slot
+		}
+	})
+	return func() {
+		timer.Stop()
+		mu.Lock()
+		defer mu.Unlock()
+		over = true
+		<-lane
+	}, nil
 }
 
 // child is one that waits, or a new one.

@@ -25,9 +25,15 @@ func TestMain(m *testing.M) {
 var kept [][]byte
 
 // obey is the function in the child.
-func obey(request []byte) []byte {
+func obey(request []byte, ask Ask) []byte {
 	word, rest, _ := bytes.Cut(request, []byte(" "))
 	switch string(word) {
+	case "ask":
+		var all []byte
+		for word := range bytes.FieldsSeq(rest) {
+			all = append(all, ask(word)...)
+		}
+		return all
 	case "pid":
 		return []byte(strconv.Itoa(os.Getpid()))
 	case "env":
@@ -75,7 +81,7 @@ var roomy = Limits{Time: time.Minute, Memory: 700 << 20, Output: 16 << 20}
 
 func call(t *testing.T, p *Pool, request string, limits Limits) (string, error) {
 	t.Helper()
-	answer, err := p.Call(t.Context(), []byte(request), limits)
+	answer, err := p.Call(t.Context(), []byte(request), nil, limits)
 	return string(answer), err
 }
 
@@ -127,14 +133,14 @@ func TestEachLimitIsToldAndHarmsNoOther(t *testing.T) {
 	for _, tt := range tests {
 		for range 3 {
 			all.Go(func() {
-				_, err := p.Call(t.Context(), []byte(tt.request), tt.limits)
+				_, err := p.Call(t.Context(), []byte(tt.request), nil, tt.limits)
 				var limit *LimitError
 				if !errors.As(err, &limit) || limit.Limit != tt.want || limit.Error() == "" {
 					t.Errorf("%s: %v, want %s", tt.request, err, tt.want)
 				}
 			})
 			all.Go(func() {
-				if answer, err := p.Call(t.Context(), []byte("work"), roomy); err != nil || string(answer) != "did work" {
+				if answer, err := p.Call(t.Context(), []byte("work"), nil, roomy); err != nil || string(answer) != "did work" {
 					t.Errorf("beside %s: %q, %v", tt.request, answer, err)
 				}
 			})
@@ -202,18 +208,61 @@ func TestAChildThatIsKilledWhileItWaitsIsReplaced(t *testing.T) {
 	}
 }
 
+func TestWhatLoopsHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	looping := make(chan error)
+	go func() {
+		_, err := p.Call(ctx, []byte("loop"), nil, Limits{Time: time.Hour, Memory: roomy.Memory, Output: roomy.Output})
+		looping <- err
+	}()
+	for len(p.slots) == 0 {
+		runtime.Gosched()
+	}
+	for range 3 {
+		if answer, err := call(t, p, "work", roomy); err != nil || answer != "did work" {
+			t.Errorf("beside a loop: %q, %v", answer, err)
+		}
+	}
+	cancel()
+	if err := <-looping; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if len(p.slots)+len(p.slow) != 0 {
+		t.Errorf("%d and %d slots are taken", len(p.slots), len(p.slow))
+	}
+}
+
+func TestAChildAsks(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, 1)
+	for _, words := range []string{"", "a", "a b c"} {
+		answer, err := p.Call(t.Context(), []byte("ask "+words), bytes.ToUpper, roomy)
+		if want := strings.ToUpper(strings.ReplaceAll(words, " ", "")); err != nil || string(answer) != want {
+			t.Errorf("asked %q: %q, %v", words, answer, err)
+		}
+	}
+	if _, err := call(t, p, "ask a", roomy); err == nil {
+		t.Error("a question without somebody who answers has an answer")
+	}
+	if answer, err := call(t, p, "work", roomy); err != nil || answer != "did work" {
+		t.Errorf("after it: %q, %v", answer, err)
+	}
+}
+
 func TestACallEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
-		_, err := p.Call(ctx, []byte("loop"), roomy)
+		_, err := p.Call(ctx, []byte("loop"), nil, roomy)
 		done <- err
 	}()
 	second, stop := context.WithCancel(t.Context())
 	go func() {
-		_, err := p.Call(second, []byte("loop"), roomy)
+		_, err := p.Call(second, []byte("loop"), nil, roomy)
 		done <- err
 	}()
 	stop()
@@ -240,7 +289,7 @@ func TestARequestAndAnAnswerArriveAsTheyWere(t *testing.T) {
 		if err != nil || !bytes.Equal(r.data, data) || r.limits != roomy {
 			t.Errorf("request of %d bytes: %d, %+v, %v", size, len(r.data), r.limits, err)
 		}
-		answer, full, err := readAnswer(&wire, roomy)
+		answer, full, err := readAnswer(&wire, roomy, nil)
 		if err != nil || !full || !bytes.Equal(answer, data) {
 			t.Errorf("answer of %d bytes: %d, %v, %v", size, len(answer), full, err)
 		}
@@ -262,12 +311,17 @@ func TestAProgramThatDoesNotServeHasNoChildren(t *testing.T) {
 }
 
 func FuzzAnswer(f *testing.F) {
-	for _, data := range []string{"", "a\x00\x00\x00\x00\x00\x00\x00\x02ok", "t\x00\x00\x00\x00\x00\x00\x00\x00", "a\xff\xff\xff\xff\xff\xff\xff\xffx", "l\x00\x00\x00\x00\x00\x80\x00\x00"} {
+	for _, data := range []string{"", "a\x00\x00\x00\x00\x00\x00\x00\x02ok", "t\x00\x00\x00\x00\x00\x00\x00\x00", "a\xff\xff\xff\xff\xff\xff\xff\xffx", "l\x00\x00\x00\x00\x00\x80\x00\x00", "q\x00\x00\x00\x00\x00\x00\x00\x01?a\x00\x00\x00\x00\x00\x00\x00\x00"} {
 		f.Add([]byte(data))
 	}
 	limits := Limits{Output: 1 << 24}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		answer, _, err := readAnswer(bytes.NewReader(data), limits)
+		answer, _, err := readAnswer(bytes.NewReader(data), limits, func(question []byte) error {
+			if len(question) > len(data) {
+				t.Errorf("a question of %d bytes from %d", len(question), len(data))
+			}
+			return nil
+		})
 		if err == nil && len(answer) > len(data) {
 			t.Errorf("%d bytes from %d", len(answer), len(data))
 		}
@@ -281,7 +335,7 @@ func BenchmarkCall(b *testing.B) {
 	p := New(1)
 	b.Cleanup(p.Close)
 	for b.Loop() {
-		if _, err := p.Call(b.Context(), []byte("work"), roomy); err != nil {
+		if _, err := p.Call(b.Context(), []byte("work"), nil, roomy); err != nil {
 			b.Fatal(err)
 		}
 	}

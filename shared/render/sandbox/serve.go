@@ -22,10 +22,13 @@ const (
 	maxStack = 256 << 20
 )
 
+// Ask puts a question to the parent, whose [Pool.Call] answers it.
+type Ask func(question []byte) (answer []byte)
+
 // Serve makes this process able to have children. In a child it doesn't
 // return: it calls f for each request until the parent goes, and exits. It is
 // the first thing that main does.
-func Serve(f func(request []byte) []byte) {
+func Serve(f func(request []byte, ask Ask) []byte) {
 	if len(os.Args) != 2 || os.Args[1] != argument || os.Getenv(marker) == "" {
 		serving.Store(true)
 		return
@@ -36,7 +39,7 @@ func Serve(f func(request []byte) []byte) {
 
 // serve answers requests one after the other. The input is read while f works,
 // so that its end, which is the parent's, ends us in the midst of it.
-func serve(in io.Reader, out io.Writer, f func([]byte) []byte) {
+func serve(in io.Reader, out io.Writer, f func([]byte, Ask) []byte) {
 	os.Stdout = os.Stderr     // nothing else may write there
 	log.SetOutput(io.Discard) //nolint:forbidigo // what libraries say by it
 	slog.SetDefault(slog.New(slog.DiscardHandler))
@@ -57,9 +60,15 @@ func serve(in io.Reader, out io.Writer, f func([]byte) []byte) {
 	if _, err := io.WriteString(out, greeting); err != nil {
 		return
 	}
+	ask := func(question []byte) []byte {
+		if err := writeQuestion(out, question); err != nil {
+			os.Exit(0) //nolint:forbidigo // the parent is gone
+		}
+		return (<-requests).data
+	}
 	for r := range requests {
 		bounds.set(r.limits.Memory)
-		answer := f(r.data)
+		answer := f(r.data, ask)
 		if err := writeAnswer(out, answer, heldBytes() > r.limits.Memory/8, r.limits); err != nil {
 			return
 		}

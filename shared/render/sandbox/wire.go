@@ -47,13 +47,27 @@ func readRequest(r io.Reader) (request, error) {
 	return q, err
 }
 
-// What an answer begins with: whether the child can be used again, or that
-// there is no answer, since it would be too long.
+// What an answer begins with: whether the child can be used again, that there
+// is no answer, since it would be too long, or that it is a question, to which
+// a request with the same limits is the answer.
 const (
-	again   = 'a'
-	last    = 'l'
-	tooLong = 't'
+	again    = 'a'
+	last     = 'l'
+	tooLong  = 't'
+	question = 'q'
 )
+
+// maxQuestion bounds a question, in bytes.
+const maxQuestion = 1 << 20
+
+func writeQuestion(w io.Writer, data []byte) error {
+	if len(data) > maxQuestion {
+		data = data[:maxQuestion]
+	}
+	head := binary.BigEndian.AppendUint64([]byte{question}, uint64(len(data)))
+	_, err := w.Write(append(head, data...))
+	return err
+}
 
 // An answer is one of these and the length of its data, 8 bytes, and then the
 // data.
@@ -75,20 +89,33 @@ func writeAnswer(w io.Writer, data []byte, full bool, limits Limits) error {
 
 var errAnswer = errors.New("the answer can't be read")
 
-func readAnswer(r io.Reader, limits Limits) (data []byte, full bool, err error) {
-	var head [9]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, true, err
+// readAnswer reads one. In between it answers questions with reply; nil: there
+// are none.
+func readAnswer(r io.Reader, limits Limits, reply func(question []byte) error) (data []byte, full bool, err error) {
+	for {
+		var head [9]byte
+		if _, err := io.ReadFull(r, head[:]); err != nil {
+			return nil, true, err
+		}
+		length := int64(binary.BigEndian.Uint64(head[1:]) & (1<<63 - 1))
+		switch {
+		case head[0] == question && reply != nil:
+			asked, err := readData(r, length, maxQuestion)
+			if err == nil {
+				err = reply(asked)
+			}
+			if err != nil {
+				return nil, true, err
+			}
+			continue
+		case head[0] == tooLong || length > limits.Output:
+			return nil, true, &LimitError{Limit: Output, Limits: limits}
+		case head[0] != again && head[0] != last:
+			return nil, true, errAnswer
+		}
+		data, err = readData(r, length, limits.Output)
+		return data, head[0] == last, err
 	}
-	length := int64(binary.BigEndian.Uint64(head[1:]) & (1<<63 - 1))
-	switch {
-	case head[0] == tooLong || length > limits.Output:
-		return nil, true, &LimitError{Limit: Output, Limits: limits}
-	case head[0] != again && head[0] != last:
-		return nil, true, errAnswer
-	}
-	data, err = readData(r, length, limits.Output)
-	return data, head[0] == last, err
 }
 
 // readData reads so many bytes. It takes the memory as they come: a length is

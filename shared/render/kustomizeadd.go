@@ -1,0 +1,148 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+// Fields of an Application that go into its path's kustomization. Flux and
+// `kustomize edit` merge in the same way.
+
+// add writes a kustomization with more fields in the place of a directory's
+// own, and says where. A directory of plain manifests gets one.
+func (r *repository) add(dir, file string, plain []Object, fields *api.KustomizeSource) (string, error) {
+	added, err := fieldMap(fields)
+	if err != nil {
+		return "", err
+	}
+	whole := map[string]any{}
+	if file == "" {
+		file = path.Join(dir, kustomizationNames[0])
+		whole["resources"] = r.resources(dir, plain)
+	} else if whole, err = r.own(file); err != nil {
+		return file, err
+	}
+	if err := r.scanAdded(file, added); err != nil {
+		return file, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(added)) {
+		if whole[name], err = merged(whole[name], added[name]); err != nil {
+			return file, &Error{File: file, Reason: ReasonBuild, Message: fmt.Sprintf("%s, to which spec.source.kustomize adds, is %s", name, err.Error())}
+		}
+	}
+	data, err := yaml.Marshal(whole)
+	if err != nil {
+		return file, &Error{File: file, Reason: ReasonBuild, Message: "add spec.source.kustomize: " + err.Error(), Err: err}
+	}
+	r.written[file] = data
+	return file, nil
+}
+
+// fieldMap gives fields as kustomize reads them.
+func fieldMap(fields *api.KustomizeSource) (map[string]any, error) {
+	data, err := json.Marshal(fields)
+	if err != nil {
+		return nil, err
+	}
+	var m map[string]any
+	return m, json.Unmarshal(data, &m)
+}
+
+// own is the kustomization that is there.
+func (r *repository) own(file string) (map[string]any, error) {
+	f, err := r.look(file)
+	if err != nil {
+		return nil, err
+	}
+	m, err := document{raw: f.Data, line: 1}.parse(file)
+	if err == nil && m == nil {
+		m = map[string]any{}
+	}
+	return m, err
+}
+
+// scanAdded looks for what would leave the repository in what is added. It
+// stands in no file.
+func (r *repository) scanAdded(file string, added map[string]any) error {
+	data, err := yaml.Marshal(added)
+	if err != nil {
+		return err
+	}
+	err = r.scan(file, data)
+	if fault, ok := err.(*Error); ok { //nolint:errorlint // scan gives nothing else
+		where := *fault
+		where.Line, where.Message = 0, "spec.source.kustomize: "+fault.Message
+		return &where
+	}
+	return err
+}
+
+// resources writes plain manifests anew, without what is no object, and names
+// their files.
+func (r *repository) resources(dir string, plain []Object) []any {
+	var files []string
+	for _, o := range plain {
+		if r.written[o.File] == nil {
+			files = append(files, o.File)
+		} else {
+			r.written[o.File] = append(r.written[o.File], "---\n"...)
+		}
+		r.written[o.File] = append(append(r.written[o.File], bytes.TrimRight(o.Raw, "\n")...), '\n')
+	}
+	slices.Sort(files)
+	names := []any{}
+	for _, file := range files {
+		names = append(names, relative(dir, file))
+	}
+	return names
+}
+
+// merged puts one field into another. Entries of lists that have a name go in
+// the place of the one of that name.
+func merged(own, added any) (any, error) {
+	switch added := added.(type) {
+	case []any:
+		list, ok := own.([]any)
+		if !ok && own != nil {
+			return nil, fmt.Errorf("no list but %T", own)
+		}
+		for _, entry := range added {
+			i := -1
+			if name := nameOf(entry); name != "" {
+				i = slices.IndexFunc(list, func(e any) bool { return nameOf(e) == name })
+			}
+			if i < 0 {
+				list = append(list, entry)
+			} else {
+				list[i] = entry
+			}
+		}
+		return list, nil
+	case map[string]any:
+		m, ok := own.(map[string]any)
+		if !ok && own != nil {
+			return nil, fmt.Errorf("no mapping but %T", own)
+		}
+		if m == nil {
+			m = map[string]any{}
+		}
+		maps.Copy(m, added)
+		return m, nil
+	default:
+		return added, nil
+	}
+}
+
+func nameOf(entry any) string {
+	m, _ := entry.(map[string]any)
+	name, _ := m["name"].(string)
+	return name
+}
