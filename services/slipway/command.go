@@ -74,6 +74,7 @@ func newRoot() *cobra.Command {
 		group("policy", "Look into deployment policies", newTry()),
 		group("image", "Edit image references", newSet()),
 		newRender(),
+		newDiff(),
 		newLint(),
 		newTrace(),
 		group("get", "List what there is", newApprovals(), newHolds()),
