@@ -14,7 +14,9 @@ require (
 	github.com/slipway-cd/slipway/shared/kube v0.0.0
 	github.com/slipway-cd/slipway/shared/render v0.0.0
 	github.com/spf13/cobra v1.10.2
+	go.yaml.in/yaml/v3 v3.0.6
 	k8s.io/apimachinery v0.37.2
+	sigs.k8s.io/yaml v1.6.0
 )
 
 require (
