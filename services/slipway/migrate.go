@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-cd/slipway/services/automator"
+	"github.com/slipway-cd/slipway/services/slipway/cutover"
 	"github.com/slipway-cd/slipway/services/slipway/migrate"
 )
 
@@ -19,11 +20,12 @@ type tool struct {
 	name, title string
 	read        func(context.Context, migrate.Options) (migrate.Result, error)
 	from        string // what its documents are
+	cutover     cutover.Tool
 }
 
 var tools = []tool{
-	{"flux", "Flux", migrate.Flux, "GitRepository, Kustomization, HelmRelease, ImagePolicy and ImageUpdateAutomation"},
-	{"argocd", "Argo CD", migrate.ArgoCD, "Application, AppProject and the annotations of the Image Updater"},
+	{"flux", "Flux", migrate.Flux, "GitRepository, Kustomization, HelmRelease, ImagePolicy and ImageUpdateAutomation", cutover.Flux},
+	{"argocd", "Argo CD", migrate.ArgoCD, "Application, AppProject and the annotations of the Image Updater", cutover.ArgoCD},
 }
 
 func newMigrate() *cobra.Command {
@@ -88,6 +90,7 @@ When it is committed, ` + "`slipway migrate " + t.name + " cutover NAMESPACE/NAM
 	c.Flags().StringVar(&o.Branch, "branch", "", "its branch (default main)")
 	c.Flags().StringVar(&o.Cluster, "cluster", "", "the cluster that the policies' rules name (default any)")
 	outputFlag(c, &output)
+	c.AddCommand(newCutover(t.name, t.cutover))
 	return c
 }
 

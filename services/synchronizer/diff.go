@@ -40,6 +40,9 @@ type DiffOptions struct {
 	Trusted []string
 	// OwnRights tries with the user's rights, whatever the Application says.
 	OwnRights bool
+	// Marks begin labels and annotations that another tool wrote: that they go is
+	// no difference.
+	Marks []string
 	// Note is told what a person should know; it may be nil.
 	Note func(string)
 }
@@ -106,7 +109,7 @@ func DiffRequest(ctx context.Context, clients *kube.Clients, application *api.Ap
 	if err != nil {
 		return nil, fmt.Errorf("ask the cluster for its kinds: %w", err)
 	}
-	changes := diff.Compare(ctx, diff.Clients{Applier: applier, Look: clients.Dynamic, Act: act}, owner, items)
+	changes := diff.Compare(ctx, diff.Clients{Applier: applier, Look: clients.Dynamic, Act: act, Marks: o.Marks}, owner, items)
 	for i := range changes {
 		changes[i].Diff, changes[i].Message = vars.Redacted(changes[i].Diff), vars.Redacted(changes[i].Message)
 	}
@@ -177,6 +180,24 @@ func ownerOf(ctx context.Context, clients *kube.Clients, application *api.Applic
 		owner.Inventory = live.Status.Inventory
 	}
 	return owner, nil
+}
+
+// ReadApplication reads a file's one Application, and gives it also as it is
+// written there.
+func ReadApplication(file string) (*api.Application, map[string]any, error) {
+	application, err := readApplication(file)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	raw, err := json.Marshal(application)
+	if err != nil {
+		return nil, nil, err
+	}
+	var document map[string]any
+	if err := json.Unmarshal(raw, &document); err != nil {
+		return nil, nil, err
+	}
+	return application, document, nil
 }
 
 // LiveApplication is an Application of the cluster; nil where there is none.

@@ -69,6 +69,8 @@ type Clients struct {
 	Applier *apply.Applier
 	// Look reads, Act tries with the application's rights.
 	Look, Act dynamic.Interface
+	// Marks begin labels and annotations whose going is no difference.
+	Marks []string
 }
 
 // Owner is the application: its namespace and name, and what the cluster has of
@@ -104,6 +106,7 @@ func Compare(ctx context.Context, c Clients, owner Owner, items []*apply.Item) [
 	hidden := newMasks()
 	changes := make([]Change, 0, len(items))
 	for _, t := range trials {
+		forget(&t, c.Marks)
 		changes = append(changes, judge(t, arriving, hidden))
 	}
 	if owner.Prunes {
@@ -130,6 +133,28 @@ func arrivals(trials []apply.Trial) map[string]bool {
 		}
 	}
 	return arriving
+}
+
+// forget leaves out marks that would go.
+func forget(t *apply.Trial, marks []string) {
+	if len(marks) == 0 || t.Live == nil || t.Then == nil {
+		return
+	}
+	live := t.Live.DeepCopy()
+	for _, field := range []string{"labels", "annotations"} {
+		was, _, _ := unstructured.NestedStringMap(live.Object, "metadata", field)
+		is, _, _ := unstructured.NestedStringMap(t.Then.Object, "metadata", field)
+		for key := range was {
+			_, stays := is[key]
+			if !stays && slices.ContainsFunc(marks, func(m string) bool { return strings.HasPrefix(key, m) }) {
+				unstructured.RemoveNestedField(live.Object, "metadata", field, key)
+			}
+		}
+		if left, there, _ := unstructured.NestedStringMap(live.Object, "metadata", field); there && len(left) == 0 {
+			unstructured.RemoveNestedField(live.Object, "metadata", field)
+		}
+	}
+	t.Live = live
 }
 
 func judge(t apply.Trial, arriving map[string]bool, hidden *masks) Change {
