@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-cd/slipway/services/automator"
+	"github.com/slipway-cd/slipway/services/slipway/bootstrap"
 	"github.com/slipway-cd/slipway/services/slipway/migrate"
 	"github.com/slipway-cd/slipway/services/synchronizer"
 	"github.com/slipway-cd/slipway/shared/service"
@@ -52,7 +53,7 @@ func exitCode(err error) int {
 	if refused(err) {
 		return exitRefused
 	}
-	for _, wrong := range []error{errUsage, migrate.ErrInput, automator.ErrInput, synchronizer.ErrInput, service.ErrConfig, webhook.ErrBody, webhook.ErrContentType, webhook.ErrTooLarge} {
+	for _, wrong := range []error{errUsage, migrate.ErrInput, bootstrap.ErrInput, automator.ErrInput, synchronizer.ErrInput, service.ErrConfig, webhook.ErrBody, webhook.ErrContentType, webhook.ErrTooLarge} {
 		if errors.Is(err, wrong) {
 			return exitUsage
 		}
@@ -77,6 +78,7 @@ func newRoot() *cobra.Command {
 		newRender(),
 		newDiff(),
 		newMigrate(),
+		newBootstrap(),
 		newLint(),
 		newTrace(),
 		group("get", "List what there is", newApprovals(), newHolds()),

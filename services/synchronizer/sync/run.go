@@ -110,7 +110,7 @@ func (n *run) inventory(before []api.InventoryEntry) []api.InventoryEntry {
 func (n *run) targets() []health.Target {
 	targets := make([]health.Target, 0, len(n.items))
 	for _, item := range n.items {
-		if item.Ignored() {
+		if item.Ignored() || n.app.itself(item.Kind.Group, item.Kind.Kind, item.Namespace, item.Name) {
 			continue
 		}
 		target := item.Target()
