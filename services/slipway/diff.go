@@ -108,13 +108,9 @@ func tellChange(out, errs io.Writer, c synchronizer.Change) {
 	if c.Where != "" {
 		where = automator.PrintableName(c.Where) + ": "
 	}
-	switch c.Action {
-	case synchronizer.ChangeFailed, synchronizer.ChangeKept:
-		fmt.Fprintf(errs, "%s%s: %s: %s\n", where, c, c.Action, c.Message)
-		return
-	case synchronizer.ChangeUnchanged:
+	if !c.Differs() {
 		if c.Message != "" {
-			fmt.Fprintf(errs, "%s%s: %s\n", where, c, c.Message)
+			fmt.Fprintf(errs, "%s%s: %s: %s\n", where, c, c.Action, c.Message)
 		}
 		return
 	}

@@ -25,12 +25,8 @@ import (
 // Change is what would become of one object.
 type Change = diff.Change
 
-// The actions of a [Change] that a command tells apart.
-const (
-	ChangeFailed    = diff.Failed
-	ChangeKept      = diff.Kept
-	ChangeUnchanged = diff.Unchanged
-)
+// ChangeFailed is the action of a [Change] that could not be found out.
+const ChangeFailed = diff.Failed
 
 // DiffOptions say what [Diff] compares.
 type DiffOptions struct {

@@ -102,7 +102,7 @@ func TestWhatIsInTheRepositoryCanForbidIt(t *testing.T) {
 				fsys[name] = &fstest.MapFile{Data: []byte(text)}
 			}
 			_, _, err := o.compare(t.Context(), fsys)
-			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(strings.Replace(err.Error(), "\n", " ", -1), c.want) || !errors.Is(err, c.is)) {
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), "\n", " "), c.want) || !errors.Is(err, c.is)) {
 				t.Errorf("it says %v, want %q", err, c.want)
 			}
 		})

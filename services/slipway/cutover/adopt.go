@@ -48,7 +48,7 @@ func adopted(fields []metav1.ManagedFieldsEntry, managers []string) (all []metav
 		}
 		all = append(all, metav1.ManagedFieldsEntry{
 			Manager: manager, Operation: metav1.ManagedFieldsOperationApply, APIVersion: version, FieldsType: "FieldsV1",
-			FieldsV1: &metav1.FieldsV1{Raw: raw},
+			FieldsV1: metav1.NewFieldsV1(string(raw)),
 		})
 	}
 	return all, changed, nil

@@ -94,7 +94,7 @@ func (f *flux) release(s *source, holder *fluxApp) {
 }
 
 // chart writes where the chart is.
-func (f *flux) chart(s *source, out tree, holder *fluxApp, a *fluxApp) bool {
+func (f *flux) chart(s *source, out tree, holder, a *fluxApp) bool {
 	spec := s.at("spec")
 	if ref := spec.at("chartRef"); ref.there() {
 		kind, name := ref.at("kind").text(), ref.at("name").text()

@@ -91,6 +91,11 @@ func (a *argo) updaterRule(s *source, list value, alias, constraint string) tree
 		}
 		rule["platforms"] = all
 	}
+	return s.strategy(list, alias, constraint, match, ignore, rule)
+}
+
+// strategy writes the track of a rule; nil where there is none for it.
+func (s *source) strategy(list value, alias, constraint, match string, ignore []string, rule tree) tree {
 	strategy, at := s.option(alias, "update-strategy")
 	if at.node == nil {
 		at = list

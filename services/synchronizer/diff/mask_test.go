@@ -2,6 +2,7 @@ package diff
 
 import (
 	"encoding/base64"
+	"maps"
 	"strings"
 	"testing"
 
@@ -10,9 +11,7 @@ import (
 
 func secret(fields map[string]any) *unstructured.Unstructured {
 	o := map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "s"}}
-	for k, v := range fields {
-		o[k] = v
-	}
+	maps.Copy(o, fields)
 	return &unstructured.Unstructured{Object: o}
 }
 
