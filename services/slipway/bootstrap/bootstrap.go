@@ -167,6 +167,9 @@ func Run(ctx context.Context, clients *kube.Clients, o Options) error {
 	if err != nil {
 		return err
 	}
+	if o.Controller && (o.Git.SSH != nil || o.Git.App != nil) {
+		o.Say("note: the repository's credentials are a key, which is not written anywhere: mount it into the Deployment synchronizer, and name it in its ConfigMap, both in " + o.controllerFile())
+	}
 	if err := synchronizer.InstallDefinitions(ctx, clients, o.Log); err != nil {
 		return err
 	}
