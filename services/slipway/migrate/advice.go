@@ -2,16 +2,15 @@ package migrate
 
 // fluxKinds say what becomes of kinds without a counterpart.
 var fluxKinds = map[string]string{
-	"OCIRepository":     "artifacts are no source yet: commit what is in it, or use the chart by its address",
-	"Bucket":            "buckets are no source: commit what is in it",
-	"HelmChart":         "it is made by a HelmRelease: nothing",
-	"Alert":             "notifications come with the notifier: write an Alert of slipway.dev when it is there",
-	"Provider":          "notifications come with the notifier: write an Alert of slipway.dev when it is there",
-	"Receiver":          "webhooks are in the config: name the sender under receivers.sources (`slipway providers` lists them)",
-	"FluxInstance":      "it installs Flux: take it out when all is cut over",
-	"FluxReport":        "it is Flux's own: take it out when all is cut over",
-	"ResourceSet":       "templates of applications have no counterpart yet: write each Application",
-	"ArtifactGenerator": "it has no counterpart: use a source's folder",
+	"OCIRepository": "artifacts are no source yet: commit what is in it, or use the chart by its address",
+	"Bucket":        "buckets are no source: commit what is in it",
+	"HelmChart":     "it is made by a HelmRelease: nothing",
+	"Alert":         "notifications come with the notifier: write an Alert of slipway.dev when it is there",
+	"Provider":      "notifications come with the notifier: write an Alert of slipway.dev when it is there",
+	"Receiver":      "webhooks are in the config: name the sender under receivers.sources (`slipway providers` lists them)",
+	"FluxInstance":  "it installs Flux: take it out when all is cut over",
+	"FluxReport":    "it is Flux's own: take it out when all is cut over",
+	"ResourceSet":   "templates of applications have no counterpart yet: write each Application",
 }
 
 // fluxAdvice says of each kind what to do about fields that are not taken over.
@@ -30,6 +29,9 @@ var fluxAdvice = map[string]map[string]string{
 		"spec.provider":          "name the credentials in the config, under credentials",
 		"spec.sparseCheckout":    "only what a path needs is rendered anyway",
 		"spec.ref":               "!an application follows a branch",
+	},
+	"ArtifactGenerator": {
+		"spec": "what it copies is taken from the repository's own folder",
 	},
 	"HelmRepository": {
 		"spec":               "no Application is of it",

@@ -32,7 +32,7 @@ const (
 func ArgoCD(ctx context.Context, o Options) (Result, error) {
 	n := &notes{}
 	a := &argo{Options: o, ctx: ctx, w: writer{notes: n}, rules: map[string][]any{}, first: map[string]*source{}}
-	all, err := readAll(o.FS, cleanPath(o.Below), func(g string) bool { return g == argoGroup }, []string{argoGroup}, n)
+	all, err := readAll(ctx, o.FS, cleanPath(o.Below), func(g string) bool { return g == argoGroup }, []string{argoGroup}, n)
 	if err != nil {
 		return Result{}, err
 	}

@@ -3,6 +3,7 @@ package migrate
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ type fluxApp struct {
 
 // fluxGroup says whether objects of a group are Flux's settings.
 func fluxGroup(group string) bool {
-	return strings.HasSuffix(group, ".toolkit.fluxcd.io")
+	return strings.HasSuffix(group, ".fluxcd.io")
 }
 
 // fluxMark is in the names of Flux's own labels and annotations.
@@ -44,7 +45,7 @@ func Flux(ctx context.Context, o Options) (Result, error) {
 	n := &notes{}
 	f := &flux{Options: o, ctx: ctx, w: writer{notes: n}}
 	var err error
-	if f.sources, err = readAll(o.FS, cleanPath(o.Below), fluxGroup, []string{"toolkit.fluxcd.io"}, n); err != nil {
+	if f.sources, err = readAll(ctx, o.FS, cleanPath(o.Below), fluxGroup, []string{"fluxcd.io"}, n); err != nil {
 		return Result{}, err
 	}
 	if len(f.sources) == 0 {
@@ -122,10 +123,13 @@ func (f *flux) kustomization(s *source) {
 	}
 	doc := document("Application", s.namespace, s.name, tree{})
 	out := doc["spec"].(tree)
-	set(out, a.path, "source", "path")
-	if !f.gitSource(s, spec.at("sourceRef"), out) {
+	ref := spec.at("sourceRef")
+	var ok bool
+	if a.path, ok = f.gitSource(s, ref, a.path, out); !ok {
+		spec.take() // it is told why nothing is written
 		return
 	}
+	set(out, a.path, "source", "path")
 	f.kustomizationRights(s, out, doc)
 	f.kustomizationSync(s, out, doc)
 	f.kustomizationContent(s, out, doc)
@@ -139,27 +143,86 @@ func (f *flux) kustomization(s *source) {
 	a.doc = doc
 }
 
-// gitSource writes the repository that a reference means.
-func (f *flux) gitSource(s *source, ref value, out tree) bool {
+// gitSource writes the repository that a reference means, and gives the path in
+// it that a path of the source is.
+func (f *flux) gitSource(s *source, ref value, at string, out tree) (string, bool) {
 	kind, name, namespace := ref.at("kind").text(), ref.at("name").text(), cmp.Or(ref.at("namespace").text(), s.namespace)
 	ref.at("apiVersion").take()
+	if kind == "ExternalArtifact" {
+		if kind, name, namespace, at = f.artifact(s, ref, namespace, name, at); kind == "" {
+			return at, false
+		}
+	}
 	if kind != "GitRepository" {
 		ref.note(Missing, "a source of kind "+kind+" has no counterpart", "commit its manifests to a Git repository; no Application is written")
-		return false
+		return at, false
 	}
 	git := f.find(s, kind, namespace, name)
 	if git == nil {
 		if f.Repository == "" {
 			ref.note(Wrong, "GitRepository "+namespace+"/"+name+" isn't in the repository", "say which it is with --repository URL (and --branch); no Application is written")
-			return false
+			return at, false
 		}
 		set(out, f.Repository, "source", "repository")
 		set(out, cmp.Or(f.Branch, "main"), "source", "branch")
-		return true
+		return at, true
 	}
 	url := git.at("spec", "url")
 	set(out, webAddress(url.text()), "source", "repository")
-	return f.gitRef(git, out)
+	return at, f.gitRef(git, out)
+}
+
+// artifact finds which folder of which source an artifact's folder is a copy of.
+// An empty kind: of none.
+func (f *flux) artifact(s *source, ref value, namespace, name, at string) (kind, sourceName, sourceNamespace, path string) {
+	for _, g := range f.of("ArtifactGenerator") {
+		if cmp.Or(g.namespace, namespace) != namespace || common(g.file, s.file) < f.closest(s, namespace) {
+			continue
+		}
+		for _, a := range g.at("spec", "artifacts").items() {
+			if a.at("name").text() != name {
+				continue
+			}
+			a.at("originRevision").take()
+			for _, c := range a.at("copy").items() {
+				alias, from := copied(c.at("from").text())
+				_, to := copied(c.at("to").text())
+				rest, below := strings.CutPrefix(at+"/", to+"/")
+				if to == "." {
+					rest, below = at, true
+				}
+				c.at("exclude").drop(Missing, "files are left out by .slipwayignore", "write one into "+from)
+				if !below {
+					continue
+				}
+				for _, src := range g.at("spec", "sources").items() {
+					if src.at("alias").text() == alias {
+						return src.at("kind").text(), src.at("name").text(), cmp.Or(src.at("namespace").text(), namespace), cleanPath(from + "/" + rest)
+					}
+				}
+			}
+		}
+	}
+	ref.note(Missing, "no ArtifactGenerator makes "+at+" of ExternalArtifact "+namespace+"/"+name+" from a folder of a repository", "name the repository's own path; no Application is written")
+	return "", "", "", at
+}
+
+// closest is how near the nearest ArtifactGenerator of a namespace is.
+func (f *flux) closest(s *source, namespace string) int {
+	most := 0
+	for _, g := range f.of("ArtifactGenerator") {
+		if cmp.Or(g.namespace, namespace) == namespace {
+			most = max(most, common(g.file, s.file))
+		}
+	}
+	return most
+}
+
+// copied is the alias and folder of such as "@repo/apps/**".
+func copied(text string) (alias, folder string) {
+	alias, folder, _ = strings.Cut(strings.TrimPrefix(text, "@"), "/")
+	folder, _, _ = strings.Cut(folder, "*")
+	return alias, cleanPath(folder)
 }
 
 // webAddress is an address with a scheme.
@@ -283,7 +346,7 @@ func (f *flux) kustomizationContent(s *source, out, doc tree) {
 		if v := spec.at(field); v.there() && has("kustomize") {
 			set(kustomize, v.tree(), field)
 		} else {
-			v.drop(Missing, "has no counterpart yet", "write it into the kustomization.yaml of "+cleanPath(spec.at("path").text()))
+			v.drop(Missing, "has no counterpart yet", "write it into the kustomization.yaml of "+fmt.Sprint(out["source"].(tree)["path"]))
 		}
 	}
 	set(out, kustomize, "source", "kustomize")
@@ -382,7 +445,7 @@ func (f *flux) dependencies() {
 func (f *flux) unused() {
 	for _, s := range f.sources {
 		switch s.kind {
-		case "Kustomization", "HelmRelease", "ImagePolicy", "ImageRepository", "ImageUpdateAutomation", "GitRepository", "HelmRepository":
+		case "Kustomization", "HelmRelease", "ImagePolicy", "ImageRepository", "ImageUpdateAutomation", "GitRepository", "HelmRepository", "ArtifactGenerator":
 			continue
 		}
 		what, do := fluxKinds[s.kind], "look up what it does, and whether you need it"

@@ -34,10 +34,10 @@ func (f *flux) releases() {
 		switch {
 		case seen[s]:
 			s.at("spec").take() // it was read as it is rendered
-		case !s.at("spec", "chart").there() && !s.at("spec", "chartRef").there():
+		case !s.at("spec", "chart", "spec", "chart").there() && !s.at("spec", "chartRef").there():
 			s.at("spec").take() // a patch, which is in what it gives
 			if !f.inSome(s.file) {
-				s.at("spec").note(Missing, "it names no chart, and is no patch of a Kustomization's", "mend it, or take it out")
+				s.at("spec").note(Missing, "it names no chart, and is in no path of a Kustomization that is read", "is it a patch? Then write its values into the Application that it is for")
 			}
 		default:
 			f.release(s, nil)
@@ -61,7 +61,7 @@ func (f *flux) origin(holder *fluxApp, o render.Object) *source {
 		if !strings.HasSuffix(o.Name, s.name) && !strings.HasPrefix(o.Name, s.name) || holder.touched == nil || !holder.touched([]string{s.file}) {
 			continue
 		}
-		if best == nil || s.at("spec", "chart").there() || s.at("spec", "chartRef").there() {
+		if best == nil || s.at("spec", "chart", "spec", "chart").there() || s.at("spec", "chartRef").there() {
 			best = s
 		}
 	}
@@ -112,10 +112,10 @@ func (f *flux) chart(s *source, out tree, holder, a *fluxApp) bool {
 	kind, name, namespace := ref.at("kind").text(), ref.at("name").text(), cmp.Or(ref.at("namespace").text(), s.namespace)
 	switch kind {
 	case "GitRepository":
-		if !f.gitSource(s, ref, out) {
+		var ok bool
+		if a.path, ok = f.gitSource(s, ref, cleanPath(chart.at("chart").text()), out); !ok {
 			return false
 		}
-		a.path = cleanPath(chart.at("chart").text())
 		set(out, a.path, "source", "path")
 		f.valuesFiles(s, out, a.path)
 		chart.at("version").drop(Different, "the chart of the branch is taken, whatever its version", "")
@@ -145,8 +145,7 @@ func (f *flux) remoteChart(s *source, at value, out tree, holder *fluxApp, chart
 	}
 	ok := false
 	if from != nil {
-		ok = f.gitSource(from, from.at("spec", "sourceRef"), out)
-		set(out, from.at("spec", "path").text(), "source", "path")
+		_, ok = f.gitSource(from, from.at("spec", "sourceRef"), ".", out)
 	} else if f.Repository != "" {
 		set(out, f.Repository, "source", "repository")
 		set(out, cmp.Or(f.Branch, "main"), "source", "branch")

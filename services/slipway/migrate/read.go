@@ -2,6 +2,8 @@ package migrate
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/slipway-cd/slipway/shared/render"
 )
 
 // source is one document of another tool. It knows which of its fields were
@@ -291,7 +295,7 @@ const maxFile = 4 << 20
 
 // readAll reads the documents of some API groups below a folder of a
 // repository. What can't be read is noted.
-func readAll(fsys fs.FS, below string, groups func(group string) bool, marks []string, n *notes) ([]*source, error) {
+func readAll(ctx context.Context, fsys fs.FS, below string, groups func(group string) bool, marks []string, n *notes) ([]*source, error) {
 	var all []*source
 	err := fs.WalkDir(fsys, below, func(name string, e fs.DirEntry, err error) error {
 		switch {
@@ -300,8 +304,10 @@ func readAll(fsys fs.FS, below string, groups func(group string) bool, marks []s
 		case e.IsDir() && name != below && (strings.HasPrefix(e.Name(), ".") || e.Name() == "node_modules"):
 			return fs.SkipDir
 		case e.IsDir() && e.Name() == "templates" && exists(fsys, path.Join(path.Dir(name), "Chart.yaml")):
-			return fs.SkipDir // templates are no YAML, and no object of the repository
-		case !e.Type().IsRegular() || !slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name)):
+			made, err := readChart(ctx, fsys, path.Dir(name), groups, marks, n)
+			all = append(all, made...)
+			return cmp.Or(err, fs.SkipDir) // templates are no YAML
+		case !e.Type().IsRegular() || strings.HasPrefix(e.Name(), ".") || !slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name)):
 			return nil
 		}
 		info, err := e.Info()
@@ -323,6 +329,41 @@ func readAll(fsys fs.FS, below string, groups func(group string) bool, marks []s
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the repository: %w", err)
+	}
+	return all, nil
+}
+
+// readChart reads what a chart makes with its own values, where its templates
+// have documents that are looked for.
+func readChart(ctx context.Context, fsys fs.FS, dir string, groups func(string) bool, marks []string, n *notes) ([]*source, error) {
+	marked := false
+	err := fs.WalkDir(fsys, path.Join(dir, "templates"), func(name string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		data, err := fs.ReadFile(fsys, name)
+		marked = marked || slices.ContainsFunc(marks, func(m string) bool {
+			return bytes.Contains(data, []byte("apiVersion: ")) && bytes.Contains(data, []byte(m))
+		})
+		return err
+	})
+	if err != nil || !marked {
+		return nil, err
+	}
+	chart := path.Join(dir, "Chart.yaml")
+	result, err := render.Render(ctx, render.Request{FS: fsys, Path: dir, Helm: render.Release{ReleaseName: "release", Namespace: "default"}})
+	if err != nil {
+		n.add(Note{Kind: Wrong, File: chart, Line: 1, What: "its templates name documents of the other tool, and it can't be rendered: " + err.Error(), Do: "mend it there first"})
+		return nil, nil
+	}
+	var all []*source
+	for _, o := range result.Objects {
+		if groups(o.Group()) {
+			all = append(all, readFile(cmp.Or(o.File, chart), o.Raw, groups, n)...)
+		}
+	}
+	if len(all) > 0 {
+		n.add(Note{Kind: Different, File: chart, Line: 1, What: fmt.Sprintf("%d documents of the other tool are what this chart makes with its own values", len(all)), Do: "lines count in what is rendered; with other values it makes others"})
 	}
 	return all, nil
 }
