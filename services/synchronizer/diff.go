@@ -88,7 +88,7 @@ func DiffRequest(ctx context.Context, clients *kube.Clients, application *api.Ap
 	if err != nil {
 		return nil, err
 	}
-	owner, err := ownerOf(ctx, clients, application)
+	owner, err := ownerOf(ctx, clients, application, o)
 	if err != nil {
 		return nil, err
 	}
@@ -162,13 +162,17 @@ func diffVariables(ctx context.Context, client dynamic.Interface, application *a
 }
 
 // ownerOf is an Application as the cluster knows it.
-func ownerOf(ctx context.Context, clients *kube.Clients, application *api.Application) (diff.Owner, error) {
+func ownerOf(ctx context.Context, clients *kube.Clients, application *api.Application, o DiffOptions) (diff.Owner, error) {
 	m := application.Metadata
 	owner := diff.Owner{Namespace: m.Namespace, Name: m.Name, Prunes: application.Spec.Sync.Prunes()}
 	if m.Name == "" {
 		return diff.Owner{}, nil
 	}
 	live, err := LiveApplication(ctx, clients, m.Namespace, m.Name)
+	if apierrors.IsForbidden(err) {
+		o.Note(fmt.Sprintf("you may not read Application %s/%s: what would be pruned is not told", m.Namespace, m.Name))
+		return owner, nil
+	}
 	if err != nil {
 		return owner, err
 	}

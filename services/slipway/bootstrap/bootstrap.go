@@ -289,8 +289,12 @@ func (o Options) compare(ctx context.Context, fsys fs.FS) (wanted, changed map[s
 	return wanted, changed, o.renders(ctx, fsys, wanted)
 }
 
-// ours refuses a path that holds another cluster's root.
+// ours refuses a path that holds another cluster's root, or lies within the path
+// of one.
 func (o Options) ours(fsys fs.FS) error {
+	if err := o.within(fsys); err != nil {
+		return err
+	}
 	return fs.WalkDir(fsys, o.Path, func(name string, e fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && name == o.Path:
@@ -311,6 +315,36 @@ func (o Options) ours(fsys fs.FS) error {
 			return fmt.Errorf("%w: %w", ErrInput, err)
 		}
 		return o.sameRoot(documents)
+	})
+}
+
+// within refuses a path below that of another root, which would apply this one's
+// documents, too.
+func (o Options) within(fsys fs.FS) error {
+	return fs.WalkDir(fsys, ".", func(name string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w: read %s of the repository: %w", ErrInput, name, err)
+		case e.IsDir() && (name == o.Path || path.Base(name) == ".git"):
+			return fs.SkipDir
+		case path.Base(name) != path.Base(o.rootFile()):
+			return nil
+		}
+		data, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return nil // a link, say
+		}
+		documents, _ := api.Decode(name, data) // what is wrong elsewhere is no concern of ours
+		for _, d := range documents {
+			a, ok := d.Object.(*api.Application)
+			if !ok || a.Metadata.Annotations[clusterAnnotation] == "" || !same(a.Spec.Source.Repository, o.Repository) {
+				continue
+			}
+			if p := path.Clean(a.Spec.Source.Path); p == "." || p == o.Path || strings.HasPrefix(o.Path, p+"/") {
+				return fmt.Errorf("%w: %s:%d is the root of cluster %s, and applies everything below %s: name a --path beside it", ErrRefused, d.File, d.Line, a.Metadata.Annotations[clusterAnnotation], p)
+			}
+		}
+		return nil
 	})
 }
 

@@ -74,6 +74,8 @@ func TestWhatIsInTheRepositoryCanForbidIt(t *testing.T) {
 	o := options(t, "https://git.example.com/acme/config.git")
 	other := o
 	other.Cluster = "south"
+	above := other
+	above.Path = "clusters"
 	moved := o
 	moved.Repository = "https://git.example.com/acme/other.git"
 	for name, c := range map[string]struct {
@@ -86,6 +88,7 @@ func TestWhatIsInTheRepositoryCanForbidIt(t *testing.T) {
 		"its own":                 {map[string]string{o.rootFile(): o.rootText()}, "", nil},
 		"another cluster's":       {map[string]string{o.rootFile(): other.rootText()}, "clusters/north/slipway-system/root.yaml:4 is the root of cluster south", ErrRefused},
 		"another cluster's, else": {map[string]string{"clusters/north/x.yaml": other.rootText()}, "x.yaml:4 is the root of cluster south", ErrRefused},
+		"below another root":      {map[string]string{above.rootFile(): above.rootText()}, "is the root of cluster south, and applies everything below clusters", ErrRefused},
 		"another namespace":       {map[string]string{"clusters/north/x.yaml": o.rootText()}, "is the root of this cluster already", ErrRefused},
 		"of another repository":   {map[string]string{o.rootFile(): moved.rootText()}, "it was copied, or its repository has moved", ErrRefused},
 		"no Application":          {map[string]string{o.rootFile(): "apiVersion: slipway.dev/v1alpha1\nkind: Application\nmetadata: {name: root}\nspec: {sauce: 1}\n"}, "root.yaml:4: spec.sauce: unknown field", ErrInput},

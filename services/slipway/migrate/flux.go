@@ -248,7 +248,8 @@ func (f *flux) gitRef(git *source, out tree) bool {
 			set(out, v.text(), "source", kind)
 			return true
 		}
-		v.drop(Missing, "an application follows a branch", "use a branch that is moved to what you release")
+		v.drop(Missing, "an application follows a branch", "use a branch that is moved to what you release; no Application is written of it")
+		return false
 	}
 	if branch == "" {
 		branch = "master"
