@@ -177,7 +177,7 @@ func (a *argo) directory(v value, dir string) {
 	for _, field := range []string{"include", "exclude"} {
 		v.at(field).drop(Missing, "files are left out by .slipwayignore", "write one into "+dir)
 	}
-	if v.at("recurse").is(false) || exists(a.FS, path.Join(dir, "kustomization.yaml")) || exists(a.FS, path.Join(dir, "kustomization.yml")) || exists(a.FS, path.Join(dir, "Chart.yaml")) {
+	if v.at("recurse").is(false) || kustomized(a.FS, dir) || exists(a.FS, path.Join(dir, "Chart.yaml")) {
 		return
 	}
 	entries, err := fs.ReadDir(a.FS, dir)

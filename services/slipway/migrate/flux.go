@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -388,6 +389,7 @@ func (f *flux) look(a *fluxApp, out tree) {
 		}
 		return
 	}
+	f.generated(a)
 	result, err := render.Render(f.ctx, render.Request{FS: f.FS, Path: a.path, Lenient: true, Vars: a.s.at("spec", "postBuild", "substitute").texts()})
 	a.touched = result.Touched
 	if err != nil {
@@ -395,6 +397,29 @@ func (f *flux) look(a *fluxApp, out tree) {
 		return
 	}
 	a.rendered = result.Objects
+}
+
+// generated tells of a folder for which Flux makes a kustomization, of which
+// those in folders below are a part: Slipway reads files as they are.
+func (f *flux) generated(a *fluxApp) {
+	if kustomized(f.FS, a.path) {
+		return
+	}
+	_ = fs.WalkDir(f.FS, a.path, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || !e.IsDir() || name == a.path || !kustomized(f.FS, name) {
+			return nil // what can't be read is told by the render
+		}
+		a.s.at("spec", "path").note(Missing, a.path+" has no kustomization.yaml, and Flux makes one that has those below, such as that of "+name,
+			"write it: cd "+a.path+" && kustomize create --autodetect")
+		return fs.SkipAll
+	})
+}
+
+// kustomized says whether a folder has a kustomization.
+func kustomized(fsys fs.FS, dir string) bool {
+	return slices.ContainsFunc([]string{"kustomization.yaml", "kustomization.yml", "Kustomization"}, func(name string) bool {
+		return exists(fsys, path.Join(dir, name))
+	})
 }
 
 // mine says whether an application's source is the repository that is read; it is

@@ -66,6 +66,7 @@ type notes struct{ all []Note }
 
 // add takes a note, once.
 func (n *notes) add(note Note) {
+	note.What = strings.Join(strings.Split(strings.TrimSpace(note.What), "\n"), "; ") // each is a line
 	if !slices.Contains(n.all, note) {
 		n.all = append(n.all, note)
 	}

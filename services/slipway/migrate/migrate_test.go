@@ -156,6 +156,26 @@ func TestNoFieldIsDroppedInSilence(t *testing.T) {
 	}
 }
 
+// Flux makes a kustomization for a folder that has none.
+func TestAFolderThatFluxWouldKustomizeIsTold(t *testing.T) {
+	t.Parallel()
+	const head = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a, namespace: b}\nspec: {path: apps, serviceAccountName: c, sourceRef: {kind: GitRepository, name: r}}\n"
+	const told = "apps has no kustomization.yaml, and Flux makes one that has those below, such as that of apps/web"
+	for file, want := range map[string]bool{"apps/web/kustomization.yaml": true, "apps/web/a.yaml": false, "apps/kustomization.yaml": false} {
+		files := fstest.MapFS{
+			"ks.yaml": {Data: []byte(head)}, file: {Data: []byte("resources: []\n")},
+			"apps/web/b.yaml": {Data: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n")},
+		}
+		r, err := migrate.Flux(t.Context(), migrate.Options{FS: files, Repository: "https://git.example.com/a/b.git"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(print(r), told); got != want {
+			t.Errorf("with %s it tells:\n%s", file, print(r))
+		}
+	}
+}
+
 func TestWhatCantBeReadIsTold(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ file, want string }{
