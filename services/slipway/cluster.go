@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/slipway-cd/slipway/shared/api"
-	"github.com/slipway-cd/slipway/shared/kube"
 )
 
 // newSuspend is `slipway suspend`.
@@ -80,11 +79,7 @@ func annotate(cmd *cobra.Command, kubeconfig, name, key string, value *string, d
 	if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
 		return fmt.Errorf("%w: name the Application as NAMESPACE/NAME", errUsage)
 	}
-	config, err := kube.Load(kube.Options{Kubeconfig: kubeconfig, UserAgent: "slipway"})
-	if err != nil {
-		return err
-	}
-	clients, err := kube.New(config)
+	clients, err := clientsFor(kubeconfig)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-cd/slipway/services/automator"
+	"github.com/slipway-cd/slipway/services/slipway/bootstrap"
+	"github.com/slipway-cd/slipway/services/slipway/migrate"
 	"github.com/slipway-cd/slipway/services/synchronizer"
 	"github.com/slipway-cd/slipway/shared/service"
 	"github.com/slipway-cd/slipway/shared/webhook"
@@ -51,7 +53,7 @@ func exitCode(err error) int {
 	if refused(err) {
 		return exitRefused
 	}
-	for _, wrong := range []error{errUsage, automator.ErrInput, synchronizer.ErrInput, service.ErrConfig, webhook.ErrBody, webhook.ErrContentType, webhook.ErrTooLarge} {
+	for _, wrong := range []error{errUsage, migrate.ErrInput, bootstrap.ErrInput, automator.ErrInput, synchronizer.ErrInput, service.ErrConfig, webhook.ErrBody, webhook.ErrContentType, webhook.ErrTooLarge} {
 		if errors.Is(err, wrong) {
 			return exitUsage
 		}
@@ -74,6 +76,9 @@ func newRoot() *cobra.Command {
 		group("policy", "Look into deployment policies", newTry()),
 		group("image", "Edit image references", newSet()),
 		newRender(),
+		newDiff(),
+		newMigrate(),
+		newBootstrap(),
 		newLint(),
 		newTrace(),
 		group("get", "List what there is", newApprovals(), newHolds()),

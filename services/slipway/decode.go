@@ -14,6 +14,8 @@ import (
 	"github.com/slipway-cd/slipway/events"
 	gitreceiver "github.com/slipway-cd/slipway/services/git-receiver"
 	registryreceiver "github.com/slipway-cd/slipway/services/registry-receiver"
+	"github.com/slipway-cd/slipway/services/slipway/bootstrap"
+	"github.com/slipway-cd/slipway/services/slipway/cutover"
 	"github.com/slipway-cd/slipway/shared/service"
 	"github.com/slipway-cd/slipway/shared/webhook"
 )
@@ -157,5 +159,5 @@ func readBody(cmd *cobra.Command, file string) ([]byte, error) {
 
 // refused says whether an error is one that a sender would be refused for.
 func refused(err error) bool {
-	return errors.Is(err, webhook.ErrProof) || errors.Is(err, webhook.ErrForbidden) || errors.Is(err, errRefused)
+	return errors.Is(err, webhook.ErrProof) || errors.Is(err, webhook.ErrForbidden) || errors.Is(err, errRefused) || errors.Is(err, cutover.ErrRefused) || errors.Is(err, bootstrap.ErrRefused)
 }

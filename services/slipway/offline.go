@@ -147,19 +147,32 @@ func newRender() *cobra.Command {
 		Short: "Print what the synchronizer would apply, in apply order; uses no cluster",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.Path != "" && o.Application != "" {
-				return fmt.Errorf("%w: give --path or -f, not both", errUsage)
-			}
-			if o.Path == "" && o.Application == "" {
-				o.Path = "."
+			if err := onePath(&o); err != nil {
+				return err
 			}
 			return synchronizer.Render(cmd.Context(), o, cmd.OutOrStdout())
 		},
 	}
+	renderFlags(c, &o)
+	return c
+}
+
+// onePath wants a path or an Application; neither is the folder here.
+func onePath(o *synchronizer.RenderOptions) error {
+	if o.Path != "" && o.Application != "" {
+		return fmt.Errorf("%w: give --path or -f, not both", errUsage)
+	}
+	if o.Path == "" && o.Application == "" {
+		o.Path = "."
+	}
+	return nil
+}
+
+// renderFlags say what is rendered.
+func renderFlags(c *cobra.Command, o *synchronizer.RenderOptions) {
 	c.Flags().StringVar(&o.Path, "path", "", "the folder (default .)")
 	c.Flags().StringVarP(&o.Application, "filename", "f", "", "a file with one Application, in the repository that holds its path")
 	c.Flags().StringVar(&o.Vars, "vars", "", "a file of variables, KEY=VALUE lines or a YAML mapping, in place of the ConfigMaps and Secrets of substitute.from")
 	c.Flags().StringArrayVar(&o.AgeKeys, "age-key", nil, "a file of age identities, in place of the Secret of decryption; may be given several times")
 	c.Flags().StringVar(&o.Namespace, "namespace", "", "a chart's release namespace (default the Application's destination, else default)")
-	return c
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -40,7 +41,7 @@ type RenderOptions struct {
 // Render writes what the synchronizer would apply, as a YAML stream in apply
 // order. It uses no cluster and no network.
 func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
-	dir, request, err := folder(o)
+	dir, request, _, err := folder(o)
 	if err != nil {
 		return err
 	}
@@ -57,16 +58,10 @@ func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 			return err
 		}
 	}
-	root, err := repositoryRoot(dir)
-	if err != nil {
-		return err
-	}
-	within, err := filepath.Rel(root, dir)
-	if err != nil {
+	if request.FS, request.Path, err = within(dir); err != nil {
 		return err
 	}
 	request.Helm.Namespace = cmp.Or(o.Namespace, request.Helm.Namespace)
-	request.FS, request.Path = os.DirFS(root), filepath.ToSlash(within)
 	result, err := render.Render(ctx, request)
 	if err != nil {
 		return err
@@ -105,34 +100,35 @@ func readAgeKeys(names []string) (render.Decrypter, error) {
 	return keys, nil
 }
 
-// folder is the absolute folder that the options mean, and how it is rendered.
-func folder(o RenderOptions) (string, render.Request, error) {
+// folder is the absolute folder that the options mean, how it is rendered, and
+// the Application if they name one.
+func folder(o RenderOptions) (string, render.Request, *api.Application, error) {
 	if (o.Path == "") == (o.Application == "") {
-		return "", render.Request{}, errors.New("give either a path or an Application")
+		return "", render.Request{}, nil, errors.New("give either a path or an Application")
 	}
 	if o.Path != "" {
 		dir, err := filepath.Abs(o.Path)
-		return dir, render.Request{}, err
+		return dir, render.Request{}, nil, err
 	}
 	application, err := readApplication(o.Application)
 	if err != nil {
-		return "", render.Request{}, err
+		return "", render.Request{}, nil, err
 	}
 	if _, err := rule.Compile(application.Spec.Health); err != nil {
-		return "", render.Request{}, fmt.Errorf("%w: %s: %w", api.ErrDocument, o.Application, err)
+		return "", render.Request{}, nil, fmt.Errorf("%w: %s: %w", api.ErrDocument, o.Application, err)
 	}
 	file, err := filepath.Abs(o.Application)
 	if err != nil {
-		return "", render.Request{}, err
+		return "", render.Request{}, nil, err
 	}
 	root, err := repositoryRoot(filepath.Dir(file))
 	if err != nil {
-		return "", render.Request{}, err
+		return "", render.Request{}, nil, err
 	}
 	if root == filepath.Dir(root) {
 		root = filepath.Dir(file) // in no repository: beside the file
 	}
-	return filepath.Join(root, filepath.FromSlash(application.Spec.Source.Path)), render.Application(nil, application), nil
+	return filepath.Join(root, filepath.FromSlash(application.Spec.Source.Path)), render.Application(nil, application), application, nil
 }
 
 // readApplication reads a file's one Application.
@@ -155,6 +151,16 @@ func readApplication(name string) (*api.Application, error) {
 		return nil, fmt.Errorf("%s holds %d Applications, not one", name, len(found))
 	}
 	return found[0], nil
+}
+
+// within is the repository that holds a folder, and the folder's path in it.
+func within(dir string) (fsys fs.FS, path string, err error) {
+	root, err := repositoryRoot(dir)
+	if err != nil {
+		return nil, "", err
+	}
+	path, err = filepath.Rel(root, dir)
+	return os.DirFS(root), filepath.ToSlash(path), err
 }
 
 // repositoryRoot is the closest folder above that holds .git. Where none does,

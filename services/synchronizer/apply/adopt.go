@@ -42,7 +42,7 @@ func (a *Applier) adopt(ctx context.Context, as Actor, item *Item) (version stri
 		if err := as.held(ctx); err != nil {
 			return "", err
 		}
-		adopted, err := a.resource(as, item).Patch(ctx, item.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: health.FieldManager})
+		adopted, err := a.resource(as.Client, item).Patch(ctx, item.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: health.FieldManager})
 		if err == nil {
 			return adopted.GetResourceVersion(), nil
 		}

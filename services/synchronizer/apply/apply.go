@@ -215,14 +215,14 @@ func (a *Applier) send(ctx context.Context, as Actor, item *Item, version string
 	if item.dry {
 		options.DryRun = []string{metav1.DryRunAll}
 	}
-	return a.resource(as, item).Patch(ctx, item.Name, types.ApplyPatchType, body, options)
+	return a.resource(as.Client, item).Patch(ctx, item.Name, types.ApplyPatchType, body, options)
 }
 
-func (a *Applier) resource(as Actor, item *Item) dynamic.ResourceInterface {
+func (a *Applier) resource(client dynamic.Interface, item *Item) dynamic.ResourceInterface {
 	if item.Resource.Namespaced {
-		return as.Client.Resource(item.Resource.GroupVersionResource).Namespace(item.Namespace)
+		return client.Resource(item.Resource.GroupVersionResource).Namespace(item.Namespace)
 	}
-	return as.Client.Resource(item.Resource.GroupVersionResource)
+	return client.Resource(item.Resource.GroupVersionResource)
 }
 
 func action(before state, live *unstructured.Unstructured) Action {

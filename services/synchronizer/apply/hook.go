@@ -89,7 +89,7 @@ func (a *Applier) clear(ctx context.Context, as Actor, item *Item, live *metav1.
 func (a *Applier) remove(ctx context.Context, as Actor, item *Item, uid string) error {
 	id := types.UID(uid)
 	background := metav1.DeletePropagationBackground
-	err := a.resource(as, item).Delete(ctx, item.Name, metav1.DeleteOptions{
+	err := a.resource(as.Client, item).Delete(ctx, item.Name, metav1.DeleteOptions{
 		PropagationPolicy: &background, Preconditions: &metav1.Preconditions{UID: &id},
 	})
 	if apierrors.IsNotFound(err) {

@@ -132,7 +132,7 @@ func (a *Applier) tryPrune(ctx context.Context, as Actor, e api.InventoryEntry) 
 	}
 	item := &Item{Resource: resource, Namespace: e.Namespace, Name: e.Name}
 	background := metav1.DeletePropagationBackground
-	err = a.resource(as, item).Delete(ctx, e.Name, metav1.DeleteOptions{
+	err = a.resource(as.Client, item).Delete(ctx, e.Name, metav1.DeleteOptions{
 		PropagationPolicy: &background,
 		Preconditions:     &metav1.Preconditions{UID: &live.UID, ResourceVersion: &live.ResourceVersion},
 	})

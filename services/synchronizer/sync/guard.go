@@ -38,7 +38,7 @@ func (b *Brain) stand(a *app, l *live) error {
 		return err
 	}
 	for _, e := range s.Inventory {
-		if e.State != api.Applied || e.Hook {
+		if e.State != api.Applied || e.Hook || a.itself(e.Group, e.Kind, e.Namespace, e.Name) {
 			continue
 		}
 		kind := schema.GroupVersionKind{Group: e.Group, Version: e.Version, Kind: e.Kind}

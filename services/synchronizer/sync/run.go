@@ -121,7 +121,7 @@ func (n *run) inventory(before []api.InventoryEntry) []api.InventoryEntry {
 func (n *run) targets(items []*apply.Item) []health.Target {
 	targets := make([]health.Target, 0, len(items))
 	for _, item := range items {
-		if item.Ignored() {
+		if item.Ignored() || n.app.itself(item.Kind.Group, item.Kind.Kind, item.Namespace, item.Name) {
 			continue
 		}
 		target := item.Target()

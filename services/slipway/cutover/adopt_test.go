@@ -1,0 +1,57 @@
+package cutover
+
+import (
+	"encoding/json"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func entry(manager string, op metav1.ManagedFieldsOperationType, version, sub, fields string) metav1.ManagedFieldsEntry {
+	return metav1.ManagedFieldsEntry{
+		Manager: manager, Operation: op, APIVersion: version, Subresource: sub, FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(fields),
+	}
+}
+
+func TestWhatOthersOwnedBecomesOurs(t *testing.T) {
+	t.Parallel()
+	const apply, update = metav1.ManagedFieldsOperationApply, metav1.ManagedFieldsOperationUpdate
+	for name, c := range map[string]struct {
+		before, after []metav1.ManagedFieldsEntry
+		changed       bool
+	}{
+		"nobody of theirs": {
+			[]metav1.ManagedFieldsEntry{entry("slipway", apply, "v1", "", `{"f:data":{"f:a":{}}}`), entry("hpa", update, "v1", "", `{"f:data":{"f:b":{}}}`)},
+			[]metav1.ManagedFieldsEntry{entry("hpa", update, "v1", "", `{"f:data":{"f:b":{}}}`), entry("slipway", apply, "v1", "", `{"f:data":{"f:a":{}}}`)},
+			false,
+		},
+		"applied and updated": {
+			[]metav1.ManagedFieldsEntry{
+				entry("theirs", apply, "v1", "", `{"f:data":{"f:a":{}}}`), entry("old", update, "v1", "", `{"f:data":{"f:b":{}}}`),
+				entry("slipway", apply, "v1", "", `{"f:data":{"f:c":{}}}`), entry("theirs", update, "v1", "status", `{"f:status":{}}`),
+			},
+			[]metav1.ManagedFieldsEntry{
+				entry("theirs", update, "v1", "status", `{"f:status":{}}`), entry("slipway", apply, "v1", "", `{"f:data":{"f:a":{},"f:b":{},"f:c":{}}}`),
+			},
+			true,
+		},
+		"in two versions": {
+			[]metav1.ManagedFieldsEntry{entry("theirs", apply, "v1", "", `{"f:data":{"f:a":{}}}`), entry("old", update, "v1beta1", "", `{"f:data":{"f:b":{}}}`)},
+			[]metav1.ManagedFieldsEntry{entry("slipway", apply, "v1", "", `{"f:data":{"f:a":{}}}`), entry("slipway", apply, "v1beta1", "", `{"f:data":{"f:b":{}}}`)},
+			true,
+		},
+	} {
+		got, changed, err := adopted(c.before, []string{"theirs", "old"})
+		if err != nil || changed != c.changed {
+			t.Errorf("%s: changed %v, %v", name, changed, err)
+		}
+		is, _ := json.Marshal(got)
+		want, _ := json.Marshal(c.after)
+		if string(is) != string(want) {
+			t.Errorf("%s: it is\n%s\nwant\n%s", name, is, want)
+		}
+	}
+	if _, _, err := adopted([]metav1.ManagedFieldsEntry{entry("theirs", apply, "v1", "", `{"x`)}, []string{"theirs"}); err == nil {
+		t.Error("fields that can't be read are taken")
+	}
+}

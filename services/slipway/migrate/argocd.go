@@ -1,0 +1,201 @@
+package migrate
+
+import (
+	"cmp"
+	"context"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// argo is a migration from Argo CD.
+type argo struct {
+	Options
+	ctx     context.Context
+	w       writer
+	sources []*source
+	rules   map[string][]any
+	folders []string
+	first   map[string]*source
+}
+
+const (
+	argoGroup     = "argoproj.io"
+	argoFinalizer = "resources-finalizer.argocd.argoproj.io"
+	updaterMark   = "argocd-image-updater.argoproj.io/"
+)
+
+// ArgoCD reads Argo CD's documents of a repository, and gives ours that do the
+// same.
+func ArgoCD(ctx context.Context, o Options) (Result, error) {
+	n := &notes{}
+	a := &argo{Options: o, ctx: ctx, w: writer{notes: n}, rules: map[string][]any{}, first: map[string]*source{}}
+	all, err := readAll(ctx, o.FS, cleanPath(o.Below), func(g string) bool { return g == argoGroup }, []string{argoGroup}, n)
+	if err != nil {
+		return Result{}, err
+	}
+	for _, s := range all {
+		switch s.kind {
+		case "Application", "AppProject", "ApplicationSet", "ImageUpdater":
+			a.sources = append(a.sources, s)
+		}
+	}
+	if len(a.sources) == 0 {
+		return a.w.result(), fault("%s has no document of Argo CD", cleanPath(o.Below))
+	}
+	for _, s := range a.sources {
+		s.namespace = cmp.Or(s.namespace, "argocd")
+		switch s.kind {
+		case "Application":
+			a.application(s)
+		case "AppProject":
+			a.project(s)
+		default:
+			for _, k := range s.at().keys() {
+				s.at(k).take()
+			}
+			what, do := "templates of applications have no counterpart yet", "write each Application"
+			if s.kind == "ImageUpdater" {
+				what, do = "only its annotations are read", "write a DeploymentPolicy with a rule for each image"
+			}
+			s.at().note(Missing, what, do)
+		}
+	}
+	for _, folder := range a.folders {
+		name := "argocd"
+		if folder != "." {
+			name = strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(folder, "/", "-"), "_", "-"))
+		}
+		a.w.write(path.Join("policies", name+".yaml"), a.first[folder], document("DeploymentPolicy", "", name, tree{"rules": a.rules[folder]}))
+	}
+	finish(a.sources, argoAdvice)
+	return a.w.result(), ctx.Err()
+}
+
+func (a *argo) application(s *source) {
+	doc := document("Application", s.namespace, s.name, tree{})
+	out := doc["spec"].(tree)
+	a.destination(s, out, doc)
+	a.syncPolicy(s, out, doc)
+	a.differences(s, out)
+	s.at("spec", "project").take()
+	a.images(s)
+	carry(s, doc, "argoproj.io/")
+	if !a.source(s, out) {
+		return
+	}
+	if a.w.write(s.file, s, doc) {
+		a.w.moved = append(a.w.moved, Moved{From: s.id(), To: s.namespace + "/" + s.name, File: s.file})
+	}
+}
+
+// source writes where the manifests are. Of several, all but one must be there
+// for their values files alone.
+func (a *argo) source(s *source, out tree) bool {
+	spec := s.at("spec")
+	from, refs := spec.at("source"), map[string]value{}
+	if list := spec.at("sources").items(); len(list) > 0 {
+		var real []value
+		for _, v := range list {
+			name := v.at("ref").text()
+			if name != "" {
+				refs["$"+name] = v
+			}
+			if v.at("path").there() || v.at("chart").there() || name == "" {
+				real = append(real, v)
+			}
+		}
+		if len(real) != 1 {
+			spec.at("sources").note(Missing, "an Application has one source", "write one Application for each; none is written")
+			for _, v := range list {
+				v.take()
+			}
+			return false
+		}
+		from = real[0]
+		for _, v := range refs {
+			if v.node != from.node {
+				v.at("targetRevision").take()
+				v.at("repoURL").take()
+			}
+		}
+	}
+	chart := from.at("chart")
+	if chart.there() {
+		return a.remoteChart(s, from, refs, out)
+	}
+	set(out, webAddress(from.at("repoURL").text()), "source", "repository")
+	if !a.revision(from.at("targetRevision"), out) {
+		return false
+	}
+	dir := cleanPath(from.at("path").text())
+	set(out, dir, "source", "path")
+	a.directory(from.at("directory"), dir)
+	a.kustomize(from.at("kustomize"), out)
+	return a.helm(s, from, refs, dir, out)
+}
+
+var (
+	commitID  = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	versionly = regexp.MustCompile(`^[v=<>~^]?v?\d+(\.(\d+|\*|x))*(-.*)?$|[<>~^*]`)
+)
+
+// revision writes the branch.
+func (a *argo) revision(v value, out tree) bool {
+	text := v.text()
+	kind := ""
+	switch {
+	case text == "" || text == "HEAD":
+		branch := cmp.Or(a.Branch, "main")
+		v.note(Different, "it follows the repository's default branch, which is taken to be "+branch, "say which it is with --branch, if it is another")
+		set(out, branch, "source", "branch")
+		return true
+	case commitID.MatchString(text):
+		kind = "commit"
+	case strings.HasPrefix(text, "refs/tags/"):
+		kind, text = "tag", strings.TrimPrefix(text, "refs/tags/")
+	case versionly.MatchString(text) && strings.ContainsAny(text, "<>~^*x"):
+		kind = "semver"
+	case versionly.MatchString(text):
+		kind = "tag"
+	default:
+		set(out, strings.TrimPrefix(text, "refs/heads/"), "source", "branch")
+		return true
+	}
+	if has(kind) {
+		set(out, text, "source", kind)
+		return true
+	}
+	v.note(Missing, "an application follows a branch, and "+text+" looks like a "+kind, "use a branch that is moved to what you release; no Application is written")
+	return false
+}
+
+// directory reads how a plain folder is read.
+func (a *argo) directory(v value, dir string) {
+	for _, field := range []string{"include", "exclude"} {
+		v.at(field).drop(Missing, "files are left out by .slipwayignore", "write one into "+dir)
+	}
+	if v.at("recurse").is(false) || kustomized(a.FS, dir) || exists(a.FS, path.Join(dir, "Chart.yaml")) {
+		return
+	}
+	entries, err := fs.ReadDir(a.FS, dir)
+	if err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.IsDir() && !strings.HasPrefix(e.Name(), ".") }) {
+		v.note(Different, dir+" has folders, which Argo CD leaves out and Slipway reads", "write a .slipwayignore there, or move them")
+	}
+}
+
+func (a *argo) destination(s *source, out, doc tree) {
+	d := s.at("spec", "destination")
+	if namespace := d.at("namespace").text(); namespace != s.namespace {
+		set(out, namespace, "destination", "namespace")
+	}
+	server, name := d.at("server").text(), d.at("name").text()
+	if server != "" && server != "https://kubernetes.default.svc" || name != "" && name != "in-cluster" {
+		d.note(Missing, "another cluster ("+cmp.Or(name, server)+") has no counterpart yet", "run a synchronizer there, and write the Application to that cluster's root; it is written suspended")
+		suspend(doc, "it is for another cluster (migrated from Argo CD)")
+	}
+	s.at("spec").note(Different, "Argo CD applies with its own rights",
+		"name an account of namespace "+s.namespace+" in spec.destination.serviceAccount, or that namespace in synchronizer.trusted of the config")
+}

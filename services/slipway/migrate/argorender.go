@@ -1,0 +1,159 @@
+package migrate
+
+import (
+	"cmp"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+func (a *argo) remoteChart(s *source, from value, refs map[string]value, out tree) bool {
+	repoURL, name, version := from.at("repoURL").text(), from.at("chart").text(), from.at("targetRevision").text()
+	if !has("remoteChart") {
+		from.at("chart").note(Missing, "a chart from "+repoURL+" has no counterpart yet", "commit the chart (helm pull "+name+" --version "+cmp.Or(version, "…")+" --untar), and write its folder in spec.source.path; no Application is written")
+		a.helm(s, from, refs, ".", tree{})
+		return false
+	}
+	repository, branch := a.Repository, cmp.Or(a.Branch, "main")
+	for _, v := range refs {
+		repository = webAddress(v.at("repoURL").text())
+	}
+	if repository == "" {
+		from.at("chart").note(Wrong, "it isn't known in which Git repository this lies", "say it with --repository URL; no Application is written")
+		return false
+	}
+	if !strings.Contains(repoURL, "://") {
+		repoURL = "oci://" + repoURL
+	}
+	set(out, repository, "source", "repository")
+	set(out, branch, "source", "branch")
+	set(out, path.Dir(s.file), "source", "path")
+	set(out, name, "source", "helm", "chart")
+	set(out, repoURL, "source", "helm", "repository")
+	set(out, version, "source", "helm", "version")
+	return a.helm(s, from, refs, path.Dir(s.file), out)
+}
+
+// helm writes the settings of a chart.
+func (a *argo) helm(s *source, from value, refs map[string]value, dir string, out tree) bool {
+	h := from.at("helm")
+	if release := h.at("releaseName").text(); release != s.name {
+		set(out, release, "source", "helm", "releaseName")
+	}
+	var files []any
+	right := true
+	for _, v := range h.at("valueFiles").items() {
+		file := v.text()
+		ref, rest, _ := strings.Cut(file, "/")
+		other, isRef := refs[ref]
+		switch {
+		case strings.Contains(file, "://"):
+			v.note(Missing, "a values file is one of the repository", "commit it; the Application is written without")
+			continue
+		case strings.HasPrefix(file, "$") && (!isRef || !a.sameRepository(other, out)):
+			v.note(Missing, "a values file lies in the repository of the path", "move it there; no Application is written")
+			right = false
+			continue
+		case isRef:
+			file = relative(dir, cleanPath(rest))
+		case strings.HasPrefix(file, "/"):
+			file = relative(dir, cleanPath(file))
+		}
+		files = append(files, file)
+	}
+	set(out, files, "source", "helm", "valuesFiles")
+	values := tree{}
+	if text := h.at("values"); text.there() {
+		if err := yaml.Unmarshal([]byte(text.text()), &values); err != nil {
+			text.note(Wrong, "it is no YAML mapping: "+err.Error(), "mend it there first")
+			right = false
+		}
+	}
+	if object, ok := h.at("valuesObject").tree().(map[string]any); ok {
+		values = object // Argo CD takes it instead of the text
+	}
+	for _, p := range h.at("parameters").items() {
+		parameter(p, values)
+	}
+	set(out, values, "source", "helm", "values")
+	if namespace := h.at("namespace"); namespace.there() {
+		namespace.drop(Missing, "a release's namespace is that of the destination", "write it in spec.destination.namespace")
+	}
+	return right
+}
+
+func (a *argo) sameRepository(ref value, out tree) bool {
+	source, _ := out["source"].(tree)
+	return source != nil && source["repository"] == webAddress(ref.at("repoURL").text())
+}
+
+var dotted = regexp.MustCompile(`^[^.\[\]{},=\\]+(\.[^.\[\]{},=\\]+)*$`)
+
+// parameter is what `helm --set` makes of a name and a value.
+func parameter(p value, values tree) {
+	name, text, force := p.at("name").text(), p.at("value").text(), p.at("forceString").is(false)
+	if !dotted.MatchString(name) || strings.HasPrefix(text, "{") {
+		p.note(Missing, "a parameter with a list or an escape in it has no counterpart", "write it into values")
+		return
+	}
+	var v any = text
+	if !force {
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil && (text == "0" || !strings.HasPrefix(text, "0")) {
+			v = n
+		} else if text == "true" || text == "false" {
+			v = text == "true"
+		} else if text == "null" {
+			v = nil
+		}
+	}
+	keys := strings.Split(name, ".")
+	at := values
+	for _, k := range keys[:len(keys)-1] {
+		child, ok := at[k].(map[string]any)
+		if !ok {
+			child = tree{}
+			at[k] = child
+		}
+		at = child
+	}
+	at[keys[len(keys)-1]] = v
+}
+
+// kustomize writes what is set beside the kustomization.
+func (a *argo) kustomize(v value, out tree) {
+	if !v.there() || !has("kustomize") {
+		return // it is told of as what nobody has read
+	}
+	var images []any
+	for _, i := range v.at("images").list() {
+		image := tree{}
+		name, to, renamed := strings.Cut(i, "=")
+		if !renamed {
+			to = name
+		}
+		to, digest, _ := strings.Cut(to, "@")
+		if at := strings.LastIndexByte(to, ':'); at > strings.LastIndexByte(to, '/') {
+			set(image, to[at+1:], "newTag")
+			to = to[:at]
+		}
+		set(image, digest, "digest")
+		if !renamed {
+			name = to
+		} else {
+			set(image, to, "newName")
+		}
+		image["name"] = name
+		images = append(images, image)
+	}
+	k := tree{}
+	set(k, images, "images")
+	for _, field := range []string{"patches", "components"} {
+		if part := v.at(field); part.there() {
+			set(k, part.tree(), field)
+		}
+	}
+	set(out, k, "source", "kustomize")
+}

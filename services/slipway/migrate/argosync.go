@@ -1,0 +1,92 @@
+package migrate
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// syncOptions are Argo CD's sync options, and what they are in ours; empty for what
+// is always so.
+var syncOptions = map[string]struct {
+	kind     NoteKind
+	what, do string
+}{
+	"CreateNamespace=true":              {Missing, "namespaces are not made by themselves", "put the Namespace into Git"},
+	"CreateNamespace=false":             {},
+	"Validate=false":                    {Missing, "the API server always validates", "mend what it complains of"},
+	"ServerSideApply=true":              {},
+	"ServerSideApply=false":             {Different, "it is always applied by the server", ""},
+	"ApplyOutOfSyncOnly=true":           {},
+	"PruneLast=true":                    {},
+	"RespectIgnoreDifferences=true":     {},
+	"FailOnSharedResource=true":         {},
+	"SkipDryRunOnMissingResource=true":  {},
+	"PrunePropagationPolicy=background": {},
+	"PrunePropagationPolicy=foreground": {Different, "what is pruned is deleted in the background", ""},
+	"PrunePropagationPolicy=orphan":     {Missing, "what is pruned is deleted with what it owns", "annotate what must stay with slipway.dev/prune: disabled"},
+}
+
+func (a *argo) syncPolicy(s *source, out, doc tree) {
+	policy := s.at("spec", "syncPolicy")
+	automated := policy.at("automated")
+	if len(automated.keys()) == 0 {
+		automated.take()
+	}
+	switch {
+	case !automated.there(), !automated.at("enabled").is(true):
+		policy.note(Different, "it is synced by hand", "it is written suspended: `slipway resume` has it synced by itself")
+		suspend(doc, "it was synced by hand in Argo CD")
+	case !automated.at("selfHeal").is(false):
+		if has("selfHeal") {
+			set(out, false, "sync", "selfHeal")
+		} else {
+			automated.note(Different, "what others change is put right", "name the fields that others set in spec.ignore")
+		}
+	}
+	if !automated.at("prune").is(false) {
+		set(out, false, "sync", "prune")
+	}
+	for _, v := range policy.at("syncOptions").items() {
+		option := v.text()
+		known, ok := syncOptions[option]
+		switch {
+		case option == "Replace=true", option == "Force=true":
+			set(out, "enabled", "annotations", "slipway.dev/force")
+		case option == "Prune=false":
+			set(out, false, "sync", "prune")
+		case !ok:
+			v.note(Missing, "has no counterpart", "this command doesn't know it: look up what it does, and whether you need it")
+		case known.what != "":
+			v.note(known.kind, known.what, known.do)
+		}
+	}
+	if !slices.Contains(s.at("metadata", "finalizers").list(), argoFinalizer) {
+		set(out, "orphan", "onDelete")
+	}
+}
+
+var simpleQuery = regexp.MustCompile(`^(\.[A-Za-z_][A-Za-z0-9_-]*)+$`)
+
+// differences are the fields that others may set.
+func (a *argo) differences(s *source, out tree) {
+	var all []any
+	for _, rule := range s.at("spec", "ignoreDifferences").items() {
+		rule.at("namespace").drop(Different, "a rule is for objects of every namespace", "")
+		for _, q := range rule.at("jqPathExpressions").items() {
+			text := q.text()
+			if !simpleQuery.MatchString(text) {
+				q.note(Missing, "only fields of mappings can be left to others", "look at what `slipway diff` shows, and name a field")
+				continue
+			}
+			if one := (tree{"kind": rule.at("kind").text(), "paths": []any{strings.ReplaceAll(text, ".", "/")}}); one["kind"] != "*" {
+				set(one, rule.at("group").text(), "group")
+				set(one, rule.at("name").text(), "name")
+				all = append(all, one)
+			}
+		}
+		rule.at("managedFieldsManagers").drop(Missing, "fields are named, not who sets them", "name the fields that it sets in spec.ignore")
+		all = append(all, ignored(rule, rule, rule.at("jsonPointers"))...)
+	}
+	set(out, all, "ignore")
+}

@@ -1,0 +1,488 @@
+package migrate
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/slipway-cd/slipway/shared/render"
+)
+
+// flux is a migration from Flux.
+type flux struct {
+	Options
+	ctx     context.Context
+	w       writer
+	sources []*source
+	made    []*source // HelmReleases as they are rendered
+	apps    []*fluxApp
+}
+
+// fluxApp is one Kustomization or HelmRelease of a cluster.
+type fluxApp struct {
+	s        *source
+	file     string // to write to
+	doc      tree   // nil: none is written
+	path     string // of what it renders; empty: elsewhere
+	touched  func(changed []string) bool
+	cluster  string // the folder of the file: what is there belongs together
+	rendered []render.Object
+}
+
+// fluxGroup says whether objects of a group are Flux's settings.
+func fluxGroup(group string) bool {
+	return strings.HasSuffix(group, ".fluxcd.io")
+}
+
+// fluxMark is in the names of Flux's own labels and annotations.
+const fluxMark = "toolkit.fluxcd.io/"
+
+// Flux reads Flux's documents of a repository, and gives ours that do the same.
+func Flux(ctx context.Context, o Options) (Result, error) {
+	n := &notes{}
+	f := &flux{Options: o, ctx: ctx, w: writer{notes: n}}
+	var err error
+	if f.sources, err = readAll(ctx, o.FS, cleanPath(o.Below), fluxGroup, []string{"fluxcd.io"}, n); err != nil {
+		return Result{}, err
+	}
+	if len(f.sources) == 0 {
+		return f.w.result(), fault("%s has no document of Flux", cleanPath(o.Below))
+	}
+	for _, s := range f.of("Kustomization") {
+		f.kustomization(s)
+	}
+	f.releases()
+	f.dependencies()
+	for _, a := range f.apps {
+		if a.doc != nil && !f.w.write(a.file, a.s, a.doc) {
+			a.doc = nil
+		}
+		if a.doc != nil {
+			f.w.moved = append(f.w.moved, Moved{From: a.s.id(), To: a.s.namespace + "/" + a.s.name, File: a.file})
+		}
+	}
+	f.policies()
+	f.unused()
+	finish(append(f.sources, f.made...), fluxAdvice)
+	return f.w.result(), ctx.Err()
+}
+
+func (f *flux) of(kind string) []*source {
+	var all []*source
+	for _, s := range f.sources {
+		if s.kind == kind {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// find finds what a reference means: the same kind and name, and of several (as
+// in a repository of many clusters) the one whose file is the closest.
+func (f *flux) find(from *source, kind, namespace, name string) *source {
+	var best *source
+	most := -1
+	for _, s := range f.of(kind) {
+		if s.name != name || cmp.Or(s.namespace, namespace) != namespace {
+			continue
+		}
+		if c := common(path.Dir(s.file), path.Dir(from.file)); c > most {
+			best, most = s, c
+		}
+	}
+	return best
+}
+
+// common is how many folders two paths have in common.
+func common(a, b string) int {
+	x, y := strings.Split(a, "/"), strings.Split(b, "/")
+	n := 0
+	for n < len(x) && n < len(y) && x[n] == y[n] {
+		n++
+	}
+	return n
+}
+
+// kustomization reads one.
+func (f *flux) kustomization(s *source) {
+	spec := s.at("spec")
+	a := &fluxApp{s: s, file: s.file, path: cleanPath(spec.at("path").text()), cluster: path.Dir(s.file)}
+	if s.namespace == "" {
+		s.namespace = "flux-system"
+		s.at("metadata").note(Different, "it names no namespace, so its kustomization sets one", "flux-system is taken: correct it in what is written, if that is wrong")
+	}
+	inside := a.path == "." || path.Dir(s.file) == a.path || strings.HasPrefix(s.file, a.path+"/")
+	if inside {
+		spec.take()
+		s.at("spec", "path").note(Different, "it applies the folder that it lies in: the root",
+			"`slipway bootstrap --path "+a.path+"` makes the root Application; take Flux's own files out of the folder when all is cut over")
+		return
+	}
+	doc := document("Application", s.namespace, s.name, tree{})
+	out := doc["spec"].(tree)
+	ref := spec.at("sourceRef")
+	var ok bool
+	if a.path, ok = f.gitSource(s, ref, a.path, out); !ok {
+		spec.take() // it is told why nothing is written
+		return
+	}
+	set(out, a.path, "source", "path")
+	f.kustomizationRights(s, out, doc)
+	f.kustomizationSync(s, out, doc)
+	f.kustomizationContent(s, out, doc)
+	carry(s, doc, fluxMark)
+	f.look(a, out)
+	f.apps = append(f.apps, a)
+	if a.holdsOnlyFlux() {
+		spec.at("path").note(Different, "it holds nothing but objects of Flux", "no Application is written for it, but one for each of its HelmReleases")
+		return
+	}
+	a.doc = doc
+}
+
+// gitSource writes the repository that a reference means, and gives the path in
+// it that a path of the source is.
+func (f *flux) gitSource(s *source, ref value, at string, out tree) (string, bool) {
+	kind, name, namespace := ref.at("kind").text(), ref.at("name").text(), cmp.Or(ref.at("namespace").text(), s.namespace)
+	ref.at("apiVersion").take()
+	if kind == "ExternalArtifact" {
+		if kind, name, namespace, at = f.artifact(s, ref, namespace, name, at); kind == "" {
+			return at, false
+		}
+	}
+	if kind != "GitRepository" {
+		ref.note(Missing, "a source of kind "+kind+" has no counterpart", "commit its manifests to a Git repository; no Application is written")
+		return at, false
+	}
+	git := f.find(s, kind, namespace, name)
+	if git == nil {
+		if f.Repository == "" {
+			ref.note(Wrong, "GitRepository "+namespace+"/"+name+" isn't in the repository", "say which it is with --repository URL (and --branch); no Application is written")
+			return at, false
+		}
+		set(out, f.Repository, "source", "repository")
+		set(out, cmp.Or(f.Branch, "main"), "source", "branch")
+		return at, true
+	}
+	url := git.at("spec", "url")
+	set(out, webAddress(url.text()), "source", "repository")
+	return at, f.gitRef(git, out)
+}
+
+// artifact finds which folder of which source an artifact's folder is a copy of.
+// An empty kind: of none.
+func (f *flux) artifact(s *source, ref value, namespace, name, at string) (kind, sourceName, sourceNamespace, path string) {
+	for _, g := range f.of("ArtifactGenerator") {
+		if cmp.Or(g.namespace, namespace) != namespace || common(g.file, s.file) < f.closest(s, namespace) {
+			continue
+		}
+		for _, a := range g.at("spec", "artifacts").items() {
+			if a.at("name").text() != name {
+				continue
+			}
+			a.at("originRevision").take()
+			for _, c := range a.at("copy").items() {
+				alias, from := copied(c.at("from").text())
+				_, to := copied(c.at("to").text())
+				rest, below := strings.CutPrefix(at+"/", to+"/")
+				if to == "." {
+					rest, below = at, true
+				}
+				c.at("exclude").drop(Missing, "files are left out by .slipwayignore", "write one into "+from)
+				if !below {
+					continue
+				}
+				for _, src := range g.at("spec", "sources").items() {
+					if src.at("alias").text() == alias {
+						return src.at("kind").text(), src.at("name").text(), cmp.Or(src.at("namespace").text(), namespace), cleanPath(from + "/" + rest)
+					}
+				}
+			}
+		}
+	}
+	ref.note(Missing, "no ArtifactGenerator makes "+at+" of ExternalArtifact "+namespace+"/"+name+" from a folder of a repository", "name the repository's own path; no Application is written")
+	return "", "", "", at
+}
+
+// closest is how near the nearest ArtifactGenerator of a namespace is.
+func (f *flux) closest(s *source, namespace string) int {
+	most := 0
+	for _, g := range f.of("ArtifactGenerator") {
+		if cmp.Or(g.namespace, namespace) == namespace {
+			most = max(most, common(g.file, s.file))
+		}
+	}
+	return most
+}
+
+// copied is the alias and folder of such as "@repo/apps/**".
+func copied(text string) (alias, folder string) {
+	alias, folder, _ = strings.Cut(strings.TrimPrefix(text, "@"), "/")
+	folder, _, _ = strings.Cut(folder, "*")
+	return alias, cleanPath(folder)
+}
+
+// webAddress is an address with a scheme.
+func webAddress(url string) string {
+	if strings.Contains(url, "://") {
+		return url
+	}
+	if user, rest, found := strings.Cut(url, ":"); found && strings.Contains(user, "@") {
+		return "ssh://" + user + "/" + strings.TrimPrefix(rest, "/")
+	}
+	return url
+}
+
+func (f *flux) gitRef(git *source, out tree) bool {
+	ref := git.at("spec", "ref")
+	branch := ref.at("branch").text()
+	for _, kind := range []string{"commit", "semver", "tag"} {
+		v := ref.at(kind)
+		if !v.there() {
+			continue
+		}
+		if has(kind) {
+			set(out, v.text(), "source", kind)
+			return true
+		}
+		v.drop(Missing, "an application follows a branch", "use a branch that is moved to what you release; no Application is written of it")
+		return false
+	}
+	if branch == "" {
+		branch = "master"
+		git.at("spec", "url").note(Different, "it names no branch, which is master to Flux", "write the right one, if it is another")
+	}
+	set(out, branch, "source", "branch")
+	if secret := git.at("spec", "secretRef"); secret.there() {
+		if has("secret") {
+			set(out, secret.at("name").text(), "source", "secret")
+		} else {
+			secret.drop(Different, "credentials of repositories are in the config", "name them in slipway.yaml, under repositories[].credentials or credentials")
+		}
+	}
+	return true
+}
+
+func (f *flux) kustomizationRights(s *source, out, doc tree) {
+	spec := s.at("spec")
+	set(out, spec.at("targetNamespace").text(), "destination", "namespace")
+	if v := spec.at("targetNamespace"); v.there() {
+		v.note(Different, "it is the namespace of objects that name none; Flux overrides those that do", "set namespace in the kustomization if they must move")
+	}
+	account := spec.at("serviceAccountName")
+	set(out, account.text(), "destination", "serviceAccount")
+	if !account.there() {
+		spec.note(Different, "it names no serviceAccountName, so Flux applies with its own rights",
+			"name an account of namespace "+s.namespace+" in spec.destination.serviceAccount, or that namespace in synchronizer.trusted of the config")
+	}
+	if config := spec.at("kubeConfig"); config.there() {
+		if has("kubeconfigSecret") {
+			set(out, config.at("secretRef", "name").text(), "destination", "kubeconfigSecret")
+		} else {
+			config.drop(Missing, "another cluster has no counterpart yet", "run a synchronizer there, and write the Application to that cluster's root; it is written suspended")
+			suspend(doc, "it is for another cluster (migrated from Flux)")
+		}
+	}
+}
+
+func (f *flux) kustomizationSync(s *source, out, doc tree) {
+	spec := s.at("spec")
+	set(out, spec.at("interval").text(), "sync", "resync")
+	set(out, spec.at("timeout").text(), "sync", "timeout")
+	policy := spec.at("deletionPolicy").text()
+	if !spec.at("prune").is(false) {
+		set(out, false, "sync", "prune")
+		policy = cmp.Or(policy, "Orphan")
+	}
+	switch policy {
+	case "Orphan":
+		set(out, "orphan", "onDelete")
+	case "MirrorPrune", "Delete", "WaitForTermination", "":
+	}
+	if !spec.at("wait").is(false) && !spec.at("healthChecks").there() {
+		set(out, false, "sync", "wait")
+	}
+	spec.at("healthChecks").drop(Different, "an Application waits for all that it applies", "nothing, unless some of it never becomes ready")
+	if spec.at("force").is(false) {
+		set(out, "enabled", "annotations", "slipway.dev/force")
+	}
+	if v := spec.at("suspend"); v.is(false) {
+		suspend(doc, "it was suspended in Flux")
+	}
+	var rules []any
+	for _, check := range spec.at("healthCheckExprs").items() {
+		group, _, found := strings.Cut(check.at("apiVersion").text(), "/")
+		rule := tree{"kind": check.at("kind").text()}
+		if found {
+			rule["group"] = group
+		}
+		set(rule, check.at("current").text(), "healthy")
+		set(rule, check.at("failed").text(), "failed")
+		check.at("inProgress").drop(Different, "what is neither healthy nor failed is in progress", "")
+		rules = append(rules, rule)
+	}
+	set(out, rules, "health")
+}
+
+func (f *flux) kustomizationContent(s *source, out, doc tree) {
+	spec := s.at("spec")
+	set(out, spec.at("commonMetadata", "labels").texts(), "labels")
+	for k, v := range spec.at("commonMetadata", "annotations").texts() {
+		set(out, v, "annotations", k)
+	}
+	f.substitution(s, out)
+	if d := spec.at("decryption"); d.there() {
+		if has("decryption") && d.at("provider").text() == "sops" {
+			set(out, d.at("secretRef", "name").text(), "decryption", "secret")
+		} else {
+			d.drop(Missing, "encrypted files have no counterpart yet", "it is written suspended: its Secrets would be applied encrypted")
+			suspend(doc, "its files are encrypted, which is not supported yet (migrated from Flux)")
+		}
+	}
+	kustomize := tree{}
+	for _, field := range []string{"patches", "components", "images"} {
+		if v := spec.at(field); v.there() && has("kustomize") {
+			set(kustomize, v.tree(), field)
+		} else {
+			v.drop(Missing, "has no counterpart yet", "write it into the kustomization.yaml of "+fmt.Sprint(out["source"].(tree)["path"]))
+		}
+	}
+	set(out, kustomize, "source", "kustomize")
+}
+
+func (f *flux) substitution(s *source, out tree) {
+	post := s.at("spec", "postBuild")
+	if !post.there() {
+		return
+	}
+	set(out, post.at("substitute").texts(), "substitute", "vars")
+	var from []any
+	for _, v := range post.at("substituteFrom").items() {
+		one := tree{}
+		switch kind := v.at("kind").text(); kind {
+		case "ConfigMap":
+			one["configMap"] = v.at("name").text()
+		case "Secret":
+			one["secret"] = v.at("name").text()
+		default:
+			v.at("kind").note(Wrong, "is neither ConfigMap nor Secret", "mend it there first")
+			continue
+		}
+		if v.at("optional").is(false) {
+			one["optional"] = true
+		}
+		from = append(from, one)
+	}
+	set(out, from, "substitute", "from")
+	post.note(Different, "a variable without value and default is an error, and empty in Flux", "write ${NAME:=} where it may be empty")
+}
+
+// look renders the path, to know what it holds.
+func (f *flux) look(a *fluxApp, out tree) {
+	if !exists(f.FS, a.path) {
+		if f.mine(out) {
+			a.s.at("spec", "path").note(Wrong, "the repository has no "+a.path, "mend it there first")
+		}
+		return
+	}
+	f.generated(a)
+	result, err := render.Render(f.ctx, render.Request{FS: f.FS, Path: a.path, Lenient: true, Vars: a.s.at("spec", "postBuild", "substitute").texts()})
+	a.touched = result.Touched
+	if err != nil {
+		a.s.at("spec", "path").note(Wrong, "it can't be rendered: "+err.Error(), "mend it there first: HelmReleases in it are read as they stand in their files")
+		return
+	}
+	a.rendered = result.Objects
+}
+
+// generated tells of a folder for which Flux makes a kustomization, of which
+// those in folders below are a part: Slipway reads files as they are.
+func (f *flux) generated(a *fluxApp) {
+	if kustomized(f.FS, a.path) {
+		return
+	}
+	_ = fs.WalkDir(f.FS, a.path, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || !e.IsDir() || name == a.path || !kustomized(f.FS, name) {
+			return nil // what can't be read is told by the render
+		}
+		a.s.at("spec", "path").note(Missing, a.path+" has no kustomization.yaml, and Flux makes one that has those below, such as that of "+name,
+			"write it: cd "+a.path+" && kustomize create --autodetect")
+		return fs.SkipAll
+	})
+}
+
+// kustomized says whether a folder has a kustomization.
+func kustomized(fsys fs.FS, dir string) bool {
+	return slices.ContainsFunc([]string{"kustomization.yaml", "kustomization.yml", "Kustomization"}, func(name string) bool {
+		return exists(fsys, path.Join(dir, name))
+	})
+}
+
+// mine says whether an application's source is the repository that is read; it is
+// taken to be where nobody says which that is.
+func (f *flux) mine(out tree) bool {
+	source, _ := out["source"].(tree)
+	return f.Repository == "" || source["repository"] == f.Repository
+}
+
+// holdsOnlyFlux says whether what it renders is for Flux alone.
+func (a *fluxApp) holdsOnlyFlux() bool {
+	releases := false
+	for _, o := range a.rendered {
+		if !fluxGroup(o.Group()) && o.Kind != "Namespace" {
+			return false
+		}
+		releases = releases || o.Kind == "HelmRelease"
+	}
+	return releases
+}
+
+// dependencies writes dependsOn, once all applications are known.
+func (f *flux) dependencies() {
+	for _, a := range f.apps {
+		var on []any
+		for _, d := range a.s.at("spec", "dependsOn").items() {
+			name, namespace := d.at("name").text(), cmp.Or(d.at("namespace").text(), a.s.namespace)
+			d.at("readyExpr").drop(Missing, "has no counterpart", "an Application waits until the other one is healthy with the same commit")
+			i := slices.IndexFunc(f.apps, func(b *fluxApp) bool {
+				return b.doc != nil && b.s.kind == a.s.kind && b.s.name == name && b.s.namespace == namespace && b.cluster == a.cluster
+			})
+			switch {
+			case a.doc == nil:
+			case i < 0:
+				d.note(Missing, "no Application is written for "+namespace+"/"+name, "name the Applications of namespace "+a.s.namespace+" that do its work")
+			case namespace != a.s.namespace:
+				d.note(Missing, "an Application depends only on others of its own namespace", "put both in one namespace, if the order counts")
+			default:
+				on = append(on, tree{"name": name})
+			}
+		}
+		if a.doc != nil {
+			set(a.doc["spec"].(tree), on, "dependsOn")
+		}
+	}
+}
+
+// unused tells of objects of kinds that have no counterpart.
+func (f *flux) unused() {
+	for _, s := range f.sources {
+		switch s.kind {
+		case "Kustomization", "HelmRelease", "ImagePolicy", "ImageRepository", "ImageUpdateAutomation", "GitRepository", "HelmRepository", "ArtifactGenerator":
+			continue
+		}
+		what, do := fluxKinds[s.kind], "look up what it does, and whether you need it"
+		if what == "" {
+			what = "has no counterpart"
+		} else {
+			what, do, _ = strings.Cut(what, ": ")
+		}
+		for _, k := range s.at().keys() {
+			s.at(k).take()
+		}
+		s.at().note(Missing, what, do)
+	}
+}

@@ -1,0 +1,267 @@
+package migrate
+
+import (
+	"cmp"
+	"path"
+	"strings"
+
+	"github.com/slipway-cd/slipway/shared/render"
+)
+
+// releases reads the HelmReleases: as the Kustomizations that hold them make
+// them, and else as they stand in their files.
+func (f *flux) releases() {
+	seen := map[*source]bool{}
+	holders := append([]*fluxApp{}, f.apps...)
+	for _, holder := range holders {
+		for _, o := range holder.rendered {
+			if o.Kind != "HelmRelease" || !fluxGroup(o.Group()) {
+				continue
+			}
+			origin := f.origin(holder, o)
+			for _, s := range readFile(holder.s.file, o.Raw, fluxGroup, f.w.notes) {
+				if origin != nil {
+					seen[origin], s.origin = true, origin
+				}
+				f.release(s, holder)
+			}
+			if holder.doc != nil {
+				holder.s.at("spec", "path").note(Different, "it holds HelmRelease "+o.Name, "take that out of it when it is cut over")
+			}
+		}
+	}
+	for _, s := range f.of("HelmRelease") {
+		switch {
+		case seen[s]:
+			s.at("spec").take() // it was read as it is rendered
+		case !s.at("spec", "chart", "spec", "chart").there() && !s.at("spec", "chartRef").there():
+			s.at("spec").take() // a patch, which is in what it gives
+			if !f.inSome(s.file) {
+				s.at("spec").note(Missing, "it names no chart, and is in no path of a Kustomization that is read", "is it a patch? Then write its values into the Application that it is for")
+			}
+		default:
+			f.release(s, nil)
+		}
+	}
+}
+
+func (f *flux) inSome(file string) bool {
+	for _, a := range f.apps {
+		if a.touched != nil && a.touched([]string{file}) {
+			return true
+		}
+	}
+	return false
+}
+
+// origin is the document in a file that a rendered object was made of.
+func (f *flux) origin(holder *fluxApp, o render.Object) *source {
+	var best *source
+	for _, s := range f.of(o.Kind) {
+		if !strings.HasSuffix(o.Name, s.name) && !strings.HasPrefix(o.Name, s.name) || holder.touched == nil || !holder.touched([]string{s.file}) {
+			continue
+		}
+		if best == nil || s.at("spec", "chart", "spec", "chart").there() || s.at("spec", "chartRef").there() {
+			best = s
+		}
+	}
+	return best
+}
+
+// release reads one HelmRelease.
+func (f *flux) release(s *source, holder *fluxApp) {
+	spec := s.at("spec")
+	a := &fluxApp{s: s, file: s.file, cluster: path.Dir(s.file)}
+	if holder != nil {
+		a.file, a.cluster = holder.file, holder.cluster
+		s.namespace = cmp.Or(s.namespace, holder.s.at("spec", "targetNamespace").text())
+	}
+	s.namespace = cmp.Or(s.namespace, "default")
+	if holder != nil {
+		f.made = append(f.made, s)
+	}
+	doc := document("Application", s.namespace, s.name, tree{})
+	out := doc["spec"].(tree)
+	f.apps = append(f.apps, a)
+	f.releaseSettings(s, out)
+	if v := spec.at("suspend"); v.is(false) {
+		suspend(doc, "it was suspended in Flux")
+	}
+	carry(s, doc, fluxMark)
+	if f.chart(s, out, holder, a) {
+		a.doc = doc
+	}
+}
+
+// chart writes where the chart is.
+func (f *flux) chart(s *source, out tree, holder, a *fluxApp) bool {
+	spec := s.at("spec")
+	if ref := spec.at("chartRef"); ref.there() {
+		kind, name := ref.at("kind").text(), ref.at("name").text()
+		oci := f.find(s, kind, cmp.Or(ref.at("namespace").text(), s.namespace), name)
+		if kind != "OCIRepository" || oci == nil {
+			ref.note(Missing, kind+" "+name+" isn't in the repository, or of a kind without counterpart", "commit the chart (helm pull --untar), and write its folder in spec.source.path; no Application is written")
+			return false
+		}
+		url := oci.at("spec", "url").text()
+		at := strings.LastIndexByte(url, '/')
+		return f.remoteChart(s, ref, out, holder, url[at+1:], url[:max(at, 0)], oci.at("spec", "ref", "tag").text()+oci.at("spec", "ref", "semver").text())
+	}
+	chart := spec.at("chart", "spec")
+	ref := chart.at("sourceRef")
+	kind, name, namespace := ref.at("kind").text(), ref.at("name").text(), cmp.Or(ref.at("namespace").text(), s.namespace)
+	switch kind {
+	case "GitRepository":
+		var ok bool
+		if a.path, ok = f.gitSource(s, ref, cleanPath(chart.at("chart").text()), out); !ok {
+			return false
+		}
+		set(out, a.path, "source", "path")
+		f.valuesFiles(s, out, a.path)
+		chart.at("version").drop(Different, "the chart of the branch is taken, whatever its version", "")
+		return true
+	case "HelmRepository":
+		repository := f.find(s, kind, namespace, name)
+		if repository == nil {
+			ref.note(Wrong, "HelmRepository "+namespace+"/"+name+" isn't in the repository", "commit the chart (helm pull --untar); no Application is written")
+			return false
+		}
+		repository.at("spec", "type").take()
+		return f.remoteChart(s, chart.at("chart"), out, holder, chart.at("chart").text(), repository.at("spec", "url").text(), chart.at("version").text())
+	}
+	ref.note(Missing, "a chart from a "+kind+" has no counterpart", "commit the chart (helm pull --untar); no Application is written")
+	return false
+}
+
+// remoteChart writes a chart that is in no Git repository.
+func (f *flux) remoteChart(s *source, at value, out tree, holder *fluxApp, chart, repository, version string) bool {
+	if !has("remoteChart") {
+		at.note(Missing, "a chart from "+repository+" has no counterpart yet", "commit the chart (helm pull "+chart+" --version "+cmp.Or(version, "…")+" --untar), and write its folder in spec.source.path; no Application is written")
+		return false
+	}
+	var from *source
+	if holder != nil {
+		from = holder.s
+	}
+	ok := false
+	if from != nil {
+		_, ok = f.gitSource(from, from.at("spec", "sourceRef"), ".", out)
+	} else if f.Repository != "" {
+		set(out, f.Repository, "source", "repository")
+		set(out, cmp.Or(f.Branch, "main"), "source", "branch")
+		ok = true
+	}
+	if !ok {
+		at.note(Wrong, "it isn't known in which Git repository this lies", "say it with --repository URL; no Application is written")
+		return false
+	}
+	set(out, path.Dir(cmp.Or(originFile(s), s.file)), "source", "path")
+	set(out, chart, "source", "helm", "chart")
+	set(out, repository, "source", "helm", "repository")
+	set(out, version, "source", "helm", "version")
+	return true
+}
+
+func originFile(s *source) string {
+	if s.origin != nil {
+		return s.origin.file
+	}
+	return ""
+}
+
+// valuesFiles are relative to the repository in Flux, and to the path in ours.
+func (f *flux) valuesFiles(s *source, out tree, dir string) {
+	v := s.at("spec", "chart", "spec", "valuesFiles")
+	var files []any
+	own := false
+	for _, name := range v.list() {
+		file := relative(dir, cleanPath(name))
+		own = own || file == "values.yaml"
+		if file == "values.yaml" && len(files) == 0 {
+			continue // a chart's own come first by themselves
+		}
+		files = append(files, file)
+	}
+	if len(files) > 0 && !own {
+		v.note(Different, "the chart's own values.yaml is read first; Flux leaves it out where it isn't listed", "look at what `slipway diff` shows")
+	}
+	set(out, files, "source", "helm", "valuesFiles")
+}
+
+func (f *flux) releaseSettings(s *source, out tree) {
+	spec := s.at("spec")
+	target := spec.at("targetNamespace").text()
+	if target != "" && target != s.namespace {
+		set(out, target, "destination", "namespace")
+	}
+	release := spec.at("releaseName").text()
+	if release == "" && target != "" {
+		release = target + "-" + s.name // what Flux takes
+	}
+	if release != s.name {
+		set(out, release, "source", "helm", "releaseName")
+	}
+	values, _ := spec.at("values").tree().(map[string]any)
+	set(out, values, "source", "helm", "values")
+	set(out, spec.at("interval").text(), "sync", "resync")
+	set(out, spec.at("timeout").text(), "sync", "timeout")
+	account := spec.at("serviceAccountName")
+	set(out, account.text(), "destination", "serviceAccount")
+	if !account.there() {
+		spec.note(Different, "it names no serviceAccountName, so Flux applies with its own rights",
+			"name an account of namespace "+s.namespace+" in spec.destination.serviceAccount, or that namespace in synchronizer.trusted of the config")
+	}
+	set(out, spec.at("commonMetadata", "labels").texts(), "labels")
+	set(out, spec.at("commonMetadata", "annotations").texts(), "annotations")
+	if spec.at("install", "disableWait").is(false) && spec.at("upgrade", "disableWait").is(false) {
+		set(out, false, "sync", "wait")
+	}
+	drift := spec.at("driftDetection")
+	drift.at("mode").drop(Different, "drift is always put right", "")
+	var ignore []any
+	for _, rule := range drift.at("ignore").items() {
+		ignore = append(ignore, ignored(rule, rule.at("target"), rule.at("paths"))...)
+	}
+	set(out, ignore, "ignore")
+}
+
+// ignored are rules of which fields are left to others.
+func ignored(rule, target, paths value) []any {
+	one := tree{}
+	set(one, target.at("kind").text(), "kind")
+	set(one, target.at("group").text(), "group")
+	set(one, target.at("name").text(), "name")
+	target.at("version").take()
+	var pointers []any
+	for _, p := range paths.items() {
+		text := p.text()
+		if why := notAPointer(text); why != "" {
+			p.note(Missing, why, "look at what `slipway diff` shows, and name a field of a mapping")
+			continue
+		}
+		pointers = append(pointers, text)
+	}
+	if one["kind"] == nil || one["kind"] == "*" {
+		rule.note(Missing, "a rule needs the kind of the objects", "write one for each kind")
+		return nil
+	}
+	if len(pointers) == 0 {
+		return nil
+	}
+	one["paths"] = pointers
+	return []any{one}
+}
+
+// notAPointer says why a path can't be left to others; empty when it can.
+func notAPointer(p string) string {
+	keys := strings.Split(p, "/")
+	if len(keys) < 2 || keys[0] != "" {
+		return "it is no JSON pointer such as /spec/replicas"
+	}
+	for _, k := range keys[1:] {
+		if k == "" || k == "-" || strings.Trim(k, "0123456789") == "" {
+			return "it goes through a list: only fields of mappings can be left to others"
+		}
+	}
+	return ""
+}

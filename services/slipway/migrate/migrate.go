@@ -1,0 +1,357 @@
+// Package migrate reads the documents of other tools in a config repo, and
+// writes ours that do the same. What has no counterpart is told, each field with
+// its place: none is dropped in silence.
+package migrate
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+// ErrInput says that what is to be migrated can't be read.
+var ErrInput = errors.New("nothing can be migrated")
+
+// Options say what is migrated.
+type Options struct {
+	// FS is the repository, Below the folder of it that is read.
+	FS    fs.FS
+	Below string
+	// Repository and Branch are the repository's own, for sources that don't say.
+	Repository, Branch string
+	// Cluster is the cluster in the policies' patterns; empty: any.
+	Cluster string
+}
+
+// NoteKind sorts notes.
+type NoteKind string
+
+// The kinds of notes.
+const (
+	// Missing has no counterpart: without it something is different.
+	Missing NoteKind = "missing"
+	// Different is done in another way, of which people should know.
+	Different NoteKind = "different"
+	// Wrong can't be read, or contradicts itself.
+	Wrong NoteKind = "wrong"
+)
+
+// Note is one thing that people should know.
+type Note struct {
+	Kind   NoteKind `json:"kind"`
+	File   string   `json:"file"`
+	Line   int      `json:"line"`
+	Object string   `json:"object,omitempty"`
+	Field  string   `json:"field,omitempty"`
+	What   string   `json:"what"`
+	Do     string   `json:"do,omitempty"`
+}
+
+// String is "file:line: kind: object: field: what: what to do".
+func (n Note) String() string {
+	parts := []string{n.File + ":" + strconv.Itoa(n.Line), string(n.Kind), n.Object, n.Field, n.What, n.Do}
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), ": ")
+}
+
+type notes struct{ all []Note }
+
+// add takes a note, once.
+func (n *notes) add(note Note) {
+	note.What = strings.Join(strings.Split(strings.TrimSpace(note.What), "\n"), "; ") // each is a line
+	if !slices.Contains(n.all, note) {
+		n.all = append(n.all, note)
+	}
+}
+
+// File is one file to write; its documents are ours.
+type File struct {
+	Path string `json:"path"` // slash-separated, below the folder that is written to
+	Data string `json:"data"`
+}
+
+// Moved is one application and the object that it comes from.
+type Moved struct {
+	From string `json:"from"` // such as "Kustomization flux-system/apps"
+	To   string `json:"to"`   // namespace/name
+	File string `json:"file"`
+}
+
+// Result is what a migration comes to.
+type Result struct {
+	Files []File  `json:"files"`
+	Moved []Moved `json:"applications"`
+	Notes []Note  `json:"notes"`
+}
+
+type tree = map[string]any
+
+// writer gathers documents by file.
+type writer struct {
+	notes *notes
+	order []string
+	files map[string][]string
+	moved []Moved
+}
+
+// write adds a document of ours, if it is right; else what it comes from is
+// told to be wrong.
+func (w *writer) write(file string, from *source, doc tree) bool {
+	data, err := yaml.Marshal(doc)
+	if err == nil {
+		_, err = api.Decode(file, data)
+	}
+	if err != nil {
+		from.at().note(Wrong, "what it comes to is not right: "+reason(err, file), "mend it there first, or write this one by hand")
+		return false
+	}
+	if w.files == nil {
+		w.files = map[string][]string{}
+	}
+	if _, known := w.files[file]; !known {
+		w.order = append(w.order, file)
+	}
+	w.files[file] = append(w.files[file], string(data))
+	return true
+}
+
+// reason is an error of a document that exists nowhere yet, without its place.
+func reason(err error, file string) string {
+	text := strings.ReplaceAll(err.Error(), api.ErrDocument.Error()+": ", "")
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if rest, ok := strings.CutPrefix(line, file+":"); ok {
+			_, rest, _ = strings.Cut(rest, ": ")
+			lines[i] = rest
+		}
+	}
+	return strings.Join(lines, "; ")
+}
+
+func (w *writer) result() Result {
+	r := Result{Files: []File{}, Moved: append([]Moved{}, w.moved...), Notes: append([]Note{}, w.notes.all...)}
+	for _, name := range w.order {
+		r.Files = append(r.Files, File{Path: name, Data: strings.Join(w.files[name], "---\n")})
+	}
+	slices.SortFunc(r.Files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortStableFunc(r.Notes, func(a, b Note) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Field, b.Field))
+	})
+	return r
+}
+
+// finish tells of what nobody has read.
+func finish(sources []*source, advice map[string]map[string]string) {
+	for _, s := range sources {
+		for _, v := range s.rest() {
+			tellRest(v, advice[s.kind])
+		}
+	}
+}
+
+// tellRest tells of a field, or of those below it where there is something to
+// say of them.
+func tellRest(v value, advice map[string]string) {
+	below := unindexed(v.path) + "."
+	for known := range advice {
+		if strings.HasPrefix(known, below) && len(v.keys()) > 0 {
+			for _, k := range v.keys() {
+				tellRest(v.at(k), advice)
+			}
+			return
+		}
+	}
+	do := advise(advice, v.path)
+	missing, isMissing := strings.CutPrefix(do, "!")
+	switch {
+	case do == "":
+		v.note(Missing, "has no counterpart", "this command doesn't know it: look up what it does, and whether you need it")
+	case isMissing:
+		v.note(Missing, "has no counterpart", missing)
+	default:
+		v.note(Different, "is not taken over", do)
+	}
+}
+
+// advise finds what to do about a field, by its longest known prefix.
+func advise(table map[string]string, field string) string {
+	field = unindexed(field)
+	if one, ok := strings.CutPrefix(field, "spec.sources."); ok {
+		field = "spec.source." + one
+	}
+	for at := field; at != ""; {
+		if do, ok := table[at]; ok {
+			return do
+		}
+		cut := strings.LastIndexByte(at, '.')
+		if cut < 0 {
+			break
+		}
+		at = at[:cut]
+	}
+	return ""
+}
+
+// unindexed is a field's path without the places in lists.
+func unindexed(field string) string {
+	var b strings.Builder
+	for len(field) > 0 {
+		open := strings.IndexByte(field, '[')
+		if open < 0 {
+			b.WriteString(field)
+			break
+		}
+		b.WriteString(field[:open])
+		_, field, _ = strings.Cut(field[open:], "]")
+	}
+	return b.String()
+}
+
+// features are fields of ours that an api may lack; each is known by a document
+// that only one that has it takes. What is lacking is told as missing, and
+// written as soon as it is there.
+var features = map[string]string{
+	"remoteChart":      `source: {repository: "https://x/y.git", branch: main, path: p, helm: {chart: c, repository: "https://charts.example.com", version: 1.0.0}}`,
+	"kustomize":        `source: {repository: "https://x/y.git", branch: main, path: p, kustomize: {patches: [{patch: "a: b", target: {kind: Deployment}}], components: [../c], images: [{name: a, newTag: b}]}}`,
+	"tag":              `source: {repository: "https://x/y.git", tag: v1, path: p}`,
+	"semver":           `source: {repository: "https://x/y.git", semver: ">=1", path: p}`,
+	"commit":           `source: {repository: "https://x/y.git", commit: 0123456789012345678901234567890123456789, path: p}`,
+	"secret":           `source: {repository: "https://x/y.git", branch: main, path: p, secret: s}`,
+	"kubeconfigSecret": `{source: {repository: "https://x/y.git", branch: main, path: p}, destination: {kubeconfigSecret: s}}`,
+	"decryption":       `{source: {repository: "https://x/y.git", branch: main, path: p}, decryption: {secret: s}}`,
+	"selfHeal":         `{source: {repository: "https://x/y.git", branch: main, path: p}, sync: {selfHeal: false}}`,
+}
+
+// has says whether our documents can say something.
+func has(feature string) bool {
+	spec, known := features[feature]
+	if !known {
+		return false
+	}
+	spec = strings.TrimSpace(spec)
+	if !strings.HasPrefix(spec, "{") {
+		spec = "{" + spec + "}"
+	}
+	docs, err := api.Decode(feature, []byte("apiVersion: "+api.APIVersion+"\nkind: Application\nmetadata: {name: a, namespace: b}\nspec: "+spec+"\n"))
+	return err == nil && len(docs) == 1
+}
+
+// hasProject says whether there are Projects.
+func hasProject() bool {
+	docs, err := api.Decode("project", []byte("apiVersion: "+api.APIVersion+`
+kind: Project
+metadata: {name: a}
+spec: {namespaces: [a], repositories: ["git.example.com/a/**"], destinations: [{cluster: "*", namespaces: [a]}], kinds: {deny: [Pod]}}
+`))
+	return err == nil && len(docs) == 1
+}
+
+// cleanPath is a folder of a repository as ours are written.
+func cleanPath(p string) string {
+	p = path.Clean("/" + p)[1:]
+	if p == "" {
+		return "."
+	}
+	return p
+}
+
+// relative is a path of the repository, seen from a folder of it.
+func relative(from, to string) string {
+	if from == "." {
+		return to
+	}
+	a, b := strings.Split(from, "/"), strings.Split(to, "/")
+	if to == "." {
+		b = nil
+	}
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	up := make([]string, len(a))
+	for i := range up {
+		up[i] = ".."
+	}
+	if joined := path.Join(append(up, b...)...); joined != "" {
+		return joined
+	}
+	return "."
+}
+
+// document is one of ours, of a kind.
+func document(kind, namespace, name string, spec tree) tree {
+	meta := tree{"name": name}
+	if namespace != "" {
+		meta["namespace"] = namespace
+	}
+	return tree{"apiVersion": api.APIVersion, "kind": kind, "metadata": meta, "spec": spec}
+}
+
+// set puts a value into a tree, unless it is empty.
+func set(t tree, v any, keys ...string) {
+	switch v := v.(type) {
+	case nil:
+		return
+	case string:
+		if v == "" {
+			return
+		}
+	case map[string]string:
+		if len(v) == 0 {
+			return
+		}
+	case tree:
+		if len(v) == 0 {
+			return
+		}
+	case []any:
+		if len(v) == 0 {
+			return
+		}
+	}
+	for _, k := range keys[:len(keys)-1] {
+		child, ok := t[k].(tree)
+		if !ok {
+			child = tree{}
+			t[k] = child
+		}
+		t = child
+	}
+	t[keys[len(keys)-1]] = v
+}
+
+// suspend writes the annotation that suspends an application.
+func suspend(doc tree, why string) {
+	set(doc, why, "metadata", "annotations", api.SuspendAnnotation)
+}
+
+// carry takes labels and annotations of people over; those of the tool are
+// settings, and told unless somebody read them.
+func carry(s *source, doc tree, settings ...string) {
+	for _, from := range []struct {
+		name   string
+		values map[string]string
+		at     value
+	}{{"labels", s.labels, s.labelAt}, {"annotations", s.annotations, s.annotationsAt}} {
+		for k, v := range from.values {
+			if slices.ContainsFunc(settings, func(mark string) bool { return strings.Contains(k, mark) }) {
+				if !s.used[k] {
+					from.at.at(k).note(Missing, "has no counterpart", "it is a setting of the other tool: look up what it does, and whether you need it")
+				}
+				continue
+			}
+			set(doc, v, "metadata", from.name, k)
+		}
+	}
+}
+
+func fault(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrInput, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,206 @@
+package migrate_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/slipway-cd/slipway/services/automator"
+	"github.com/slipway-cd/slipway/services/slipway/migrate"
+	"github.com/slipway-cd/slipway/shared/render"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func TestMain(m *testing.M) {
+	render.Child()
+	os.Exit(m.Run())
+}
+
+type reader func(context.Context, migrate.Options) (migrate.Result, error)
+
+var readers = map[string]reader{"flux": migrate.Flux, "argocd": migrate.ArgoCD}
+
+// print is everything of a result.
+func print(r migrate.Result) string {
+	var b strings.Builder
+	for _, f := range r.Files {
+		fmt.Fprintf(&b, "-- %s --\n%s", f.Path, f.Data)
+	}
+	b.WriteString("-- applications --\n")
+	for _, m := range r.Moved {
+		fmt.Fprintf(&b, "%s -> %s (%s)\n", m.From, m.To, m.File)
+	}
+	b.WriteString("-- notes --\n")
+	for _, n := range r.Notes {
+		b.WriteString(n.String() + "\n")
+	}
+	return b.String()
+}
+
+func TestARepositoryBecomesOurs(t *testing.T) {
+	t.Parallel()
+	for name, read := range readers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, err := read(t.Context(), migrate.Options{FS: os.DirFS(filepath.Join("testdata", name)), Cluster: "production"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden, got := filepath.Join("testdata", name+".golden"), print(r)
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("it isn't %s (-update writes it):\n%s", golden, got)
+			}
+			lint(t, r)
+		})
+	}
+}
+
+// lint wants every document that was written to be right.
+func lint(t *testing.T, r migrate.Result) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, f := range r.Files {
+		name := filepath.Join(dir, filepath.FromSlash(f.Path))
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(f.Data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := automator.Lint(t.Context(), []string{dir}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		if f.Severity == automator.SeverityError {
+			t.Errorf("lint: %s", f)
+		}
+	}
+}
+
+// whole are the planted fields of objects that are told as a whole: of Flux what
+// no Application is written for, the root and an Alert; and an AppProject while
+// there are no Projects.
+var whole = map[string][]int{"flux": {6, 8, 16}, "argocd": {5}}
+
+// Whatever field stands in a document, and wherever, it is taken over or told.
+func TestNoFieldIsDroppedInSilence(t *testing.T) {
+	t.Parallel()
+	for name, read := range readers {
+		planted := 0
+		root := os.DirFS(filepath.Join("testdata", name))
+		files := fstest.MapFS{}
+		err := fs.WalkDir(root, ".", func(p string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return err
+			}
+			data, err := fs.ReadFile(root, p)
+			if err != nil {
+				return err
+			}
+			text := string(data)
+			if strings.Contains(text, "toolkit.fluxcd.io/v") || strings.Contains(text, "apiVersion: argoproj.io") {
+				lines := strings.SplitAfter(text, "\n")
+				for i, line := range lines {
+					key := strings.TrimSpace(line)
+					next := ""
+					if i+1 < len(lines) {
+						next = lines[i+1]
+					}
+					indent := len(next) - len(strings.TrimLeft(next, " "))
+					if strings.HasPrefix(line, "spec:") && key == "spec:" && indent > 0 && !strings.HasPrefix(strings.TrimSpace(next), "-") {
+						planted++
+						lines[i] += fmt.Sprintf("%splanted%d: {deep: [1]}\n", strings.Repeat(" ", indent), planted)
+					}
+				}
+				text = strings.Join(lines, "")
+			}
+			files[p] = &fstest.MapFile{Data: []byte(text)}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := read(t.Context(), migrate.Options{FS: files})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := print(r)
+		for i := 1; i <= planted; i++ {
+			if !strings.Contains(told, fmt.Sprintf("spec.planted%d:", i)) && !slices.Contains(whole[name], i) {
+				t.Errorf("%s: planted%d is not told:\n%s", name, i, told)
+			}
+		}
+		if planted < 5 {
+			t.Errorf("%s: only %d fields were planted", name, planted)
+		}
+	}
+}
+
+// Flux makes a kustomization for a folder that has none.
+func TestAFolderThatFluxWouldKustomizeIsTold(t *testing.T) {
+	t.Parallel()
+	const head = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a, namespace: b}\nspec: {path: apps, serviceAccountName: c, sourceRef: {kind: GitRepository, name: r}}\n"
+	const told = "apps has no kustomization.yaml, and Flux makes one that has those below, such as that of apps/web"
+	for file, want := range map[string]bool{"apps/web/kustomization.yaml": true, "apps/web/a.yaml": false, "apps/kustomization.yaml": false} {
+		files := fstest.MapFS{
+			"ks.yaml": {Data: []byte(head)}, file: {Data: []byte("resources: []\n")},
+			"apps/web/b.yaml": {Data: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n")},
+		}
+		r, err := migrate.Flux(t.Context(), migrate.Options{FS: files, Repository: "https://git.example.com/a/b.git"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(print(r), told); got != want {
+			t.Errorf("with %s it tells:\n%s", file, print(r))
+		}
+	}
+}
+
+func TestWhatCantBeReadIsTold(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ file, want string }{
+		"no documents":       {"a: b\n", "nothing can be migrated: . has no document of Flux"},
+		"no source":          {"apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a, namespace: b}\nspec: {path: x, sourceRef: {kind: GitRepository, name: none}}\n", "a.yaml:4: wrong: Kustomization b/a: spec.sourceRef: GitRepository b/none isn't in the repository: say which it is with --repository URL"},
+		"a bucket":           {"apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a, namespace: b}\nspec: {path: x, sourceRef: {kind: Bucket, name: none}}\n", "a source of kind Bucket has no counterpart"},
+		"a wrong type":       {"apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a, namespace: b}\nspec:\n  path: x\n  prune: [1]\n  sourceRef: {kind: GitRepository, name: none}\n", "spec.prune: is not a single value"},
+		"a tag":              {"apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {name: r, namespace: b}\nspec:\n  url: https://git.example.com/a/b\n  ref: {tag: v1}\n---\napiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a, namespace: b}\nspec: {path: x, sourceRef: {kind: GitRepository, name: r}}\n", "-- applications --\n-- notes --\na.yaml:6: missing: GitRepository b/r: spec.ref.tag: an application follows a branch"},
+		"a bad duration":     {"apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a, namespace: b}\nspec:\n  path: x\n  interval: soon\n  sourceRef: {kind: GitRepository, name: none}\n", "soon"},
+		"bad YAML":           {"# toolkit.fluxcd.io\nspec: {\n", "a.yaml:"},
+		"an alias of itself": {"apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: &m {name: a, namespace: b, labels: *m}\nspec: {}\n", "a.yaml:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := migrate.Options{FS: fstest.MapFS{"a.yaml": {Data: []byte(c.file)}}}
+			if strings.Contains(c.want, "soon") || strings.Contains(c.want, "single value") {
+				o.Repository = "https://git.example.com/a/b.git"
+			}
+			r, err := migrate.Flux(t.Context(), o)
+			if err != nil && !errors.Is(err, migrate.ErrInput) {
+				t.Fatal(err)
+			}
+			if told := print(r) + fmt.Sprint(err); !strings.Contains(told, c.want) {
+				t.Errorf("it tells:\n%s\nwant %q", told, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,439 @@
+package migrate
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/slipway-cd/slipway/shared/render"
+)
+
+// source is one document of another tool. It knows which of its fields were
+// read, so that none is dropped in silence.
+type source struct {
+	file                   string
+	root                   *yaml.Node
+	group, kind            string
+	namespace, name        string
+	read                   map[*yaml.Node]bool
+	notes                  *notes
+	labels, annotations    map[string]string
+	annotationsAt, labelAt value
+	// used are the annotations that were read as settings.
+	used map[string]bool
+	// origin is the document as it stands in a file, where this one is what a
+	// kustomization makes of it.
+	origin *source
+}
+
+// setting reads an annotation.
+func (s *source) setting(key string) (string, bool) {
+	v, ok := s.annotations[key]
+	if ok {
+		s.used[key] = true
+	}
+	return v, ok
+}
+
+// id is such as "Kustomization flux-system/apps".
+func (s *source) id() string { return s.kind + " " + s.namespace + "/" + s.name }
+
+// value is a place in a document; it may be absent.
+type value struct {
+	s    *source
+	node *yaml.Node // nil: absent
+	line int
+	path string
+}
+
+func (s *source) at(keys ...string) value {
+	return value{s: s, node: s.root, line: s.root.Line}.at(keys...)
+}
+
+func (v value) there() bool { return v.node != nil && v.node.Tag != "!!null" }
+
+// at is what lies below keys of mappings; without any, the value itself.
+func (v value) at(keys ...string) value {
+	for _, k := range keys {
+		v = v.key(k)
+	}
+	return v
+}
+
+func (v value) key(key string) value {
+	child := value{s: v.s, path: strings.TrimPrefix(v.path+"."+key, "."), line: v.line}
+	n := resolve(v.node)
+	if n == nil || n.Kind != yaml.MappingNode {
+		return child
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			child.node, child.line = n.Content[i+1], n.Content[i].Line
+		}
+	}
+	return child
+}
+
+func resolve(n *yaml.Node) *yaml.Node {
+	for range 100 { // an alias of an alias of itself is no document
+		if n == nil || n.Kind != yaml.AliasNode {
+			return n
+		}
+		n = n.Alias
+	}
+	return nil
+}
+
+// keys are those of a mapping, in their order.
+func (v value) keys() []string {
+	n := resolve(v.node)
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	var keys []string
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		keys = append(keys, n.Content[i].Value)
+	}
+	return keys
+}
+
+// items are those of a list.
+func (v value) items() []value {
+	n := resolve(v.node)
+	if !v.there() || n == nil {
+		return nil
+	}
+	if n.Kind != yaml.SequenceNode {
+		v.note(Wrong, "is not a list", "mend it there first")
+		v.take()
+		return nil
+	}
+	items := make([]value, len(n.Content))
+	for i, c := range n.Content {
+		items[i] = value{s: v.s, node: c, line: c.Line, path: fmt.Sprintf("%s[%d]", v.path, i)}
+	}
+	return items
+}
+
+// text is a scalar as it is written; empty where it is absent.
+func (v value) text() string {
+	n := resolve(v.node)
+	if !v.there() || n == nil {
+		v.take()
+		return ""
+	}
+	v.take()
+	if n.Kind != yaml.ScalarNode {
+		v.note(Wrong, "is not a single value", "mend it there first")
+		return ""
+	}
+	return n.Value
+}
+
+// is says whether it is true; otherwise is what it is where it is absent.
+func (v value) is(otherwise bool) bool {
+	if !v.there() {
+		return otherwise
+	}
+	b, err := strconv.ParseBool(v.text())
+	if err != nil {
+		v.note(Wrong, "is neither true nor false", "mend it there first")
+		return otherwise
+	}
+	return b
+}
+
+// texts is a mapping of texts.
+func (v value) texts() map[string]string {
+	if !v.there() {
+		return nil
+	}
+	all := map[string]string{}
+	for _, k := range v.keys() {
+		all[k] = v.at(k).text()
+	}
+	return all
+}
+
+// list is a list of texts.
+func (v value) list() []string {
+	var all []string
+	for _, i := range v.items() {
+		all = append(all, i.text())
+	}
+	return all
+}
+
+// tree is all of it.
+func (v value) tree() any {
+	if !v.there() {
+		return nil
+	}
+	v.take()
+	var t any
+	if err := v.node.Decode(&t); err != nil {
+		v.note(Wrong, "can't be read: "+strings.TrimPrefix(err.Error(), "yaml: "), "mend it there first")
+		return nil
+	}
+	return plain(t)
+}
+
+// plain makes what YAML reads what JSON has: keys are texts.
+func plain(t any) any {
+	switch t := t.(type) {
+	case map[string]any:
+		for k, v := range t {
+			t[k] = plain(v)
+		}
+	case map[any]any:
+		m := make(map[string]any, len(t))
+		for k, v := range t {
+			m[fmt.Sprint(k)] = plain(v)
+		}
+		return m
+	case []any:
+		for i, v := range t {
+			t[i] = plain(v)
+		}
+	}
+	return t
+}
+
+// take marks all of it as read.
+func (v value) take() {
+	if v.node != nil {
+		v.s.read[v.node] = true
+	}
+}
+
+// note tells of it.
+func (v value) note(kind NoteKind, what, do string) {
+	if o := v.s.origin; o != nil {
+		v = o.closest(v.path)
+	}
+	v.s.notes.add(Note{Kind: kind, File: v.s.file, Line: v.line, Object: v.s.id(), Field: v.path, What: what, Do: do})
+}
+
+// closest is the place of a path or, where it isn't there, of what would hold
+// it; it is told under the path all the same.
+func (s *source) closest(field string) value {
+	at := s.at()
+	for part := range strings.SplitSeq(field, ".") {
+		key, index, listed := strings.Cut(part, "[")
+		next := at.at(key)
+		if listed {
+			i, err := strconv.Atoi(strings.TrimSuffix(index, "]"))
+			items := resolve(next.node)
+			if err != nil || items == nil || items.Kind != yaml.SequenceNode || i >= len(items.Content) {
+				break
+			}
+			next.node, next.line = items.Content[i], items.Content[i].Line
+		}
+		if next.node == nil {
+			break
+		}
+		at = next
+	}
+	at.path = field
+	return at
+}
+
+// drop marks it as read and, where it is there, says why it isn't taken over.
+func (v value) drop(kind NoteKind, what, do string) {
+	if v.there() {
+		v.take()
+		v.note(kind, what, do)
+	}
+}
+
+// rest are the fields that nobody has read, each at its highest.
+func (s *source) rest() []value {
+	var all []value
+	var walk func(v value, depth int) (touched bool)
+	walk = func(v value, depth int) bool {
+		n := resolve(v.node)
+		if n == nil || s.read[v.node] || s.read[n] || depth > 100 {
+			return true
+		}
+		before := len(all)
+		touched := false
+		switch n.Kind {
+		case yaml.MappingNode:
+			for _, k := range v.keys() {
+				touched = walk(v.at(k), depth+1) || touched
+			}
+		case yaml.SequenceNode:
+			for i, c := range n.Content {
+				touched = walk(value{s: s, node: c, line: c.Line, path: fmt.Sprintf("%s[%d]", v.path, i)}, depth+1) || touched
+			}
+		}
+		if !touched {
+			all = append(all[:before], v)
+		}
+		return touched
+	}
+	for _, k := range s.at().keys() {
+		walk(s.at(k), 0)
+	}
+	return slices.DeleteFunc(all, func(v value) bool {
+		return !v.there() || len(resolve(v.node).Content) == 0 && resolve(v.node).Kind != yaml.ScalarNode
+	})
+}
+
+// maxFile bounds what is read of one file.
+const maxFile = 4 << 20
+
+// readAll reads the documents of some API groups below a folder of a
+// repository. What can't be read is noted.
+func readAll(ctx context.Context, fsys fs.FS, below string, groups func(group string) bool, marks []string, n *notes) ([]*source, error) {
+	var all []*source
+	err := fs.WalkDir(fsys, below, func(name string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && name != below && (strings.HasPrefix(e.Name(), ".") || e.Name() == "node_modules"):
+			return fs.SkipDir
+		case e.IsDir() && e.Name() == "templates" && exists(fsys, path.Join(path.Dir(name), "Chart.yaml")):
+			made, err := readChart(ctx, fsys, path.Dir(name), groups, marks, n)
+			all = append(all, made...)
+			return cmp.Or(err, fs.SkipDir) // templates are no YAML
+		case !e.Type().IsRegular() || strings.HasPrefix(e.Name(), ".") || !slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name)):
+			return nil
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if info.Size() > maxFile {
+			return nil
+		}
+		data, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(marks, func(m string) bool { return bytes.Contains(data, []byte(m)) }) {
+			return nil
+		}
+		all = append(all, readFile(name, data, groups, n)...)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the repository: %w", err)
+	}
+	return all, nil
+}
+
+// readChart reads what a chart makes with its own values, where its templates
+// have documents that are looked for.
+func readChart(ctx context.Context, fsys fs.FS, dir string, groups func(string) bool, marks []string, n *notes) ([]*source, error) {
+	marked := false
+	err := fs.WalkDir(fsys, path.Join(dir, "templates"), func(name string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		data, err := fs.ReadFile(fsys, name)
+		marked = marked || slices.ContainsFunc(marks, func(m string) bool {
+			return bytes.Contains(data, []byte("apiVersion: ")) && bytes.Contains(data, []byte(m))
+		})
+		return err
+	})
+	if err != nil || !marked {
+		return nil, err
+	}
+	chart := path.Join(dir, "Chart.yaml")
+	result, err := render.Render(ctx, render.Request{FS: fsys, Path: dir, Helm: render.Release{ReleaseName: "release", Namespace: "default"}})
+	if err != nil {
+		n.add(Note{Kind: Wrong, File: chart, Line: 1, What: "its templates name documents of the other tool, and it can't be rendered: " + err.Error(), Do: "mend it there first"})
+		return nil, nil
+	}
+	var all []*source
+	for _, o := range result.Objects {
+		if groups(o.Group()) {
+			all = append(all, readFile(cmp.Or(o.File, chart), o.Raw, groups, n)...)
+		}
+	}
+	if len(all) > 0 {
+		n.add(Note{Kind: Different, File: chart, Line: 1, What: fmt.Sprintf("%d documents of the other tool are what this chart makes with its own values", len(all)), Do: "lines count in what is rendered; with other values it makes others"})
+	}
+	return all, nil
+}
+
+func exists(fsys fs.FS, name string) bool {
+	_, err := fs.Stat(fsys, name)
+	return err == nil
+}
+
+// readFile reads the documents of a file, those of a List included.
+func readFile(name string, data []byte, groups func(string) bool, n *notes) []*source {
+	var all []*source
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var doc yaml.Node
+		err := d.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			n.add(Note{Kind: Wrong, File: name, Line: lineOf(err), What: "it can't be read: " + strings.TrimPrefix(err.Error(), "yaml: "), Do: "mend it there first: what stands behind is not migrated"})
+			return all
+		}
+		if len(doc.Content) == 1 {
+			all = append(all, sourcesOf(name, doc.Content[0], groups, n)...)
+		}
+	}
+}
+
+func lineOf(err error) int {
+	_, text, found := strings.Cut(err.Error(), "line ")
+	if !found {
+		return 1
+	}
+	digits, _, _ := strings.Cut(text, ":")
+	line, err := strconv.Atoi(digits)
+	if err != nil {
+		return 1
+	}
+	return line
+}
+
+func sourcesOf(file string, node *yaml.Node, groups func(string) bool, n *notes) []*source {
+	s := &source{file: file, root: node, read: map[*yaml.Node]bool{}, used: map[string]bool{}, notes: n}
+	if node.Kind != yaml.MappingNode {
+		return nil
+	}
+	apiVersion := s.at("apiVersion").text()
+	s.kind = s.at("kind").text()
+	if strings.HasSuffix(s.kind, "List") && s.at("items").there() {
+		var all []*source
+		for _, item := range s.at("items").items() {
+			if resolve(item.node) != nil {
+				all = append(all, sourcesOf(file, resolve(item.node), groups, n)...)
+			}
+		}
+		return all
+	}
+	s.group, _, _ = strings.Cut(apiVersion, "/")
+	if !groups(s.group) {
+		return nil
+	}
+	meta := s.at("metadata")
+	s.name, s.namespace = meta.at("name").text(), meta.at("namespace").text()
+	for _, bookkeeping := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"} {
+		meta.at(bookkeeping).take()
+	}
+	s.at("status").take()
+	s.labelAt, s.annotationsAt = meta.at("labels"), meta.at("annotations")
+	s.labels, s.annotations = s.labelAt.texts(), s.annotationsAt.texts()
+	delete(s.annotations, "kubectl.kubernetes.io/last-applied-configuration")
+	return []*source{s}
+}
