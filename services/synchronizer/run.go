@@ -64,7 +64,8 @@ func run(ctx context.Context, s *service.Service) error {
 	if err != nil {
 		return err
 	}
-	parts, err := connect(ctx, s, clients)
+	var brain *sync.Brain // which the queues ask once they run
+	parts, err := connect(ctx, s, clients, func(key string) string { return brain.Destination(key) })
 	if err != nil {
 		return err
 	}
@@ -72,7 +73,7 @@ func run(ctx context.Context, s *service.Service) error {
 	if err := os.RemoveAll(mirrorsOf(cfg).own()); err != nil {
 		return fmt.Errorf("empty the folder of mirrors: %w", err)
 	}
-	brain := sync.New(sync.Config{
+	brain = sync.New(sync.Config{
 		Cluster: cfg.Cluster, Trusted: cfg.Synchronizer.Trusted, Concurrency: cfg.Synchronizer.Concurrency, DegradedAfter: cfg.Synchronizer.DegradedAfter, Sweep: cfg.Sweep.Interval,
 		Repositories: known, Own: mirrorsOf(cfg).openOwn, Images: cfg.Aliases(), Git: cfg.GitAliases(),
 		Source: "/synchronizer/" + cfg.Cluster, Held: bus.Held, Log: s.Log, Metrics: s.Metrics,
@@ -80,14 +81,15 @@ func run(ctx context.Context, s *service.Service) error {
 	return brain.Run(ctx)
 }
 
-// connect makes the queues and the subscription.
-func connect(ctx context.Context, s *service.Service, clients *kube.Clients) (sync.Parts, error) {
+// connect makes the queues and the subscription. Destination names the cluster
+// of an application, where it is another than ours.
+func connect(ctx context.Context, s *service.Service, clients *kube.Clients, destination func(key string) string) (sync.Parts, error) {
 	name := Name + "-" + s.Config.Cluster
 	repos, err := s.Bus.Queue(ctx, name+"-repos", bus.QueueOptions{Concurrency: s.Config.Synchronizer.Concurrency, Group: hostOf})
 	if err != nil {
 		return sync.Parts{}, fmt.Errorf("open the queue of branches: %w", err)
 	}
-	apps, err := s.Bus.Queue(ctx, name, bus.QueueOptions{Concurrency: s.Config.Synchronizer.Concurrency})
+	apps, err := s.Bus.Queue(ctx, name, bus.QueueOptions{Concurrency: s.Config.Synchronizer.Concurrency, Group: destination})
 	if err != nil {
 		return sync.Parts{}, fmt.Errorf("open the queue of applications: %w", err)
 	}

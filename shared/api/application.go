@@ -116,6 +116,9 @@ func (a *Application) Validate() error {
 	if account := a.Spec.Destination.ServiceAccount; account != "" && !ObjectName(account) {
 		faults = append(faults, fmt.Errorf("spec.destination.serviceAccount: %q is not the name of a ServiceAccount of the Application's own namespace", account))
 	}
+	if name := a.Spec.Destination.KubeconfigSecret; name != "" && !ObjectName(name) {
+		faults = append(faults, fmt.Errorf("spec.destination.kubeconfigSecret: %q is not the name of a Secret of the Application's own namespace", name))
+	}
 	if a.Spec.Source.Helm != nil {
 		faults = append(faults, a.Spec.Source.Helm.validate(a.Spec.Source.Path))
 	}
@@ -203,6 +206,9 @@ type Destination struct {
 	// ServiceAccount of the Application's own namespace with whose rights
 	// the objects are applied; empty: "default".
 	ServiceAccount string `json:"serviceAccount,omitempty"`
+	// KubeconfigSecret of the Application's own namespace leads to another
+	// cluster; empty: the synchronizer's own.
+	KubeconfigSecret string `json:"kubeconfigSecret,omitempty"`
 }
 
 // SyncOptions say how to apply. What is nil has its default.

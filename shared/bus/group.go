@@ -81,7 +81,7 @@ func (b *board) pick() *desk {
 		if len(g.fresh) == 0 && (len(g.retry) == 0 || !mayRetry) {
 			continue
 		}
-		if b.o.Group != nil && (g.running >= half || g.failing && failing >= half) {
+		if g.name != "" && (g.running >= half || g.failing && failing >= half) {
 			continue
 		}
 		if best == nil || g.running < best.running {

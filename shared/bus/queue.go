@@ -45,7 +45,8 @@ type QueueOptions struct {
 	// Group names what a key depends on, such as its Git host. Keys of one
 	// group take at most half of the places, and groups whose last work failed
 	// take at most half together, so that a host that answers nothing holds up
-	// nobody else. All keys are one group without such bounds when nil.
+	// nobody else. The group of the empty name has no such bounds, and has all
+	// keys when nil.
 	Group func(key string) string
 }
 

@@ -7,6 +7,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-cd/slipway/services/synchronizer/apply"
+	"github.com/slipway-cd/slipway/shared/api"
 )
 
 func parse(t *testing.T, text string) *unstructured.Unstructured {
@@ -64,11 +67,11 @@ func TestWhoLeavesAnApplicationAloneIsKnown(t *testing.T) {
 func TestWhatTheyAppliedIsRead(t *testing.T) {
 	t.Parallel()
 	flux := fluxInventory(parse(t, `{status: {inventory: {entries: [{id: shop_web_apps_Deployment, v: v1}, {id: _a__b_rbac.authorization.k8s.io_ClusterRole, v: v1}, {id: odd}, 7]}}}`))
-	if got, want := fmt.Sprint(flux), "[{apps v1 Deployment shop web  } {rbac.authorization.k8s.io v1 ClusterRole  a:b  }]"; got != want {
+	if got, want := names(flux), "[Deployment shop/web ClusterRole a:b]"; got != want {
 		t.Errorf("Flux: %s, want %s", got, want)
 	}
 	argo := argoInventory(parse(t, `{status: {resources: [{group: apps, version: v1, kind: Deployment, namespace: shop, name: web}, {kind: Job, hook: true}, {kind: ConfigMap, requiresPruning: true}, 7]}}`))
-	if got, want := fmt.Sprint(argo), "[{apps v1 Deployment shop web  }]"; got != want {
+	if got, want := names(argo), "[Deployment shop/web]"; got != want {
 		t.Errorf("Argo CD: %s, want %s", got, want)
 	}
 }
@@ -91,4 +94,13 @@ func TestWhoWouldBringItBackIsKnown(t *testing.T) {
 			t.Errorf("%s: %s, want %s", c.object, got, c.want)
 		}
 	}
+}
+
+// names are the entries of an inventory as people read them.
+func names(entries []api.InventoryEntry) string {
+	var all []string
+	for _, e := range entries {
+		all = append(all, apply.EntryName(e))
+	}
+	return fmt.Sprint(all)
 }

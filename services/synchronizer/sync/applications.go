@@ -269,7 +269,10 @@ func (a *applications) remove(obj any) {
 	a.setWaiting(keyOf(u), nil)
 	a.setGuarded(keyOf(u), false)
 	a.depend(keyOf(u), nil)
-	for _, use := range []string{usedAsVariables, usedAsCredentials, usedAsKeys} {
+	if entry != nil {
+		a.brain.use(entry, nil)
+	}
+	for _, use := range []string{usedAsVariables, usedAsCredentials, usedAsKeys, usedAsKubeconfig} {
 		a.setSources(keyOf(u), use, nil)
 	}
 }

@@ -140,6 +140,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	if err != nil {
 		return err
 	}
+	b.moved(a)
 	result, renderErr := render.Render(ctx, vars.request(head, l.application))
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -171,7 +172,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 		if refused || err != nil || !again {
 			return err
 		}
-		return b.resync(ctx, a, l, result, vars, work)
+		return b.resync(ctx, a, l, r, head, result, vars, work)
 	}
 	if wait, err := b.dependencies(ctx, a, l, r, head); wait || err != nil {
 		return err
@@ -192,6 +193,9 @@ func (b *Brain) inputs(ctx context.Context, a *app, l *live, head Commit) (vars 
 	if err = b.verify(ctx, a, l.application, head); err == nil {
 		vars, err = b.variables(ctx, a, l.application)
 	}
+	if err == nil {
+		_, err = b.destination(ctx, a, l.application)
+	}
 	if _, is := missing(err); is {
 		if markErr := b.markSource(ctx, a, err); markErr != nil {
 			return vars, markErr
@@ -205,7 +209,7 @@ func (b *Brain) newRun(ctx context.Context, a *app, l *live, r *repo, head Commi
 	s := l.status()
 	n := &run{
 		app: a, repo: r, commit: head.Hash(), uid: string(l.object.GetUID()), generation: l.object.GetGeneration(), started: started,
-		spec: l.application.Spec, variables: vars, lastHealthy: s.Healthy, first: s.Revision == "", revision: b.newest(ctx, r, head, result, s),
+		spec: l.application.Spec, variables: vars, lastHealthy: s.Healthy, cluster: b.clusterOf(a), first: s.Revision == "", revision: b.newest(ctx, r, head, result, s),
 		again: s.ObservedGeneration == l.object.GetGeneration() && s.Attempted == head.Hash() && len(s.History) > 0 && s.History[0].Commit == head.Hash() &&
 			s.History[0].Outcome == api.OutcomeFailed && s.Attempted != s.Revision,
 	}
@@ -239,7 +243,7 @@ func reasonOf(err error) string {
 
 // sourceReasons are those that [Brain.markSource] gives, but for a Project's:
 // the same is said of what was rendered.
-var sourceReasons = []string{reasonSource, reasonRepository, reasonVariables, reasonDecryption, reasonCredentials, reasonKeys, reasonAccount}
+var sourceReasons = []string{reasonSource, reasonRepository, reasonVariables, reasonDecryption, reasonKubeconfig, reasonCredentials, reasonKeys, reasonAccount}
 
 // sourceMarked says that the status tells of a branch that can't be fetched.
 func sourceMarked(s *api.ApplicationStatus) bool {

@@ -67,8 +67,12 @@ func (b *Brain) seeDrift(ctx context.Context, a *app) error {
 	now := time.Now()
 	inTruce := false
 	for i, t := range a.guard.targets {
-		seen, known := b.watcher.Look(t.Resource, t.Namespace, t.Name)
-		if seen == nil && !known || !apply.Drifted(t.Kind, a.guard.entries[i], seen) {
+		seen, known := a.guard.cluster.watcher.Look(t.Resource, t.Namespace, t.Name)
+		if seen == nil && !known {
+			b.health.AddAfter(a.key, time.Second) // the watch has just begun
+			continue
+		}
+		if !apply.Drifted(t.Kind, a.guard.entries[i], seen) {
 			continue
 		}
 		if until := a.fight.truce(t.String(), now); !until.IsZero() {
@@ -89,10 +93,14 @@ func (b *Brain) seeDrift(ctx context.Context, a *app) error {
 		}
 		return b.driftOver(ctx, a, now)
 	}
-	if what := strings.Join(differs, "\n"); what != a.guard.differs {
-		a.guard.differs = what
-		return b.appQ.Put(ctx, a.key, Wake{Reason: ReasonDrift})
+	what := strings.Join(differs, "\n")
+	if what == a.guard.differs {
+		return nil // it was asked for
 	}
+	if err := b.appQ.Put(ctx, a.key, Wake{Reason: ReasonDrift}); err != nil {
+		return err
+	}
+	a.guard.differs = what
 	return nil
 }
 
@@ -123,8 +131,11 @@ func (b *Brain) driftOver(ctx context.Context, a *app, now time.Time) error {
 
 // resync compares what is applied with the cluster, and puts right what differs,
 // or says so. It is silent where nothing does.
-func (b *Brain) resync(ctx context.Context, a *app, l *live, result render.Result, vars variables, work Work) error {
-	n := &run{app: a, commit: l.status().Revision, generation: l.object.GetGeneration(), spec: l.application.Spec, variables: vars}
+func (b *Brain) resync(ctx context.Context, a *app, l *live, r *repo, head Commit, result render.Result, vars variables, work Work) (err error) {
+	n := &run{app: a, commit: l.status().Revision, generation: l.object.GetGeneration(), spec: l.application.Spec, variables: vars, repo: r, head: head.Hash()}
+	if n.cluster, err = b.destination(ctx, a, l.application); err != nil {
+		return err
+	}
 	if err := b.prepare(n, result); err != nil {
 		return err
 	}
@@ -141,7 +152,7 @@ func (b *Brain) resync(ctx context.Context, a *app, l *live, result render.Resul
 	if len(items) == 0 {
 		return nil
 	}
-	outcomes, drifts := b.applier.Correct(ctx, b.actor(n), items, !heals)
+	outcomes, drifts := n.cluster.applier.Correct(ctx, b.actor(n), items, !heals)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -151,7 +162,7 @@ func (b *Brain) resync(ctx context.Context, a *app, l *live, result render.Resul
 			return err
 		}
 		if a.guard != nil {
-			if err := b.stand(a, l); err != nil {
+			if err := b.stand(ctx, a, l); err != nil {
 				return err
 			}
 		}
@@ -179,7 +190,7 @@ func (b *Brain) differing(ctx context.Context, n *run, l *live) ([]*apply.Item, 
 		if item.Varies && entry.State == api.Applied {
 			entry.Fields = "" // only that it is there
 		}
-		differs, err := b.applier.Differs(ctx, item, entry)
+		differs, err := n.cluster.applier.Differs(ctx, item, entry)
 		if err != nil {
 			return nil, err
 		}

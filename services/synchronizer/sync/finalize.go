@@ -24,6 +24,11 @@ func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
 		chains: []chain{{id: events.ChainFor("delete", a.name.String(), string(l.object.GetUID()))}},
 	}
 	if n.spec.OnDelete != api.OnDeleteOrphan {
+		var err error
+		if n.cluster, err = b.destination(ctx, a, l.application); err != nil {
+			b.notes.warn(l.object, reasonDeleting, "its objects can't be deleted: "+err.Error()+"; to let it go without, set spec.onDelete: orphan")
+			return err
+		}
 		n.lastHealthy = l.status().Healthy
 		if r := b.repos.opened(b.apps.sourceOf(a)); r != nil {
 			if head := r.headSince(time.Time{}); head != nil {

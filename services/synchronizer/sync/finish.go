@@ -82,7 +82,7 @@ func (b *Brain) look(ctx context.Context, key string) error {
 	if w == nil {
 		return b.watchOver(ctx, a)
 	}
-	verdict := b.watcher.Judge(w.targets)
+	verdict := w.run.cluster.watcher.Judge(w.targets)
 	if verdict.Slow {
 		b.health.AddAfter(key, slowAgain)
 	}
@@ -210,7 +210,7 @@ func (b *Brain) finish(ctx context.Context, n *run, l *live) error {
 	b.metrics.done(outcome, n.started)
 	b.log.Info("sync finished", "outcome", strings.ToLower(reason), "application", n.app.name.String(), "commit", n.commit, "took", time.Since(n.started))
 	b.stopWaiting(n.app)
-	return b.stand(n.app, l)
+	return b.stand(ctx, n.app, l)
 }
 
 // prune deletes what is gone from Git, and gives the entries to drop.
@@ -218,7 +218,7 @@ func (b *Brain) prune(ctx context.Context, n *run, l *live, gone []api.Inventory
 	var dropped []api.InventoryEntry
 	var faults []string
 	n.counts.Pruned = 0
-	for _, p := range b.applier.Prune(ctx, b.actor(n), gone) {
+	for _, p := range n.cluster.applier.Prune(ctx, b.actor(n), gone) {
 		name := apply.EntryName(p.Entry)
 		switch {
 		case p.Err != nil:

@@ -21,6 +21,7 @@ type guard struct {
 	commit     string
 	generation int64
 	waits      bool // for health
+	cluster    *cluster
 	targets    []health.Target
 	entries    []api.InventoryEntry // of the targets, as they were left
 	differs    string               // what differs, as it was last asked for
@@ -30,9 +31,13 @@ type guard struct {
 
 // stand puts a guard over what an application's inventory says. The
 // application's mutex is held. After a start it is found again in the status.
-func (b *Brain) stand(a *app, l *live) error {
+func (b *Brain) stand(ctx context.Context, a *app, l *live) error {
 	s := l.status()
 	g := &guard{commit: s.Revision, generation: s.ObservedGeneration, waits: l.application.Spec.Sync.Waits()}
+	var err error
+	if g.cluster, err = b.destination(ctx, a, l.application); err != nil {
+		return err
+	}
 	rules, err := rule.Compile(l.application.Spec.Health)
 	if err != nil {
 		return err
@@ -42,7 +47,7 @@ func (b *Brain) stand(a *app, l *live) error {
 			continue
 		}
 		kind := schema.GroupVersionKind{Group: e.Group, Version: e.Version, Kind: e.Kind}
-		resource, err := b.clients.Mapper.Find(kind)
+		resource, err := g.cluster.clients.Mapper.Find(kind)
 		if err != nil {
 			return fmt.Errorf("watch %s %s: %w", kind.Kind, e.Name, err)
 		}
@@ -63,11 +68,11 @@ func (b *Brain) leave(a *app) {
 }
 
 // over says whether a target may be gone: a Job has done its work.
-func (b *Brain) over(t health.Target) bool {
+func (g *guard) over(t health.Target) bool {
 	if !apply.Passes(t.Kind) {
 		return false
 	}
-	seen, known := b.watcher.Look(t.Resource, t.Namespace, t.Name)
+	seen, known := g.cluster.watcher.Look(t.Resource, t.Namespace, t.Name)
 	return seen == nil && known
 }
 
@@ -88,13 +93,13 @@ func (b *Brain) watchOver(ctx context.Context, a *app) error {
 		if err := b.retell(ctx, a, l); err != nil {
 			return err
 		}
-		return b.stand(a, l)
+		return b.stand(ctx, a, l)
 	}
 	g := a.guard
 	if err := b.seeDrift(ctx, a); err != nil {
 		return err
 	}
-	verdict := b.watcher.Judge(slices.DeleteFunc(slices.Clone(g.targets), b.over))
+	verdict := g.cluster.watcher.Judge(slices.DeleteFunc(slices.Clone(g.targets), g.over))
 	if verdict.Slow {
 		b.health.AddAfter(a.key, slowAgain)
 	}

@@ -22,10 +22,10 @@ import (
 const mostOwners = 8
 
 // identity of an object, whatever its version.
-type identity struct{ group, kind, namespace, name string }
+type identity struct{ cluster, group, kind, namespace, name string }
 
-func identityOf(e api.InventoryEntry) identity {
-	return identity{e.Group, e.Kind, e.Namespace, e.Name}
+func identityOf(cluster string, e api.InventoryEntry) identity {
+	return identity{cluster, e.Group, e.Kind, e.Namespace, e.Name}
 }
 
 // actor is for whom a run acts. Objects change hands when the one that had them
@@ -40,7 +40,7 @@ func (b *Brain) actor(n *run) apply.Actor {
 			}
 			other := name.Namespace + "/" + name.Name
 			b.apps.depend(n.app.key, []string{other}) // it wakes us when it lets go
-			wants, err := b.wants(ctx, other, identityOf(item.Entry("")), mostOwners)
+			wants, err := b.wants(ctx, other, identityOf(n.cluster.name, item.Entry("")), mostOwners)
 			return err == nil && !wants, err
 		},
 		Claimed: func(ctx context.Context, e api.InventoryEntry) (string, error) { return b.claimed(ctx, n, e) },
@@ -68,7 +68,7 @@ func (b *Brain) wants(ctx context.Context, key string, object identity, depth in
 	// One that is itself gone from Git wants nothing any more.
 	owner, err := events.ParseApplication(u.GetAnnotations()[health.OwnerAnnotation])
 	if parent := owner.Namespace + "/" + owner.Name; err == nil && owner.Cluster == b.cfg.Cluster && parent != key && depth > 0 {
-		itself := identity{api.Group, api.ApplicationKind, u.GetNamespace(), u.GetName()}
+		itself := identity{b.own.name, api.Group, api.ApplicationKind, u.GetNamespace(), u.GetName()}
 		if wants, err := b.wants(ctx, parent, itself, depth-1); err != nil || !wants {
 			return wants, err
 		}
@@ -84,7 +84,7 @@ func (b *Brain) wants(ctx context.Context, key string, object identity, depth in
 }
 
 func (b *Brain) has(s *api.ApplicationStatus, object identity) bool {
-	return s != nil && slices.ContainsFunc(s.Inventory, func(e api.InventoryEntry) bool { return identityOf(e) == object })
+	return s != nil && slices.ContainsFunc(s.Inventory, func(e api.InventoryEntry) bool { return identityOf(object.cluster, e) == object })
 }
 
 // renders says whether an application's head has an object.
@@ -110,10 +110,13 @@ func (b *Brain) renders(ctx context.Context, key string, application *api.Applic
 		return b.has(application.Status, object), ctx.Err() // what can't be rendered stays as it is
 	}
 	n := &run{app: a, spec: application.Spec, variables: vars}
+	if n.cluster, err = b.destination(ctx, a, application); err != nil {
+		return true, err
+	}
 	if err := b.prepare(n, result); err != nil {
 		return true, err
 	}
-	return slices.ContainsFunc(n.items, func(i *apply.Item) bool { return identityOf(i.Entry("")) == object }), nil
+	return slices.ContainsFunc(n.items, func(i *apply.Item) bool { return identityOf(n.cluster.name, i.Entry("")) == object }), nil
 }
 
 // freshForClaims is how old a head may be by which an application is asked what
@@ -139,7 +142,7 @@ func (b *Brain) claimed(ctx context.Context, n *run, e api.InventoryEntry) (stri
 		if key == n.app.key {
 			continue
 		}
-		wants, err := b.wants(ctx, key, identityOf(e), mostOwners)
+		wants, err := b.wants(ctx, key, identityOf(n.cluster.name, e), mostOwners)
 		if err != nil {
 			return "", err
 		}

@@ -41,7 +41,7 @@ func (b *Brain) forbidden(n *run) error {
 	}
 	var faults []string
 	for _, item := range n.items {
-		if why := b.objection(governing, p.name, n.target(), item); why != "" {
+		if why := b.objection(governing, p.name, n.cluster.name, n.target(), item); why != "" {
 			faults = append(faults, fmt.Sprintf("%s: %s: %s", item.Where, item, why))
 		}
 	}
@@ -57,7 +57,7 @@ func (b *Brain) forbidden(n *run) error {
 }
 
 // objection is why no Project allows an object; empty where one does.
-func (b *Brain) objection(governing []*project, from events.GitRepository, target string, item *apply.Item) string {
+func (b *Brain) objection(governing []*project, from events.GitRepository, cluster, target string, item *apply.Item) string {
 	namespace := item.Namespace
 	switch {
 	case item.Kind.Group == "" && item.Kind.Kind == "Namespace":
@@ -76,9 +76,9 @@ func (b *Brain) objection(governing []*project, from events.GitRepository, targe
 			all = append(all, fmt.Sprintf("Project %s can't be read: %v", p.Name, p.fault))
 		case !p.Repository(string(from)):
 			all = append(all, fmt.Sprintf("Project %s doesn't allow the repository %s (spec.repositories)", p.Name, from))
-		case !p.Destination(b.cfg.Cluster, ""):
-			all = append(all, fmt.Sprintf("Project %s doesn't allow the cluster %s (spec.destinations)", p.Name, b.cfg.Cluster))
-		case !p.Destination(b.cfg.Cluster, namespace):
+		case !p.Destination(cluster, ""):
+			all = append(all, fmt.Sprintf("Project %s doesn't allow the cluster %s (spec.destinations)", p.Name, cluster))
+		case !p.Destination(cluster, namespace):
 			all = append(all, fmt.Sprintf("Project %s doesn't allow the namespace %s (spec.destinations)", p.Name, namespace))
 		case !kind:
 			all = append(all, fmt.Sprintf("Project %s doesn't allow the kind %s (%s)", p.Name, item.Kind.Kind, list))

@@ -36,6 +36,7 @@ type run struct {
 
 	variables variables
 
+	cluster  *cluster          // where its objects go
 	client   dynamic.Interface // with the application's rights
 	items    []*apply.Item
 	plan     []apply.Step
@@ -51,11 +52,10 @@ type run struct {
 
 // prepare finds the rights and the objects of a run.
 func (b *Brain) prepare(n *run, result render.Result) (err error) {
-	namespace := n.app.name.Namespace
-	if n.client, err = b.clientFor(namespace, n.spec); err != nil {
+	if n.client, err = b.rights(n.cluster, n.app.name.Namespace, n.spec); err != nil {
 		return err
 	}
-	n.items, err = b.applier.Prepare(result.Objects, apply.Options{
+	n.items, err = n.cluster.applier.Prepare(result.Objects, apply.Options{
 		Owner: n.app.name.String(), Namespace: n.target(), Labels: n.spec.Labels, Annotations: n.spec.Annotations, Ignore: n.spec.Ignore, Adopt: n.spec.Sync.Adopt,
 	})
 	n.images = images(n.items, b.cfg.Images)

@@ -15,7 +15,15 @@ const (
 	usedAsVariables   = "variables"
 	usedAsCredentials = "credentials"
 	usedAsKeys        = "keys"
+	usedAsKubeconfig  = "kubeconfig"
 )
+
+// uses say of what is missing where it was named, and the reason of the condition.
+var uses = map[string]struct{ field, reason string }{
+	usedAsCredentials: {"spec.source.secret", reasonCredentials},
+	usedAsKeys:        {"spec.source.verify", reasonKeys},
+	usedAsKubeconfig:  {"spec.destination.kubeconfigSecret", reasonKubeconfig},
+}
 
 // secret is one as it was read.
 type secret struct {
@@ -36,14 +44,10 @@ func (b *Brain) secretsOf(ctx context.Context, a *app, application *api.Applicat
 	if err != nil {
 		return nil, err
 	}
-	field, reason := "spec.source.secret", reasonCredentials
-	if use == usedAsKeys {
-		field, reason = "spec.source.verify", reasonKeys
-	}
-	b.watches.Want(kube.Scope{Resource: secrets}) //nolint:contextcheck // a watch outlives the work that wants it
+	b.own.watches.Want(kube.Scope{Resource: secrets}) //nolint:contextcheck // a watch outlives the work that wants it
 	var all []secret
 	for i, s := range sources {
-		u, err := get(ctx, client, s, field, reason, "")
+		u, err := get(ctx, client, s, uses[use].field, uses[use].reason, "")
 		if err != nil {
 			return nil, err
 		}

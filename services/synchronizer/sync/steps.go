@@ -39,10 +39,10 @@ func (b *Brain) advance(ctx context.Context, n *run, l *live, from int) error {
 // take does a step, and says whether it has to be waited for.
 func (b *Brain) take(ctx context.Context, n *run, l *live, step apply.Step) (wait bool, err error) {
 	ordinary := slices.DeleteFunc(slices.Clone(step.Items), func(i *apply.Item) bool { return i.Turn.IsHook })
-	n.record(b.applier.Apply(ctx, b.actor(n), ordinary))
+	n.record(n.cluster.applier.Apply(ctx, b.actor(n), ordinary))
 	pending := n.pending(l, step)
 	for _, item := range pending {
-		n.record([]apply.Outcome{b.applier.Run(ctx, b.actor(n), item, n.runOf(step))})
+		n.record([]apply.Outcome{n.cluster.applier.Run(ctx, b.actor(n), item, n.runOf(step))})
 	}
 	if ctx.Err() != nil {
 		return false, ctx.Err()
@@ -90,7 +90,7 @@ func (b *Brain) goOn(ctx context.Context, w *wait, l *live) error {
 		return nil
 	}
 	w.queued = false
-	if !b.watcher.Judge(w.targets).Ready {
+	if !w.run.cluster.watcher.Judge(w.targets).Ready {
 		return nil // no longer: a watch tells when it is again
 	}
 	return b.passed(ctx, w.run, l)
@@ -223,7 +223,7 @@ func (b *Brain) hooksDone(ctx context.Context, n *run, l *live, step apply.Step)
 		return err
 	}
 	for _, item := range done {
-		if err := b.applier.Clean(ctx, b.actor(n), item, true); err != nil {
+		if err := n.cluster.applier.Clean(ctx, b.actor(n), item, true); err != nil {
 			b.notes.warn(l.object, reasonHookFailed, err.Error())
 		}
 	}
@@ -247,7 +247,7 @@ func (b *Brain) hookFailed(ctx context.Context, n *run, l *live, step apply.Step
 	b.stopWaiting(n.app)
 	b.runFailHooks(ctx, n, l)
 	for _, item := range failed {
-		if err := b.applier.Clean(ctx, b.actor(n), item, false); err != nil {
+		if err := n.cluster.applier.Clean(ctx, b.actor(n), item, false); err != nil {
 			b.notes.warn(l.object, reasonHookFailed, err.Error())
 		}
 	}
@@ -259,7 +259,7 @@ func (b *Brain) hookFailed(ctx context.Context, n *run, l *live, step apply.Step
 func (b *Brain) runFailHooks(ctx context.Context, n *run, l *live) {
 	for _, step := range apply.Hooks(n.items, render.HookFail, n.first) {
 		for _, item := range n.pending(l, step) {
-			o := b.applier.Run(ctx, b.actor(n), item, n.runOf(step))
+			o := n.cluster.applier.Run(ctx, b.actor(n), item, n.runOf(step))
 			if o.Err != nil {
 				b.notes.warn(l.object, reasonHookFailed, n.variables.redacted(fmt.Sprintf("%s: %s: %v", item.Where, hookName(step, item), o.Err)))
 			}

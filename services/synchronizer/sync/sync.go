@@ -21,7 +21,6 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/slipway-cd/slipway/events"
-	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
 	"github.com/slipway-cd/slipway/shared/kube"
 )
@@ -115,14 +114,18 @@ type Parts struct {
 
 // Brain brings one cluster's applications in line with Git.
 type Brain struct {
-	cfg      Config
-	bus      Publisher
-	repoQ    Queue
-	appQ     Queue
-	clients  *kube.Clients
-	watches  *kube.Watches
-	watcher  *health.Watcher
-	applier  *apply.Applier
+	cfg          Config
+	bus          Publisher
+	repoQ        Queue
+	appQ         Queue
+	clients      *kube.Clients // of our own cluster, where the Applications are
+	own          *cluster
+	watchContext context.Context // of the watches of other clusters; they outlive the work that wants them
+
+	clustersMu sync.Mutex
+	clusters   map[string]*cluster // others, by Secret and version
+	taken      map[string]*cluster // by application
+
 	apps     *applications
 	projects *projects
 	repos    *repositories
@@ -143,11 +146,8 @@ func New(cfg Config, parts Parts) *Brain {
 	}
 	b.apps = newApplications(b)
 	b.projects = newProjects(parts.Clients.Dynamic, b.log, b.apps.wakeGoverned)
-	b.watches = kube.NewWatches(parts.WatchContext, parts.Clients, kube.WatchOptions{
-		Reduce: health.Reduce, MetadataOnly: health.MetadataOnly, Changed: b.changed, Dropped: b.dropped,
-	})
-	b.watcher = health.NewWatcher(b.watches)
-	b.applier = apply.New(parts.Clients, b.watcher)
+	b.watchContext, b.clusters, b.taken = parts.WatchContext, map[string]*cluster{}, map[string]*cluster{}
+	b.own = b.newCluster(parts.WatchContext, cfg.Cluster, parts.Clients)
 	b.notes = newNotes(parts.Clients.Dynamic, b.log)
 	return b
 }
@@ -190,7 +190,9 @@ func (b *Brain) Run(ctx context.Context) error {
 	b.apps.wakeups.ShutDown()
 	b.apps.stopTimers()
 	done.Wait()
-	b.watches.Wait()
+	for _, c := range b.allClusters() {
+		c.watches.Wait()
+	}
 	select {
 	case err := <-faults:
 		return fmt.Errorf("synchronizer: %w", err)
@@ -234,7 +236,7 @@ func (b *Brain) wakePlaces(ctx context.Context, e events.RefUpdated, chain strin
 }
 
 // changed is told by the watches. It only wakes.
-func (b *Brain) changed(scope kube.Scope, before, kept any, _ bool) {
+func (b *Brain) changed(c *cluster, scope kube.Scope, before, kept any) {
 	seen, ok := kept.(*health.Seen)
 	if !ok {
 		return
@@ -243,7 +245,9 @@ func (b *Brain) changed(scope kube.Scope, before, kept any, _ bool) {
 	if was, ok := before.(*health.Seen); ok && owner == "" {
 		owner = was.Owner // somebody took our name off
 	}
-	b.apps.wakeSourced(source{scope.Resource, seen.Namespace, seen.Name})
+	if c == b.own {
+		b.apps.wakeSourced(source{scope.Resource, seen.Namespace, seen.Name})
+	}
 	if health.IsPod(scope) && owner == "" {
 		for _, key := range b.apps.waitingIn(seen.Namespace) {
 			b.health.Add(key)

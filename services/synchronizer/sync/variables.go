@@ -76,7 +76,7 @@ func (b *Brain) variables(ctx context.Context, a *app, application *api.Applicat
 	}
 	var versions []string
 	for i, s := range sources {
-		b.watches.Want(kube.Scope{Resource: s.resource}) //nolint:contextcheck // a watch outlives the work that wants it
+		b.own.watches.Want(kube.Scope{Resource: s.resource}) //nolint:contextcheck // a watch outlives the work that wants it
 		var version string
 		if i < len(from) {
 			version, err = v.read(ctx, client, s, from[i].Optional)

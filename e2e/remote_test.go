@@ -1,0 +1,102 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/slipway-cd/slipway/e2e/parts"
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+// TestAnotherCluster applies to a cluster that a kubeconfig names.
+func TestAnotherCluster(t *testing.T) {
+	t.Parallel()
+	b := newSyncBed(t)
+	other, err := parts.StartCluster(t.Context(), parts.ClusterOptions{Dir: t.TempDir()})
+	must(t, err)
+	t.Cleanup(other.Kill)
+	kubeconfig, err := os.ReadFile(other.Kubeconfig)
+	must(t, err)
+	must(t, other.Apply(t.Context(), "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"))
+	elsewhere := func(value string) func() error {
+		return func() error {
+			got, err := other.Kubectl(t.Context(), "get", "configmap", "-n", "shop", "away", "--ignore-not-found", "-o", "jsonpath={.data.value}")
+			if err == nil && got != value {
+				err = fmt.Errorf("elsewhere away is %q, want %q", got, value)
+			}
+			return err
+		}
+	}
+	first := b.push(t, "first", map[string]string{"apps/away/cm.yaml": settings("away", "1"), "apps/near/cm.yaml": settings("near", "1")})
+	b.start(t)
+	const to = "  destination: {kubeconfigSecret: other}\n"
+	must(t, parts.Eventually(t.Context(), syncPatience, func() error {
+		return b.cluster.Apply(t.Context(), "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n"+
+			application("shop", "away", b.url, "apps/away", to)+application("shop", "near", b.url, "apps/near", ""))
+	}))
+	b.says(t, "shop", "away", api.ConditionReconciling, "KubeconfigMissing", "needs Secret shop/other, which is not there")
+
+	// What would run a program here is refused, and so is what is none.
+	const evil = `apiVersion: v1
+kind: Config
+current-context: it
+contexts: [{name: it, context: {cluster: c, user: u}}]
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/true, interactiveMode: Never}}}]
+`
+	must(t, b.cluster.Apply(t.Context(), secretText("shop", "other", map[string]string{"value": evil})))
+	b.says(t, "shop", "away", api.ConditionReconciling, "KubeconfigMissing", "exec is refused")
+	must(t, b.cluster.Apply(t.Context(), secretText("shop", "other", map[string]string{"config": "x"})))
+	b.says(t, "shop", "away", api.ConditionReconciling, "KubeconfigMissing", "put it under the key value")
+
+	must(t, b.cluster.Apply(t.Context(), secretText("shop", "other", map[string]string{"value": string(kubeconfig)})))
+	b.becomes(t, "shop", "away", "True", first)
+	must(t, elsewhere("1")())
+	if b.exists(t, "shop", "configmap", "away") {
+		t.Error("it is here, too")
+	}
+
+	// It is put right there, and hears of commits; after a restart, too.
+	_, err = other.Kubectl(t.Context(), "patch", "configmap", "-n", "shop", "away", "--type", "merge", "-p", `{"data":{"value":"drifted"}}`)
+	must(t, err)
+	must(t, parts.Eventually(t.Context(), syncPatience, elsewhere("1")))
+	b.stop()
+	b.start(t)
+	_, err = other.Kubectl(t.Context(), "delete", "configmap", "-n", "shop", "away")
+	must(t, err)
+	must(t, parts.Eventually(t.Context(), syncPatience, elsewhere("1")))
+	second := b.push(t, "second", map[string]string{"apps/away/cm.yaml": settings("away", "2")})
+	b.tell(t, second)
+	b.becomes(t, "shop", "away", "True", second)
+	must(t, elsewhere("2")())
+
+	// A Project says to which clusters.
+	must(t, b.cluster.Apply(t.Context(), "apiVersion: slipway.dev/v1alpha1\nkind: Project\nmetadata: {name: shop}\nspec:\n  namespaces: [shop]\n  repositories: [\"**\"]\n  destinations: [{cluster: test, namespaces: [shop]}]\n"))
+	b.says(t, "shop", "away", api.ConditionStalled, "ProjectForbids", "Project shop doesn't allow the cluster 127.0.0.1:")
+	_, err = b.cluster.Kubectl(t.Context(), "delete", "projects.slipway.dev", "shop")
+	must(t, err)
+	b.becomes(t, "shop", "away", "True", second)
+
+	// What is deleted here goes there.
+	_, err = b.cluster.Kubectl(t.Context(), "delete", "applications.slipway.dev", "-n", "shop", "away")
+	must(t, err)
+	must(t, elsewhere("")())
+
+	// One that is away delays nobody: many of its applications, one of ours.
+	const many = 16
+	files, documents := map[string]string{"apps/near/cm.yaml": settings("near", "2")}, ""
+	for i := range many {
+		name := fmt.Sprintf("gone-%d", i)
+		files["apps/"+name+"/cm.yaml"] = settings(name, "1")
+		documents += application("shop", name, b.url, "apps/"+name, to)
+	}
+	other.Kill()
+	third := b.push(t, "third", files)
+	must(t, b.cluster.Apply(t.Context(), documents))
+	b.tell(t, third)
+	b.becomes(t, "shop", "near", "True", third)
+	if n := b.count(hasOutcome("success", third)); n != 1 {
+		t.Errorf("%d applications are healthy, of which one can be", n)
+	}
+}
