@@ -77,6 +77,9 @@ const (
 	SyncAnnotation = "slipway.dev/sync"
 )
 
+// PruneFinalizer keeps an Application until what it manages is pruned.
+const PruneFinalizer = "slipway.dev/prune"
+
 // Suspension is why the application is suspended.
 func (m Metadata) Suspension() (why string, suspended bool) {
 	why, suspended = m.Annotations[SuspendAnnotation]

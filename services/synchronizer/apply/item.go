@@ -94,6 +94,9 @@ func (a *Applier) Prepare(objects []render.Object, o Options) ([]*Item, error) {
 			return nil, fmt.Errorf("%s: %s: %w", item.Where, item, err)
 		}
 		item.leave(o.Ignore)
+		if item.Kind.Group == api.Group && item.Kind.Kind == api.ApplicationKind && !slices.Contains(u.GetFinalizers(), api.PruneFinalizer) {
+			u.SetFinalizers(append(u.GetFinalizers(), api.PruneFinalizer)) // which it would get before its first apply
+		}
 		u.SetLabels(merge(u.GetLabels(), o.Labels))
 		u.SetAnnotations(merge(merge(u.GetAnnotations(), o.Annotations), map[string]string{health.OwnerAnnotation: o.Owner}))
 		if r, ok := defined[item.Kind]; ok {

@@ -92,7 +92,7 @@ func (b *Brain) look(ctx context.Context, key string) error {
 	if bad && w.failed {
 		return nil
 	}
-	if wait := telling - time.Since(w.told); !ready && !bad && wait > 0 {
+	if wait := n.patience(w, time.Now()); !ready && !bad && wait > 0 {
 		b.health.AddAfter(key, wait)
 		return nil
 	}
@@ -116,6 +116,10 @@ func (b *Brain) look(ctx context.Context, key string) error {
 	case bad:
 		return b.unhealthy(ctx, w, l, verdict.String())
 	}
+	if !n.due.IsZero() {
+		w.told = time.Now()
+		return b.recordApplied(ctx, n, l, verdict.String())
+	}
 	message := n.waiting(verdict)
 	if c := l.status().Condition(api.ConditionReady); w.failed || c != nil && c.Message == message {
 		return nil
@@ -126,6 +130,14 @@ func (b *Brain) look(ctx context.Context, key string) error {
 			ready: "Unknown", reconciling: true, reason: reasonProgressing, message: message, generation: n.generation, now: w.told,
 		}.set(s)
 	})
+}
+
+// patience is how long a status need not say anew what is waited for.
+func (n *run) patience(w *wait, now time.Time) time.Duration {
+	if !n.due.IsZero() {
+		return n.due.Sub(now)
+	}
+	return telling - now.Sub(w.told)
 }
 
 // unhealthy tells once that a sync isn't healthy. The watch goes on: what
@@ -145,10 +157,13 @@ func (b *Brain) unhealthy(ctx context.Context, w *wait, l *live, why string) err
 	}
 	b.runFailHooks(ctx, n, l)
 	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
+		n.setApplied(s)
 		s.Remember(n.history(api.OutcomeFailed, message))
 		conditions{ready: "False", reconciling: true, reason: reasonUnhealthy, message: message, generation: n.generation, now: time.Now()}.set(s)
 	})
-	w.failed = err == nil
+	if err == nil {
+		w.failed, n.due = true, time.Time{}
+	}
 	return err
 }
 
@@ -198,6 +213,7 @@ func (b *Brain) finish(ctx context.Context, n *run, l *live) error {
 		}
 	}
 	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
+		n.setApplied(s)
 		s.Healthy, s.Degraded = n.commit, nil
 		s.Inventory = without(s.Inventory, n.gone)
 		s.Remember(n.history(outcome, ""))
@@ -206,7 +222,7 @@ func (b *Brain) finish(ctx context.Context, n *run, l *live) error {
 	if err != nil {
 		return err
 	}
-	b.notes.say(l.object, reason, message)
+	b.notes.say(l.object, reason, fmt.Sprintf("%s: %s, %d pruned", message, n.counted(), n.counts.Pruned))
 	b.metrics.done(outcome, n.started)
 	b.log.Info("sync finished", "outcome", strings.ToLower(reason), "application", n.app.name.String(), "commit", n.commit, "took", time.Since(n.started))
 	b.stopWaiting(n.app)

@@ -44,6 +44,7 @@ type run struct {
 	first    bool                 // the application was never applied
 	revision string               // the commit that is new to it
 	hookID   string               // of the runs of its hooks
+	due      time.Time            // when it has to be recorded that all is applied; zero when it is, or isn't yet
 	gone     []api.InventoryEntry // pruned, and to be dropped from the inventory
 	images   []string
 	counts   events.Counts

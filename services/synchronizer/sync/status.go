@@ -21,7 +21,7 @@ import (
 const statusManager = "slipway-status"
 
 // finalizer lets us prune before an Application goes.
-const finalizer = "slipway.dev/prune"
+const finalizer = api.PruneFinalizer
 
 // errOvertaken says that another replica acted on the application: who gets a
 // conflict stops.

@@ -57,23 +57,53 @@ func (b *Brain) take(ctx context.Context, n *run, l *live, step apply.Step) (wai
 	return true, b.applied(ctx, n, l)
 }
 
-// applied records that all that stays is there.
+// grace is how long an application that was applied may take to be healthy
+// before it is recorded that it waits: most are at once, and one record does.
+const grace = 100 * time.Millisecond
+
+// applied notes that all that stays is there, and records it if more is to come.
 func (b *Brain) applied(ctx context.Context, n *run, l *live) error {
-	gone := len(apply.Gone(l.status().Inventory, n.items))
 	b.log.Info("applied", "application", n.app.name.String(), "commit", n.commit, "created", n.counts.Created,
 		"changed", n.counts.Changed, "unchanged", n.counts.Unchanged, "took", time.Since(n.started))
-	b.notes.say(l.object, reasonApplied, fmt.Sprintf("applied %s: %d created, %d changed, %d unchanged", n.short(), n.counts.Created, n.counts.Changed, n.counts.Unchanged))
 	b.metrics.applied(n.started)
-	return b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
-		s.Revision, s.Variables, s.Images, s.Inventory = n.commit, n.variables.version, n.images, n.inventory(s.Inventory)
-		now := time.Now().UTC().Truncate(time.Second)
-		s.Synced = &now
-		message := fmt.Sprintf("applied %s; waiting for health", n.short())
+	n.due = time.Now().Add(grace)
+	if n.plan[len(n.plan)-1].Last && len(apply.Gone(l.status().Inventory, n.items)) == 0 {
+		return nil
+	}
+	return b.recordApplied(ctx, n, l, "health")
+}
+
+// recordApplied says in the status that everything is applied, and for what it
+// waits.
+func (b *Brain) recordApplied(ctx context.Context, n *run, l *live, waits string) error {
+	gone := len(apply.Gone(l.status().Inventory, n.items))
+	b.notes.say(l.object, reasonApplied, fmt.Sprintf("applied %s: %s", n.short(), n.counted()))
+	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
+		n.setApplied(s)
+		message := fmt.Sprintf("applied %s; waiting for %s", n.short(), waits)
 		if gone > 0 {
 			message += fmt.Sprintf(", then %d objects are pruned", gone)
 		}
-		conditions{ready: "Unknown", reconciling: true, reason: reasonProgressing, message: message, generation: n.generation, now: now}.set(s)
+		conditions{ready: "Unknown", reconciling: true, reason: reasonProgressing, message: message, generation: n.generation, now: time.Now()}.set(s)
 	})
+	if err == nil {
+		n.due = time.Time{}
+	}
+	return err
+}
+
+// setApplied records what was applied, unless it is recorded.
+func (n *run) setApplied(s *api.ApplicationStatus) {
+	if n.due.IsZero() {
+		return
+	}
+	s.Revision, s.Variables, s.Images, s.Inventory = n.commit, n.variables.version, n.images, n.inventory(s.Inventory)
+	now := time.Now().UTC().Truncate(time.Second)
+	s.Synced = &now
+}
+
+func (n *run) counted() string {
+	return fmt.Sprintf("%d created, %d changed, %d unchanged", n.counts.Created, n.counts.Changed, n.counts.Unchanged)
 }
 
 // more says whether something in the cluster has to be changed after the step
