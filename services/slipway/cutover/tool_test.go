@@ -3,12 +3,12 @@ package cutover
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
-	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/shared/api"
 )
 
@@ -100,7 +100,7 @@ func TestWhoWouldBringItBackIsKnown(t *testing.T) {
 func names(entries []api.InventoryEntry) string {
 	var all []string
 	for _, e := range entries {
-		all = append(all, apply.EntryName(e))
+		all = append(all, e.Kind+" "+strings.TrimPrefix(e.Namespace+"/"+e.Name, "/"))
 	}
 	return fmt.Sprint(all)
 }

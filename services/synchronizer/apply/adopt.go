@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,9 +9,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/shared/kube"
 )
 
 // lastApplied is where kubectl keeps what it applied: it would take it for its
@@ -59,33 +58,10 @@ func (a *Applier) adopt(ctx context.Context, as Actor, item *Item) (version stri
 // Adoption is the JSON patch by which fields of other managers become ours; nil
 // where those have none. It is refused where the object was changed meanwhile.
 func Adoption(live *metav1.PartialObjectMetadata, managers []string) ([]byte, error) {
-	adopted := fieldpath.NewSet()
-	var mine *metav1.ManagedFieldsEntry
-	var kept []metav1.ManagedFieldsEntry
-	found := false
-	for _, m := range live.ManagedFields {
-		theirs := slices.Contains(managers, m.Manager) && m.Subresource == "" && !ours(m)
-		if !theirs && !ours(m) {
-			kept = append(kept, m)
-			continue
-		}
-		if set := read(m); set != nil {
-			adopted = adopted.Union(set)
-		}
-		found = found || theirs
-		if mine == nil || ours(m) {
-			mine = m.DeepCopy()
-		}
+	fields, changed, err := kube.Adopted(live.ManagedFields, health.FieldManager, managers)
+	if err != nil || !changed {
+		return nil, err
 	}
-	if !found {
-		return nil, nil
-	}
-	var fields bytes.Buffer
-	if err := adopted.ToJSONStream(&fields); err != nil {
-		return nil, fmt.Errorf("write managed fields: %w", err)
-	}
-	mine.Manager, mine.Operation = health.FieldManager, metav1.ManagedFieldsOperationApply
-	mine.FieldsV1 = metav1.NewFieldsV1(fields.String())
 	type step struct {
 		Op    string `json:"op"`
 		Path  string `json:"path"`
@@ -93,7 +69,7 @@ func Adoption(live *metav1.PartialObjectMetadata, managers []string) ([]byte, er
 	}
 	steps := []step{
 		{"test", "/metadata/resourceVersion", live.ResourceVersion},
-		{"replace", "/metadata/managedFields", append(kept, *mine)},
+		{"replace", "/metadata/managedFields", fields},
 	}
 	if _, there := live.Annotations[lastApplied]; there && slices.ContainsFunc(managers, func(m string) bool { return m == "kubectl-client-side-apply" }) {
 		steps = append(steps, step{Op: "remove", Path: "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration"})

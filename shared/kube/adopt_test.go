@@ -1,10 +1,12 @@
-package cutover
+package kube_test
 
 import (
 	"encoding/json"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/slipway-cd/slipway/shared/kube"
 )
 
 func entry(manager string, op metav1.ManagedFieldsOperationType, version, sub, fields string) metav1.ManagedFieldsEntry {
@@ -41,7 +43,7 @@ func TestWhatOthersOwnedBecomesOurs(t *testing.T) {
 			true,
 		},
 	} {
-		got, changed, err := adopted(c.before, []string{"theirs", "old"})
+		got, changed, err := kube.Adopted(c.before, "slipway", []string{"theirs", "old"})
 		if err != nil || changed != c.changed {
 			t.Errorf("%s: changed %v, %v", name, changed, err)
 		}
@@ -51,7 +53,7 @@ func TestWhatOthersOwnedBecomesOurs(t *testing.T) {
 			t.Errorf("%s: it is\n%s\nwant\n%s", name, is, want)
 		}
 	}
-	if _, _, err := adopted([]metav1.ManagedFieldsEntry{entry("theirs", apply, "v1", "", `{"x`)}, []string{"theirs"}); err == nil {
+	if _, _, err := kube.Adopted([]metav1.ManagedFieldsEntry{entry("theirs", apply, "v1", "", `{"x`)}, "slipway", []string{"theirs"}); err == nil {
 		t.Error("fields that can't be read are taken")
 	}
 }
