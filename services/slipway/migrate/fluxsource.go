@@ -1,0 +1,129 @@
+package migrate
+
+import (
+	"cmp"
+	"strings"
+)
+
+// gitSource writes the repository that a reference means, and gives the path in
+// it that a path of the source is.
+func (f *flux) gitSource(s *source, ref value, at string, out tree) (string, bool) {
+	kind, name, namespace := ref.at("kind").text(), ref.at("name").text(), cmp.Or(ref.at("namespace").text(), s.namespace)
+	ref.at("apiVersion").take()
+	if kind == "ExternalArtifact" {
+		if kind, name, namespace, at = f.artifact(s, ref, namespace, name, at); kind == "" {
+			return at, false
+		}
+	}
+	if kind != "GitRepository" {
+		ref.note(Missing, "a source of kind "+kind+" has no counterpart", "commit its manifests to a Git repository; no Application is written")
+		return at, false
+	}
+	git := f.find(s, kind, namespace, name)
+	if git == nil {
+		if f.Repository == "" {
+			ref.note(Wrong, "GitRepository "+namespace+"/"+name+" isn't in the repository", "say which it is with --repository URL (and --branch); no Application is written")
+			return at, false
+		}
+		set(out, f.Repository, "source", "repository")
+		set(out, cmp.Or(f.Branch, "main"), "source", "branch")
+		return at, true
+	}
+	url := git.at("spec", "url")
+	set(out, webAddress(url.text()), "source", "repository")
+	return at, f.gitRef(git, out)
+}
+
+// artifact finds which folder of which source an artifact's folder is a copy of.
+// An empty kind: of none.
+func (f *flux) artifact(s *source, ref value, namespace, name, at string) (kind, sourceName, sourceNamespace, path string) {
+	for _, g := range f.of("ArtifactGenerator") {
+		if cmp.Or(g.namespace, namespace) != namespace || common(g.file, s.file) < f.closest(s, namespace) {
+			continue
+		}
+		for _, a := range g.at("spec", "artifacts").items() {
+			if a.at("name").text() != name {
+				continue
+			}
+			a.at("originRevision").take()
+			for _, c := range a.at("copy").items() {
+				alias, from := copied(c.at("from").text())
+				_, to := copied(c.at("to").text())
+				rest, below := strings.CutPrefix(at+"/", to+"/")
+				if to == "." {
+					rest, below = at, true
+				}
+				c.at("exclude").drop(Missing, "files are left out by .slipwayignore", "write one into "+from)
+				if !below {
+					continue
+				}
+				for _, src := range g.at("spec", "sources").items() {
+					if src.at("alias").text() == alias {
+						return src.at("kind").text(), src.at("name").text(), cmp.Or(src.at("namespace").text(), namespace), cleanPath(from + "/" + rest)
+					}
+				}
+			}
+		}
+	}
+	ref.note(Missing, "no ArtifactGenerator makes "+at+" of ExternalArtifact "+namespace+"/"+name+" from a folder of a repository", "name the repository's own path; no Application is written")
+	return "", "", "", at
+}
+
+// closest is how near the nearest ArtifactGenerator of a namespace is.
+func (f *flux) closest(s *source, namespace string) int {
+	most := 0
+	for _, g := range f.of("ArtifactGenerator") {
+		if cmp.Or(g.namespace, namespace) == namespace {
+			most = max(most, common(g.file, s.file))
+		}
+	}
+	return most
+}
+
+// copied is the alias and folder of such as "@repo/apps/**".
+func copied(text string) (alias, folder string) {
+	alias, folder, _ = strings.Cut(strings.TrimPrefix(text, "@"), "/")
+	folder, _, _ = strings.Cut(folder, "*")
+	return alias, cleanPath(folder)
+}
+
+// webAddress is an address with a scheme.
+func webAddress(url string) string {
+	if strings.Contains(url, "://") {
+		return url
+	}
+	if user, rest, found := strings.Cut(url, ":"); found && strings.Contains(user, "@") {
+		return "ssh://" + user + "/" + strings.TrimPrefix(rest, "/")
+	}
+	return url
+}
+
+func (f *flux) gitRef(git *source, out tree) bool {
+	ref := git.at("spec", "ref")
+	branch := ref.at("branch").text()
+	for _, kind := range []string{"commit", "semver", "tag"} {
+		v := ref.at(kind)
+		if !v.there() {
+			continue
+		}
+		if has(kind) {
+			set(out, v.text(), "source", kind)
+			return true
+		}
+		v.drop(Missing, "an application follows a branch", "use a branch that is moved to what you release; no Application is written of it")
+		return false
+	}
+	if branch == "" {
+		branch = "master"
+		git.at("spec", "url").note(Different, "it names no branch, which is master to Flux", "write the right one, if it is another")
+	}
+	set(out, branch, "source", "branch")
+	if secret := git.at("spec", "secretRef"); secret.there() {
+		if has("secret") {
+			set(out, secret.at("name").text(), "source", "secret")
+		} else {
+			secret.drop(Different, "credentials of repositories are in the config", "name them in slipway.yaml, under repositories[].credentials or credentials")
+		}
+	}
+	return true
+}
