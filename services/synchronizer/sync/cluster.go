@@ -183,6 +183,13 @@ func (b *Brain) Destination(key string) string {
 	return u.GetNamespace() + "/" + application.Spec.Destination.KubeconfigSecret
 }
 
+func (b *Brain) countWatches() (n int) {
+	for _, c := range b.allClusters() {
+		n += c.watches.Count()
+	}
+	return n
+}
+
 // allClusters are those in use.
 func (b *Brain) allClusters() []*cluster {
 	b.clustersMu.Lock()

@@ -231,6 +231,7 @@ func (b *Brain) drifted(ctx context.Context, a *app, l *live, n *run, drifts []a
 	if len(message) > maxMessage {
 		message = message[:maxMessage] + "…"
 	}
+	b.metrics.drifted(len(drifts), reason)
 	b.log.Info("drift", "application", a.name.String(), "objects", len(drifts), "put_right", heals, "fight", fights, "what", message)
 	before := l.status().Drift
 	if before == nil || before.Message != message {

@@ -140,10 +140,10 @@ type Brain struct {
 func New(cfg Config, parts Parts) *Brain {
 	b := &Brain{
 		cfg: cfg, listen: parts.Subscribe, bus: parts.Bus, repoQ: parts.Repos, appQ: parts.Apps, clients: parts.Clients, log: cfg.Log,
-		health:  workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]()),
-		repos:   newRepositories(cfg.Repositories, cfg.Own, cfg.Git),
-		metrics: newMetrics(cfg.Metrics),
+		health: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]()),
+		repos:  newRepositories(cfg.Repositories, cfg.Own, cfg.Git),
 	}
+	b.metrics = newMetrics(cfg.Metrics, func() int { return len(b.apps.keys()) }, b.countWatches)
 	b.apps = newApplications(b)
 	b.projects = newProjects(parts.Clients.Dynamic, b.log, b.apps.wakeGoverned)
 	b.watchContext, b.clusters, b.taken = parts.WatchContext, map[string]*cluster{}, map[string]*cluster{}
