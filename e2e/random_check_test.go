@@ -28,6 +28,7 @@ var lookedAt = []schema.GroupVersionResource{
 	{Version: "v1", Resource: "serviceaccounts"},
 	{Version: "v1", Resource: "namespaces"},
 	{Group: "apps", Version: "v1", Resource: "deployments"},
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
 	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
 	{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
 	{Group: api.Group, Version: "v1alpha1", Resource: "projects"},

@@ -187,7 +187,10 @@ func editByHand(r *randomWorld, ctx context.Context, resource schema.GroupVersio
 	body := `{"metadata":{"labels":{"unit":"edited"}}}`
 	switch u.GetKind() {
 	case "ConfigMap":
-		body = `{"data":{"value":"edited"},"metadata":{"labels":{"unit":null}}}`
+		body = `{"metadata":{"labels":{"unit":null}}}`
+		if _, ours, _ := unstructured.NestedString(u.Object, "data", "value"); ours {
+			body = `{"data":{"value":"edited"},"metadata":{"labels":{"unit":null}}}`
+		}
 	case "Secret":
 		body = `{"data":{"value":"ZWRpdGVk"}}`
 	case "Deployment":

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -27,9 +28,10 @@ var randomServices = []string{"bus", "git-receiver", "synchronizer", "second"}
 // random, and what is known of it.
 type randomWorld struct {
 	*chaos
-	rng  *rand.Rand
-	repo *randomRepo
-	past []past // what was pushed
+	rng      *rand.Rand
+	services []string // that run
+	repo     *randomRepo
+	past     []past // what was pushed
 
 	sure     *sure    // what held at the last check
 	since    []*fleet // of the commits since then
@@ -60,7 +62,7 @@ type sure struct {
 func newRandomWorld(t *testing.T, rng *rand.Rand, repo *randomRepo) *randomWorld {
 	t.Helper()
 	r := &randomWorld{
-		rng: rng, repo: repo, byHand: map[string]bool{}, mayStay: map[string]bool{}, stay: map[string]string{},
+		rng: rng, services: randomServices, repo: repo, byHand: map[string]bool{}, mayStay: map[string]bool{}, stay: map[string]string{},
 		foreign: map[string]string{}, jobs: map[string]map[string]bool{}, progress: map[string]int{},
 	}
 	r.chaos = newChaos(t, local.Options{Files: repo.files, Images: []string{local.WebImage}, Sweep: randomSweep})
@@ -75,19 +77,19 @@ func newRandomWorld(t *testing.T, rng *rand.Rand, repo *randomRepo) *randomWorld
 	must(t, err)
 	r.maria, err = r.w.Clone(t.Context(), "maria")
 	must(t, err)
+	r.note(r.head())
 	ctx, end := context.WithCancel(t.Context())
 	var watches sync.WaitGroup
 	watches.Go(func() { r.watch(ctx, jobResource, r.sawJob) })
 	watches.Go(func() { r.watch(ctx, applicationResource, r.sawApplication) })
 	t.Cleanup(func() { end(); watches.Wait(); r.o.Close() })
-	r.note(r.head())
 	r.say("%s and %s run", r.w.Process("synchronizer").Name, second.Name)
 	return r
 }
 
 // running says whether everything that runs is ready.
 func (r *randomWorld) running() error {
-	for _, name := range randomServices {
+	for _, name := range r.services {
 		if err := r.w.Process(name).Ready(r.t.Context()); err != nil {
 			return err
 		}
@@ -221,5 +223,7 @@ func (r *randomWorld) sawApplication(u *unstructured.Unstructured) {
 			return
 		}
 	}
-	r.back = append(r.back, fmt.Sprintf("%s went from %.12s to %.12s", u.GetName(), r.past[at].commit, revision))
+	if len(r.back) == 0 || !strings.HasPrefix(r.back[len(r.back)-1], u.GetName()) {
+		r.back = append(r.back, fmt.Sprintf("%s went from %.12s back to %.12s", u.GetName(), r.past[at].commit, revision))
+	}
 }
