@@ -94,6 +94,7 @@ func (a *Applier) Prepare(objects []render.Object, o Options) ([]*Item, error) {
 			return nil, fmt.Errorf("%s: %s: %w", item.Where, item, err)
 		}
 		item.leave(o.Ignore)
+		item.encode()
 		u.SetLabels(merge(u.GetLabels(), o.Labels))
 		u.SetAnnotations(merge(merge(u.GetAnnotations(), o.Annotations), map[string]string{health.OwnerAnnotation: o.Owner}))
 		if r, ok := defined[item.Kind]; ok {
