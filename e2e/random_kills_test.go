@@ -21,6 +21,7 @@ type stepwise struct {
 var stepwises = []stepwise{
 	{"a sync with hooks, stages and something to prune", syncsInSteps},
 	{"a move between two applications", moves},
+	{"an application gets another name", renames},
 	{"a drift is put right", drifts},
 }
 
@@ -58,6 +59,14 @@ func moves(r *randomWorld) {
 	to.Units = append(to.Units, from.Units[last])
 	from.Units = from.Units[:last]
 	r.commit("move " + to.Units[len(to.Units)-1].Name + " to " + to.Name)
+}
+
+// renames an application with hooks; its objects stay what they are.
+func renames(r *randomWorld) {
+	a := &r.repo.Apps[0]
+	before := a.Name
+	a.Name = r.repo.name("named")
+	r.commit("rename " + before + " to " + a.Name)
 }
 
 func drifts(r *randomWorld) {
