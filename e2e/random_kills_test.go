@@ -76,9 +76,10 @@ func drifts(r *randomWorld) {
 	must(r.t, editByHand(r, ctx, configMapResource, u))
 }
 
-// most of the moments of one thing are tried in a minute; with a longer
-// SLIPWAY_FAULTS_DURATION all of them.
-const most = 12
+// mostMoments of one thing are tried by default, others with each seed;
+// with a longer SLIPWAY_FAULTS_DURATION all of them. Each takes as long as the lease
+// of who was killed.
+const mostMoments = 4
 
 // TestKilledAtEachMessage kills the synchronizer at what it says to the API
 // server and hears from it, at one message after the other, and holds that it
@@ -94,7 +95,7 @@ func TestKilledAtEachMessage(t *testing.T) {
 		messages := r.messagesOf(s)
 		stride := 1
 		if duration(t) <= time.Minute {
-			stride = 1 + messages/most
+			stride = 1 + messages/mostMoments
 		}
 		r.say("%s: %d messages, every %dth of which is tried", s.name, messages, stride)
 		for n := 1 + rng.IntN(stride); n <= messages && !t.Failed(); n += stride {
