@@ -150,6 +150,7 @@ var byHands = []struct {
 	{"delete", deleteByHand},
 	{"take our name off", nameTakenOff},
 	{"add a label to", labelByHand},
+	{"set what is left to others of", leftByHand},
 }
 
 // changeByHand does one of these to an object that held at the last check.
@@ -211,10 +212,25 @@ func nameTakenOff(r *randomWorld, ctx context.Context, resource schema.GroupVers
 // labelByHand adds what Git doesn't have, which is left alone.
 func labelByHand(r *randomWorld, ctx context.Context, resource schema.GroupVersionResource, u *unstructured.Unstructured) error {
 	value := r.repo.name("hand")
-	err := r.patch(ctx, resource, u, fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, foreign, value))
+	return r.setByHand(ctx, resource, u, fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, foreign, value), value, "metadata", "labels", foreign)
+}
+
+// leftByHand sets a field that Git has, too, and that its application leaves to
+// others.
+func leftByHand(r *randomWorld, ctx context.Context, resource schema.GroupVersionResource, u *unstructured.Unstructured) error {
+	_, has, _ := unstructured.NestedString(u.Object, "data", "left")
+	if w := r.latest().objects[keyOf(u)]; len(w.left) == 0 || !has {
+		return labelByHand(r, ctx, resource, u)
+	}
+	value := r.repo.name("hand")
+	return r.setByHand(ctx, resource, u, fmt.Sprintf(`{"data":{"left":%q}}`, value), value, "data", "left")
+}
+
+func (r *randomWorld) setByHand(ctx context.Context, resource schema.GroupVersionResource, u *unstructured.Unstructured, body, value string, path ...string) error {
+	err := r.patch(ctx, resource, u, body)
 	if err == nil {
-		r.fields = slices.DeleteFunc(r.fields, func(f foreignField) bool { return f.key == keyOf(u) })
-		r.fields = append(r.fields, foreignField{keyOf(u), string(u.GetUID()), []string{"metadata", "labels", foreign}, value})
+		r.fields = slices.DeleteFunc(r.fields, func(f foreignField) bool { return f.key == keyOf(u) && f.path[0] == path[0] })
+		r.fields = append(r.fields, foreignField{keyOf(u), string(u.GetUID()), path, value})
 	}
 	return err
 }

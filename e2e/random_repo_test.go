@@ -60,8 +60,9 @@ type randomApp struct {
 
 // randomRepo is what a random config repo holds.
 type randomRepo struct {
-	Next int // of names
-	Apps []randomApp
+	Next   int  // of names
+	Broken bool // the root has invalid YAML
+	Apps   []randomApp
 }
 
 func (r *randomRepo) clone() *randomRepo {
@@ -93,6 +94,9 @@ func (r *randomRepo) nameOf(id string) string {
 // files are those of the repo, by path.
 func (r *randomRepo) files(w *local.World) map[string]string {
 	all := map[string]string{"clusters/local/base.yaml": randomBase(w)}
+	if r.Broken {
+		all["clusters/local/zz-broken.yaml"] = "kind: [\n"
+	}
 	for _, a := range r.Apps {
 		all["clusters/local/"+a.Name+".yaml"] = text(a.document(r, w))
 		maps.Copy(all, a.files(w))
@@ -271,7 +275,7 @@ func (u unit) data() fields {
 	return data
 }
 
-func object(version, kind string, metadata fields, more fields) fields {
+func object(version, kind string, metadata, more fields) fields {
 	o := fields{"apiVersion": version, "kind": kind, "metadata": metadata}
 	maps.Copy(o, more)
 	return o

@@ -36,11 +36,13 @@ func (r *randomWorld) round() {
 	r.t.Helper()
 	wait := r.disturbed()
 	for range 1 + r.rng.IntN(4) {
-		switch r.rng.IntN(12) {
+		switch r.rng.IntN(13) {
 		case 0:
 			r.goBack()
 		case 1:
 			r.breaks()
+		case 2:
+			r.breaksRoot()
 		default:
 			r.changes()
 		}
@@ -76,4 +78,14 @@ func (r *randomWorld) breaks() {
 	}
 	r.repo.Apps[at].Broken = false
 	r.commit("mend " + r.repo.Apps[at].Name)
+}
+
+// breaksRoot has nobody know which applications there are, which changes nothing.
+func (r *randomWorld) breaksRoot() {
+	r.t.Helper()
+	r.repo.Broken = true
+	r.commit("break the root")
+	time.Sleep(millis(r.rng, 1000))
+	r.repo.Broken = false
+	r.commit("mend the root; " + r.repo.mutate(r.rng))
 }

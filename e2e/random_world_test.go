@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -108,9 +109,17 @@ func (r *randomWorld) head() string {
 func (r *randomWorld) note(commit string) {
 	r.t.Helper()
 	f, err := readFleet(r.t.Context(), r.maria.Dir, commit)
+	if r.repo.Broken {
+		was := *r.latest()
+		was.commit, f, err = commit, &was, nil
+	}
 	must(r.t, err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.fields = slices.DeleteFunc(r.fields, func(field foreignField) bool {
+		w, wanted := f.objects[field.key]
+		return field.path[0] == "data" && wanted && len(w.left) == 0 // it is Git's again
+	})
 	if last := r.latest(); last != nil {
 		for key, w := range last.objects {
 			app := last.apps[w.app]
