@@ -219,7 +219,8 @@ func labelByHand(r *randomWorld, ctx context.Context, resource schema.GroupVersi
 // others.
 func leftByHand(r *randomWorld, ctx context.Context, resource schema.GroupVersionResource, u *unstructured.Unstructured) error {
 	_, has, _ := unstructured.NestedString(u.Object, "data", "left")
-	if w := r.latest().objects[keyOf(u)]; len(w.left) == 0 || !has {
+	taken := func(f *fleet) bool { return len(f.objects[keyOf(u)].left) == 0 }
+	if !has || taken(r.sure.fleet) || slices.ContainsFunc(r.since, taken) {
 		return labelByHand(r, ctx, resource, u)
 	}
 	value := r.repo.name("hand")
