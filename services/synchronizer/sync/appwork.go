@@ -82,7 +82,10 @@ func (b *Brain) head(ctx context.Context, a *app, l *live, work Work) (*repo, Co
 		return r, head, nil
 	}
 	if forward, err := r.contains(ctx, head.Hash(), attempted); err == nil && forward {
-		return r, head, nil
+		// A branch that went back leads forward to what it was before: a head
+		// that we had when another replica was already further isn't true.
+		head, err = r.have(ctx, nil, a.saw(attempted))
+		return r, head, err
 	}
 	// We may be behind another replica. What the host says now is true.
 	head, err = r.fetch(ctx)

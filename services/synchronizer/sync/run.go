@@ -166,6 +166,7 @@ func (b *Brain) refuse(ctx context.Context, n *run, l *live, reason string, faul
 
 // attempt records that a run began.
 func (n *run) attempt(s *api.ApplicationStatus) {
+	n.app.tried.Store(&attempt{commit: n.commit})
 	s.ObservedGeneration, s.Attempted, s.Chains = n.generation, n.commit, chainIDs(n.chains)
 }
 
