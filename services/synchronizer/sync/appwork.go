@@ -208,7 +208,7 @@ func (b *Brain) newRun(ctx context.Context, a *app, l *live, r *repo, head Commi
 	s := l.status()
 	n := &run{
 		app: a, repo: r, commit: head.Hash(), uid: string(l.object.GetUID()), generation: l.object.GetGeneration(), started: started,
-		spec: l.application.Spec, variables: vars, lastHealthy: s.Healthy, first: s.Revision == "", revision: b.newest(ctx, r, head, result, s),
+		spec: l.application.Spec, variables: vars, lastHealthy: s.Healthy, lastTried: s.Attempted, first: s.Revision == "", revision: b.newest(ctx, r, head, result, s),
 		again: s.ObservedGeneration == l.object.GetGeneration() && s.Attempted == head.Hash() && len(s.History) > 0 && s.History[0].Commit == head.Hash() &&
 			s.History[0].Outcome == api.OutcomeFailed && s.Attempted != s.Revision,
 	}

@@ -24,7 +24,7 @@ func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
 		chains: []chain{{id: events.ChainFor("delete", a.name.String(), string(l.object.GetUID()))}},
 	}
 	if n.spec.OnDelete != api.OnDeleteOrphan {
-		n.lastHealthy = l.status().Healthy
+		n.lastHealthy, n.lastTried = l.status().Healthy, l.status().Attempted
 		if r := b.repos.opened(b.apps.sourceOf(a)); r != nil {
 			if head := r.headSince(time.Time{}); head != nil {
 				n.repo, n.head = r, head.Hash() // for those to whom its objects go over

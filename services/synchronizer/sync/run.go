@@ -32,6 +32,7 @@ type run struct {
 	rules       rule.Rules // of the spec
 	started     time.Time
 	lastHealthy string
+	lastTried   string // the commit attempted before
 	again       bool // the same was tried before, and failed
 
 	variables variables
