@@ -33,7 +33,7 @@ type run struct {
 	started     time.Time
 	lastHealthy string
 	lastTried   string // the commit attempted before
-	again       bool // the same was tried before, and failed
+	again       bool   // the same was tried before, and failed
 
 	variables variables
 
