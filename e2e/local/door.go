@@ -20,6 +20,8 @@ type Door struct {
 	registry, git http.Handler
 	mu            sync.Mutex
 	fromRegistry  []Delivery
+	fromGit       []Delivery
+	holdsGit      bool
 	listener      net.Listener
 }
 
@@ -49,22 +51,43 @@ func (d *Door) to(addr string) http.Handler {
 	return p
 }
 
-// ServeHTTP remembers a registry's deliveries and hands all on.
+// ServeHTTP remembers deliveries and hands them on.
 func (d *Door) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	if !strings.HasPrefix(r.URL.Path, "/hooks/registry") {
-		d.git.ServeHTTP(rw, r)
-		return
-	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		http.Error(rw, err.Error(), http.StatusBadRequest)
 		return
 	}
-	d.mu.Lock()
-	d.fromRegistry = append(d.fromRegistry, Delivery{r.URL.Path, r.Header.Clone(), body})
-	d.mu.Unlock()
+	delivery := Delivery{r.URL.Path, r.Header.Clone(), body}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	d.registry.ServeHTTP(rw, r)
+	d.mu.Lock()
+	held, to := false, d.git
+	if strings.HasPrefix(r.URL.Path, "/hooks/registry") {
+		d.fromRegistry, to = append(d.fromRegistry, delivery), d.registry
+	} else {
+		d.fromGit, held = append(d.fromGit, delivery), d.holdsGit
+	}
+	d.mu.Unlock()
+	if held {
+		rw.WriteHeader(http.StatusAccepted)
+		return
+	}
+	to.ServeHTTP(rw, r)
+}
+
+// HoldGit keeps what the Git host sends from now on, or hands it on again. What
+// was kept is told by [Door.Tell], whenever and in whatever order.
+func (d *Door) HoldGit(hold bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.holdsGit = hold
+}
+
+// FromGit are the deliveries of the Git host, the oldest first.
+func (d *Door) FromGit() []Delivery {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]Delivery(nil), d.fromGit...)
 }
 
 // FromRegistry are the deliveries that the registry sent, tries that failed

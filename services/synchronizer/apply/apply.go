@@ -162,7 +162,8 @@ func (a *Applier) applyOver(ctx context.Context, as Actor, item *Item, before st
 		item.UID = before.uid
 		return Outcome{Item: item, Action: Unchanged}
 	}
-	if a.memory.same(item, before) {
+	// Another replica may have sent the same fields for another application.
+	if before.owner == as.Owner && a.memory.same(item, before) {
 		item.UID, item.fields = before.uid, before.fields
 		return Outcome{Item: item, Action: Unchanged}
 	}

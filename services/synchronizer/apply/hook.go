@@ -33,10 +33,7 @@ func (a *Applier) Run(ctx context.Context, as Actor, item *Item, run string) Out
 		case by == as.Owner && live.Annotations[runAnnotation] == run && live.DeletionTimestamp == nil:
 			item.UID, item.ResourceVersion = string(live.UID), live.ResourceVersion
 			return Outcome{Item: item, Action: Unchanged}
-		case by != "" && by != as.Owner:
-			return fail(fmt.Errorf("%w: %s", ErrOwned, by))
-		case !item.ends():
-		case by == "":
+		case by == "" && item.ends():
 			return fail(fmt.Errorf("one of this name is there that isn't ours: delete it, or give the hook another name"))
 		default:
 			if err := a.clear(ctx, as, item, live); err != nil {
@@ -69,8 +66,16 @@ func (i *Item) ends() bool {
 	return strings.Contains(i.Kind.Group, ".") && !strings.HasSuffix(i.Kind.Group, ".k8s.io")
 }
 
-// clear deletes what ran for another run, with all that it made.
+// clear deletes what ran for another run, with all that it made, if it ends at
+// all. What ran for another application does so once that doesn't want it any
+// more.
 func (a *Applier) clear(ctx context.Context, as Actor, item *Item, live *metav1.PartialObjectMetadata) error {
+	if err := as.owns(ctx, item, live.Annotations[health.OwnerAnnotation]); err != nil || !item.ends() {
+		return err
+	}
+	if err := as.held(ctx); err != nil {
+		return err // it may run for the other replica
+	}
 	if live.DeletionTimestamp == nil {
 		if err := a.remove(ctx, as, item, string(live.UID)); err != nil {
 			return fmt.Errorf("delete what ran before: %w", err)

@@ -97,6 +97,7 @@ func (a *Applier) Prepare(objects []render.Object, o Options) ([]*Item, error) {
 		if item.Kind.Group == api.Group && item.Kind.Kind == api.ApplicationKind && !slices.Contains(u.GetFinalizers(), api.PruneFinalizer) {
 			u.SetFinalizers(append(u.GetFinalizers(), api.PruneFinalizer)) // which it would get before its first apply
 		}
+		item.encode()
 		u.SetLabels(merge(u.GetLabels(), o.Labels))
 		u.SetAnnotations(merge(merge(u.GetAnnotations(), o.Annotations), map[string]string{health.OwnerAnnotation: o.Owner}))
 		if r, ok := defined[item.Kind]; ok {

@@ -118,7 +118,7 @@ func (a *Applier) tryPrune(ctx context.Context, as Actor, e api.InventoryEntry) 
 	if by := says(live.Annotations, kept); by != "" {
 		return Pruned{Entry: e, Kept: "its annotation " + by + " says so"}
 	}
-	if as.Claimed != nil {
+	if as.Claimed != nil && !e.Hook { // who else has a hook runs it himself
 		by, err := as.Claimed(ctx, e)
 		if err != nil {
 			return Pruned{Entry: e, Err: fmt.Errorf("ask whether another application wants it: %w", err)}

@@ -60,10 +60,29 @@ type app struct {
 	// marked says that the status tells of a branch that can't be fetched.
 	marked atomic.Bool
 
+	tried atomic.Pointer[attempt]
+
 	// What follows is guarded by the mutex of applications.
 	source string // the key of its place
 	resync *time.Timer
 	every  time.Duration
+}
+
+// attempt is a commit that a sync was begun of, and when we have seen so; zero
+// where it was ours.
+type attempt struct {
+	commit string
+	at     time.Time
+}
+
+// saw gives when a commit was first seen to be the one that was attempted.
+func (a *app) saw(commit string) time.Time {
+	if seen := a.tried.Load(); seen != nil && seen.commit == commit {
+		return seen.at
+	}
+	seen := &attempt{commit, time.Now()}
+	a.tried.Store(seen)
+	return seen.at
 }
 
 // wait is a sync that was applied and whose objects aren't all healthy yet.
@@ -131,6 +150,9 @@ func (a *applications) observe(old, obj any) {
 	entry := a.entry(u, application)
 	if before, ok := old.(*unstructured.Unstructured); ok && asks(before, u) {
 		a.wakeups.Add(wakeup{entry.key, ReasonAsked, false})
+	}
+	if application.Status != nil {
+		entry.saw(application.Status.Attempted)
 	}
 	if settled(application.Status) {
 		a.gotOn(entry.key)

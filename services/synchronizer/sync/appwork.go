@@ -82,7 +82,10 @@ func (b *Brain) head(ctx context.Context, a *app, l *live, work Work) (*repo, Co
 		return r, head, nil
 	}
 	if forward, err := r.contains(ctx, head.Hash(), attempted); err == nil && forward {
-		return r, head, nil
+		// A branch that went back leads forward to what it was before: a head
+		// that we had when another replica was already further isn't true.
+		head, err = r.have(ctx, nil, a.saw(attempted))
+		return r, head, err
 	}
 	// We may be behind another replica. What the host says now is true.
 	head, err = r.fetch(ctx)
@@ -209,7 +212,7 @@ func (b *Brain) newRun(ctx context.Context, a *app, l *live, r *repo, head Commi
 	s := l.status()
 	n := &run{
 		app: a, repo: r, commit: head.Hash(), uid: string(l.object.GetUID()), generation: l.object.GetGeneration(), started: started,
-		spec: l.application.Spec, variables: vars, lastHealthy: s.Healthy, cluster: b.clusterOf(a), first: s.Revision == "", revision: b.newest(ctx, r, head, result, s),
+		spec: l.application.Spec, variables: vars, lastHealthy: s.Healthy, lastTried: s.Attempted, cluster: b.clusterOf(a), first: s.Revision == "", revision: b.newest(ctx, r, head, result, s),
 		again: s.ObservedGeneration == l.object.GetGeneration() && s.Attempted == head.Hash() && len(s.History) > 0 && s.History[0].Commit == head.Hash() &&
 			s.History[0].Outcome == api.OutcomeFailed && s.Attempted != s.Revision,
 	}

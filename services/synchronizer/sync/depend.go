@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/render"
 )
 
 const (
@@ -75,11 +76,35 @@ func (b *Brain) lacks(ctx context.Context, key string, r *repo, head Commit) (st
 	if err != nil || from.key() != r.key() {
 		return "", nil //nolint:nilerr // of another source: it is ready, and that is all that is asked
 	}
+	if s.Revision == head.Hash() {
+		return "", nil
+	}
 	changed, known := r.changes(ctx, s.Revision, head.Hash())
+	if known && !r.index.knows(key) {
+		b.learn(ctx, other, r, head)
+	}
 	if !known || !r.index.knows(key) || r.index.touches(key, changed) {
 		return fmt.Sprintf("waits for the Application %s to have commit %.12s", key, head.Hash()), nil
 	}
 	return "", nil
+}
+
+// learn finds out what another application is rendered from, which this replica
+// may never have rendered. One that can't be rendered says so itself, and wakes
+// those that wait for it when it can again.
+func (b *Brain) learn(ctx context.Context, other *api.Application, r *repo, head Commit) {
+	a := b.apps.get(other.Metadata.Namespace + "/" + other.Metadata.Name)
+	if a == nil {
+		return
+	}
+	vars, err := b.variables(ctx, a, other)
+	if err != nil {
+		return
+	}
+	result, err := render.Render(ctx, vars.request(head, other))
+	if err == nil {
+		r.index.set(a.key, result.Inputs)
+	}
 }
 
 // cycle says how an application depends on itself; empty where it doesn't.

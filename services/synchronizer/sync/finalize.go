@@ -29,7 +29,7 @@ func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
 			b.notes.warn(l.object, reasonDeleting, "its objects can't be deleted: "+err.Error()+"; to let it go without, set spec.onDelete: orphan")
 			return err
 		}
-		n.lastHealthy = l.status().Healthy
+		n.lastHealthy, n.lastTried = l.status().Healthy, l.status().Attempted
 		if r := b.repos.opened(b.apps.sourceOf(a)); r != nil {
 			if head := r.headSince(time.Time{}); head != nil {
 				n.repo, n.head = r, head.Hash() // for those to whom its objects go over

@@ -109,8 +109,9 @@ func (b *Brain) look(ctx context.Context, key string) error {
 		if w.queued {
 			return nil
 		}
-		w.queued = true
-		return b.appQ.Put(ctx, key, Wake{Reason: ReasonStep})
+		err := b.appQ.Put(ctx, key, Wake{Reason: ReasonStep})
+		w.queued = err == nil
+		return err
 	case ready:
 		return b.passed(ctx, n, l)
 	case bad:

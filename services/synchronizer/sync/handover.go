@@ -129,12 +129,10 @@ const freshForClaims = 2 * time.Second
 func (b *Brain) claimed(ctx context.Context, n *run, e api.InventoryEntry) (string, error) {
 	candidates := b.apps.dependentsOf(n.app.key)
 	if n.repo != nil {
-		changed, known := n.repo.changes(ctx, n.lastHealthy, cmp.Or(n.head, n.commit))
-		touched := n.repo.index.touched(changed)
-		for _, other := range b.apps.of(n.repo.key()) {
-			if _, ok := touched[other.key]; ok || !known || !n.repo.index.knows(other.key) {
-				candidates = append(candidates, other.key)
-			}
+		// A branch that went back differs from what was tried, and perhaps not from
+		// what was last healthy.
+		for _, from := range slices.Compact([]string{n.lastHealthy, n.lastTried}) {
+			candidates = append(candidates, b.touchedSince(ctx, n, from)...)
 		}
 	}
 	slices.Sort(candidates)
@@ -151,6 +149,19 @@ func (b *Brain) claimed(ctx context.Context, n *run, e api.InventoryEntry) (stri
 		}
 	}
 	return "", nil
+}
+
+// touchedSince are the applications of a run's repository that may be another
+// than they were at a commit.
+func (b *Brain) touchedSince(ctx context.Context, n *run, commit string) (keys []string) {
+	changed, known := n.repo.changes(ctx, commit, cmp.Or(n.head, n.commit))
+	touched := n.repo.index.touched(changed)
+	for _, other := range b.apps.of(n.repo.key()) {
+		if _, ok := touched[other.key]; ok || !known || !n.repo.index.knows(other.key) {
+			keys = append(keys, other.key)
+		}
+	}
+	return keys
 }
 
 // dependentsOf are the applications that wait for one.

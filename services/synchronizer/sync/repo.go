@@ -101,6 +101,8 @@ type repo struct {
 	diffs   map[[2]string]diff
 	// evaluated is the head up to which every application was compared.
 	evaluated string
+	// passed are commits behind evaluated. Only the branch's worker uses it.
+	passed map[string]bool
 }
 
 // get opens a place with the config's credentials. They go only to the address

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
 )
@@ -132,15 +134,39 @@ func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit,
 		wake.Reason = ReasonStart
 		return each(ctx, apps, func(ctx context.Context, a *app) error { return b.compare(ctx, r, a, head, wake) })
 	}
+	if forward, err := r.contains(ctx, head.Hash(), r.evaluated); err != nil || !forward {
+		r.passed = nil
+	}
 	touched := r.index.touched(changed)
 	var woken []*app
 	for _, a := range apps {
-		if _, ok := touched[a.key]; ok || !r.index.knows(a.key) || a.marked.Load() {
+		if _, ok := touched[a.key]; ok || !r.index.knows(a.key) || a.marked.Load() || b.strayed(ctx, r, a, head) {
 			woken = append(woken, a)
 		}
 	}
 	b.log.Debug("branch moved", "repository", r.name, "branch", r.of(), "commit", head.Hash(), "paths", len(changed), "applications", len(woken))
 	return each(ctx, woken, func(ctx context.Context, a *app) error { return b.appQ.Put(ctx, a.key, wake) })
+}
+
+// strayed says whether a commit was attempted that isn't behind the head: the
+// branch went back since, and another replica than this one had looked at it.
+func (b *Brain) strayed(ctx context.Context, r *repo, a *app, head Commit) bool {
+	u := b.apps.cached(a.key)
+	if u == nil {
+		return false
+	}
+	attempted, _, _ := unstructured.NestedString(u.Object, "status", "attempted")
+	if attempted == "" || r.passed[attempted] {
+		return false
+	}
+	if in, err := r.contains(ctx, head.Hash(), attempted); err != nil || !in {
+		return true
+	}
+	if r.passed == nil || len(r.passed) >= maxLines {
+		r.passed = map[string]bool{}
+	}
+	r.passed[attempted] = true
+	return false
 }
 
 // compare wakes an application unless it is healthy with what the head has

@@ -32,7 +32,8 @@ type run struct {
 	rules       rule.Rules // of the spec
 	started     time.Time
 	lastHealthy string
-	again       bool // the same was tried before, and failed
+	lastTried   string // the commit attempted before
+	again       bool   // the same was tried before, and failed
 
 	variables variables
 
@@ -167,6 +168,7 @@ func (b *Brain) refuse(ctx context.Context, n *run, l *live, reason string, faul
 
 // attempt records that a run began.
 func (n *run) attempt(s *api.ApplicationStatus) {
+	n.app.tried.Store(&attempt{commit: n.commit})
 	s.ObservedGeneration, s.Attempted, s.Chains = n.generation, n.commit, chainIDs(n.chains)
 }
 

@@ -119,11 +119,15 @@ func (b *Brain) goOn(ctx context.Context, w *wait, l *live) error {
 	if !w.queued {
 		return nil
 	}
-	w.queued = false
 	if !w.run.cluster.watcher.Judge(w.targets).Ready {
+		w.queued = false
 		return nil // no longer: a watch tells when it is again
 	}
-	return b.passed(ctx, w.run, l)
+	if err := b.passed(ctx, w.run, l); err != nil {
+		return err // it is tried again: still queued
+	}
+	w.queued = false
+	return nil
 }
 
 // passed goes on when all that a step waited for is ready.

@@ -1,0 +1,338 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/slipway-cd/slipway/e2e/parts"
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+const ownerAnnotation = "slipway.dev/owner"
+
+// lookedAt are the resources that random repos use, but for the kinds that they
+// define.
+var lookedAt = []schema.GroupVersionResource{
+	{Version: "v1", Resource: "configmaps"},
+	{Version: "v1", Resource: "secrets"},
+	{Version: "v1", Resource: "services"},
+	{Version: "v1", Resource: "serviceaccounts"},
+	{Version: "v1", Resource: "namespaces"},
+	{Group: "apps", Version: "v1", Resource: "deployments"},
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
+	{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
+	{Group: api.Group, Version: "v1alpha1", Resource: "projects"},
+	applicationResource, jobResource,
+}
+
+// live reads what there is, by key.
+func (r *randomWorld) live(ctx context.Context) (map[string]*unstructured.Unstructured, error) {
+	all := map[string]*unstructured.Unstructured{}
+	list := func(resource schema.GroupVersionResource) error {
+		found, err := r.o.Clients.Dynamic.Resource(resource).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			if apierrors.IsNotFound(err) {
+				return nil // its definition is on its way out, or in
+			}
+			return err
+		}
+		for _, u := range found.Items {
+			all[keyOf(&u)] = &u
+		}
+		return nil
+	}
+	for _, resource := range lookedAt {
+		if err := list(resource); err != nil {
+			return nil, err
+		}
+	}
+	for _, u := range maps.Clone(all) {
+		group, _, _ := unstructured.NestedString(u.Object, "spec", "group")
+		plural, _, _ := unstructured.NestedString(u.Object, "spec", "names", "plural")
+		if u.GetKind() == "CustomResourceDefinition" && strings.HasSuffix(group, ".example.com") {
+			if err := list(schema.GroupVersionResource{Group: group, Version: "v1", Resource: plural}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+func keyOf(u *unstructured.Unstructured) string {
+	return objectKey(u.GetKind(), u.GroupVersionKind().Group, u.GetNamespace(), u.GetName())
+}
+
+// becomes waits until the cluster is as the branch's head wants it, and holds
+// what must be so all the time.
+func (r *randomWorld) becomes() {
+	r.t.Helper()
+	must(r.t, parts.Eventually(r.t.Context(), patience, r.running))
+	f := r.latest()
+	var all map[string]*unstructured.Unstructured
+	err := parts.Eventually(r.t.Context(), patience, func() (err error) {
+		if all, err = r.live(r.t.Context()); err != nil {
+			return err
+		}
+		return faultsOf(slices.Concat(r.states(f, all), r.contents(f, all), r.leftovers(f, all)))
+	})
+	if err != nil {
+		r.t.Fatalf("the cluster is not as %.12s wants it: %v", f.commit, err)
+	}
+	if err := faultsOf(slices.Concat(r.identities(f, all), r.untouched(all), r.histories())); err != nil {
+		r.t.Fatalf("at %.12s: %v", f.commit, err)
+	}
+	r.say("  is as %.12s wants it: %d objects, %d applications, %d of them can't be", f.commit, len(f.objects), len(f.apps), len(f.broken))
+	r.remember(f, all)
+}
+
+func faultsOf(all []string) error {
+	const most = 12
+	if len(all) == 0 {
+		return nil
+	}
+	slices.Sort(all)
+	return fmt.Errorf("%d faults:\n%s", len(all), strings.Join(all[:min(most, len(all))], "\n"))
+}
+
+// states: every application says that it is ready, or why it can't be.
+func (r *randomWorld) states(f *fleet, all map[string]*unstructured.Unstructured) (faults []string) {
+	for key, u := range all {
+		if u.GetKind() != api.ApplicationKind {
+			continue
+		}
+		data, err := json.Marshal(u.Object)
+		application := &api.Application{}
+		if err == nil {
+			err = json.Unmarshal(data, application)
+		}
+		if err != nil || application.Status == nil {
+			faults = append(faults, fmt.Sprintf("%s has no status: %v", key, err))
+			continue
+		}
+		why, broken := f.broken[u.GetName()]
+		ready := application.Status.Condition(api.ConditionReady)
+		switch {
+		case f.apps[u.GetName()] == nil && u.GetName() != "root": // told of as a leftover
+		case u.GetName() == "root" && len(f.broken) > 0: // it waits for those
+		case strings.HasPrefix(why, "it depends on"), strings.Contains(why, "nothing"), strings.Contains(why, "empty"):
+		case broken:
+			if s := application.Status.Condition(api.ConditionStalled); s == nil || !strings.Contains(s.Message, "zz-broken.yaml") {
+				faults = append(faults, fmt.Sprintf("%s can't be rendered (%s), and doesn't say so: %+v", key, why, application.Status.Conditions))
+			}
+		case ready == nil || ready.Status != "True" || application.Status.ObservedGeneration != u.GetGeneration():
+			faults = append(faults, fmt.Sprintf("%s is not ready: %+v", key, application.Status.Conditions))
+		}
+	}
+	return faults
+}
+
+func (f *fleet) owner(app string) string {
+	if app == "" {
+		return "local/slipway-system/root"
+	}
+	return "local/shop/" + app
+}
+
+// contents: what Git has is there as it is in Git.
+func (r *randomWorld) contents(f *fleet, all map[string]*unstructured.Unstructured) (faults []string) {
+	for key, w := range f.objects {
+		if f.broken[w.app] != "" {
+			continue
+		}
+		u := all[key]
+		if u == nil && w.hook {
+			continue // it has run, and went with another application that ran it, too
+		}
+		if u == nil {
+			faults = append(faults, key+" of "+w.app+" is not there")
+			continue
+		}
+		if owner := u.GetAnnotations()[ownerAnnotation]; owner != f.owner(w.app) {
+			faults = append(faults, fmt.Sprintf("%s is of %q, not of %q", key, owner, f.owner(w.app)))
+			continue
+		}
+		if u.GetDeletionTimestamp() != nil {
+			faults = append(faults, key+" is being deleted")
+		}
+		if w.hook {
+			continue // as it was when it ran
+		}
+		if fault := w.differs(u.Object); fault != "" {
+			faults = append(faults, key+" of "+w.app+": "+fault)
+		}
+	}
+	return faults
+}
+
+// leftovers: nothing else is ours, but for what was asked to stay and what
+// belongs to applications that can't be applied.
+func (r *randomWorld) leftovers(f *fleet, all map[string]*unstructured.Unstructured) (faults []string) {
+	for key, u := range all {
+		owner := u.GetAnnotations()[ownerAnnotation]
+		if metav1.GetControllerOf(u) != nil {
+			continue // a ReplicaSet says what its Deployment does
+		}
+		if _, wanted := f.objects[key]; wanted || owner == "" || strings.HasPrefix(u.GetName(), foreign) || r.mayStay[key] {
+			continue
+		}
+		app := strings.TrimPrefix(owner, "local/shop/")
+		if f.broken[app] != "" || len(f.broken) > 0 && f.apps[app] == nil {
+			continue // nothing is pruned before all of the root's are healthy
+		}
+		faults = append(faults, fmt.Sprintf("%s of %s is left", key, owner))
+	}
+	return faults
+}
+
+// kept says whether an object was wanted all the time since the last check, or
+// belonged to an application that could not be applied.
+func (r *randomWorld) kept(key string) bool {
+	app := r.sure.fleet.objects[key].app
+	for _, f := range r.since {
+		w, wanted := f.objects[key]
+		switch {
+		case wanted:
+			app = w.app
+		case f.broken[app] == "" || f.apps[app] == nil:
+			return false
+		}
+	}
+	return true
+}
+
+// stays says whether an object must be there though Git hasn't it any more:
+// itself or its application was made so.
+func (r *randomWorld) stays(key string) bool {
+	w := r.sure.fleet.objects[key]
+	if w.keep {
+		return true
+	}
+	for _, f := range r.since {
+		if _, wanted := f.objects[key]; wanted {
+			continue
+		}
+		app := r.sure.fleet.apps[w.app]
+		return f.apps[w.app] == nil && app != nil && app.Spec.OnDelete == api.OnDeleteOrphan && f == r.latest()
+	}
+	return false
+}
+
+// identities: what was wanted all the time is the same object still, whichever
+// application has it.
+func (r *randomWorld) identities(f *fleet, all map[string]*unstructured.Unstructured) (faults []string) {
+	same := func(key, uid, why string) {
+		switch u := all[key]; {
+		case r.byHand[key]:
+		case u == nil:
+			faults = append(faults, key+" is gone, which "+why)
+		case string(u.GetUID()) != uid:
+			faults = append(faults, key+" was made anew, which "+why)
+		}
+	}
+	for key, uid := range r.stay {
+		if _, wanted := f.objects[key]; !wanted {
+			same(key, uid, "was to stay")
+		}
+	}
+	if r.sure == nil {
+		return faults
+	}
+	for key, uid := range r.sure.uids {
+		switch w, known := r.sure.fleet.objects[key]; {
+		case !known || w.hook:
+		case r.kept(key):
+			same(key, uid, "was wanted all the time")
+		case r.stays(key):
+			same(key, uid, "was to be kept")
+		}
+	}
+	return faults
+}
+
+// untouched: what others have put into the cluster is as they left it.
+func (r *randomWorld) untouched(all map[string]*unstructured.Unstructured) (faults []string) {
+	for key, was := range r.foreign {
+		u := all[key]
+		if u == nil || string(u.GetUID())+u.GetResourceVersion() != was {
+			faults = append(faults, key+" of somebody else was touched")
+		}
+	}
+	for _, field := range r.fields {
+		u := all[field.key]
+		if u == nil || string(u.GetUID()) != field.uid {
+			continue // another object
+		}
+		if value, _, _ := unstructured.NestedString(u.Object, field.path...); value != field.value {
+			faults = append(faults, fmt.Sprintf("%s of %s is %q, not %q as somebody else has set it", strings.Join(field.path, "."), field.key, value, field.value))
+		}
+	}
+	return faults
+}
+
+// histories: no hook ran twice, and what was applied never went back.
+func (r *randomWorld) histories() (faults []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for run, uids := range r.jobs {
+		if len(uids) > 1+r.forced {
+			faults = append(faults, fmt.Sprintf("hook %s ran %d times", run, len(uids)))
+		}
+	}
+	return append(faults, r.back...)
+}
+
+// remember what holds now.
+func (r *randomWorld) remember(f *fleet, all map[string]*unstructured.Unstructured) {
+	for key := range r.stay {
+		if _, wanted := f.objects[key]; wanted && f.broken[f.objects[key].app] == "" {
+			delete(r.stay, key)
+		}
+	}
+	if r.sure != nil {
+		for key, uid := range r.sure.uids {
+			if _, wanted := f.objects[key]; !wanted && !r.kept(key) && r.stays(key) {
+				r.stay[key] = uid
+			}
+		}
+	}
+	now := &sure{fleet: f, uids: map[string]string{}}
+	for key, w := range f.objects {
+		if u := all[key]; u != nil && f.broken[w.app] == "" {
+			now.uids[key] = string(u.GetUID())
+			delete(r.mayStay, key)
+		}
+	}
+	r.sure, r.since, r.byHand = now, nil, map[string]bool{}
+}
+
+// nothingElse looks through every kind that there is for what says that it is
+// ours and isn't wanted.
+func (r *randomWorld) nothingElse() {
+	r.t.Helper()
+	kinds, err := r.w.Kubectl(r.t.Context(), "", "api-resources", "--verbs=list", "-o", "name")
+	must(r.t, err)
+	out, err := r.w.Kubectl(r.t.Context(), "", "get", strings.ReplaceAll(strings.TrimSpace(kinds), "\n", ","), "-A", "-o", "json", "--ignore-not-found")
+	must(r.t, err)
+	list := &unstructured.UnstructuredList{}
+	must(r.t, list.UnmarshalJSON([]byte(out)))
+	all := map[string]*unstructured.Unstructured{}
+	for _, u := range list.Items {
+		all[keyOf(&u)] = &u
+	}
+	if len(all) < len(r.sure.uids) {
+		r.t.Errorf("of all kinds there are only %d objects", len(all))
+	}
+	if err := faultsOf(r.leftovers(r.latest(), all)); err != nil {
+		r.t.Error(err)
+	}
+}

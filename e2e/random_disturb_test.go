@@ -1,0 +1,237 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/slipway-cd/slipway/e2e/local"
+	"github.com/slipway-cd/slipway/e2e/parts"
+)
+
+// randomSweep finds pushes of which nobody was told.
+const randomSweep = 3 * time.Second
+
+// fault is something that goes wrong for a while; run returns when it is over.
+// No two of a round have the same victim.
+type fault struct {
+	name, victim string
+	run          func(*randomWorld, *rand.Rand)
+}
+
+func killed(name string) fault {
+	return fault{"kill " + name, name, func(r *randomWorld, rng *rand.Rand) {
+		<-r.kill(name, millis(rng, 900), millis(rng, 700))
+	}}
+}
+
+func paused(name string) fault {
+	return fault{"pause " + name, name, func(r *randomWorld, rng *rand.Rand) {
+		after, away := millis(rng, 600), millis(rng, 4000)
+		r.say("  %s is stopped after %s for %s", name, after.Round(time.Millisecond), away.Round(time.Millisecond))
+		time.Sleep(after)
+		if err := r.w.Process(name).Pause(); err != nil {
+			r.t.Error(err)
+		}
+		time.Sleep(away)
+		if err := r.w.Process(name).Resume(); err != nil {
+			r.t.Error(err)
+		}
+	}}
+}
+
+var randomFaults = []fault{
+	killed("synchronizer"), killed("second"), killed("synchronizer"), killed("second"), killed("bus"), killed("git-receiver"),
+	paused("synchronizer"), paused("second"),
+	{"the synchronizer dies at a message", "synchronizer", diesAtMessage},
+	{"the API server is out", "API", apiIsOut},
+	{"webhooks come late, twice and in disorder", "webhooks", webhooksInDisorder},
+}
+
+// diesAtMessage kills it at one of what the synchronizers and the API server say.
+func diesAtMessage(r *randomWorld, rng *rand.Rand) {
+	trap := r.trap("synchronizer")
+	var left atomic.Int32
+	left.Store(int32(1 + rng.IntN(150)))
+	r.say("  kill the synchronizer at message %d", left.Load())
+	trap.at(r.w.APIProxy, func(local.Chunk) bool { return left.Add(-1) == 0 })
+	restarted := trap.restart(millis(rng, 300))
+	time.Sleep(2*time.Second + millis(rng, 1000))
+	r.w.APIProxy.Hook(nil)
+	trap.disarm()
+	<-restarted
+}
+
+func apiIsOut(r *randomWorld, rng *rand.Rand) {
+	time.Sleep(millis(rng, 500))
+	away := millis(rng, 2500)
+	r.say("  the API server is out for %s", away.Round(time.Millisecond))
+	r.w.APIProxy.Hook(func(local.Chunk) local.Fate { return local.Cut })
+	time.Sleep(away)
+	r.w.APIProxy.Hook(nil)
+}
+
+func webhooksInDisorder(r *randomWorld, rng *rand.Rand) {
+	r.w.Door.HoldGit(true)
+	before := len(r.w.Door.FromGit())
+	time.Sleep(millis(rng, 2000))
+	r.w.Door.HoldGit(false)
+	all := r.w.Door.FromGit()
+	late := all[before:]
+	if len(all) > 0 {
+		late = append(slices.Clone(late), late...)
+		late = append(late, anyOf(rng, all)) // of long ago
+	}
+	r.say("  %d webhooks come late and in disorder", len(late))
+	for _, i := range rng.Perm(len(late)) {
+		if err := parts.Eventually(r.t.Context(), patience, func() error { return r.tell(late[i]) }); err != nil {
+			r.t.Errorf("tell of a push: %v", err)
+		}
+	}
+}
+
+// disturbed begins up to three faults, and gives what waits for their end.
+func (r *randomWorld) disturbed() (wait func()) {
+	var all sync.WaitGroup
+	victims := map[string]bool{}
+	for range r.rng.IntN(4) {
+		f := anyOf(r.rng, randomFaults)
+		if f.name == "the API server is out" && victims["synchronizer"] || f.victim == "synchronizer" && victims["API"] {
+			continue // they use the same proxy
+		}
+		if victims[f.victim] {
+			continue
+		}
+		victims[f.victim] = true
+		rng := rand.New(rand.NewPCG(r.rng.Uint64(), 0))
+		all.Go(func() { f.run(r, rng) })
+	}
+	return all.Wait
+}
+
+// foreignField is a field that somebody else has set, which stays.
+type foreignField struct {
+	key, uid string
+	path     []string
+	value    string
+}
+
+// putForeign makes objects by hand, which are none of ours, whatever they say.
+func (r *randomWorld) putForeign() {
+	r.t.Helper()
+	maps := r.o.Clients.Dynamic.Resource(configMapResource).Namespace("shop")
+	for name, annotations := range map[string]map[string]any{
+		foreign + "-plain":  nil,
+		foreign + "-forged": {ownerAnnotation: "local/shop/" + r.repo.Apps[0].Name},
+		foreign + "-root":   {ownerAnnotation: "local/slipway-system/root"},
+	} {
+		u := &unstructured.Unstructured{Object: object("v1", "ConfigMap", fields{"name": name, "annotations": annotations}, fields{"data": fields{"by": "hand"}})}
+		made, err := maps.Create(r.t.Context(), u, metav1.CreateOptions{FieldManager: "hand"})
+		must(r.t, err)
+		r.foreign[keyOf(made)] = string(made.GetUID()) + made.GetResourceVersion()
+	}
+}
+
+// byHands are what people do to objects of ours in the cluster.
+var byHands = []struct {
+	name string
+	run  func(*randomWorld, context.Context, schema.GroupVersionResource, *unstructured.Unstructured) error
+}{
+	{"edit", editByHand},
+	{"delete", deleteByHand},
+	{"take our name off", nameTakenOff},
+	{"add a label to", labelByHand},
+	{"set what is left to others of", leftByHand},
+}
+
+// changeByHand does one of these to an object that held at the last check.
+func (r *randomWorld) changeByHand() {
+	r.t.Helper()
+	all, err := r.live(r.t.Context())
+	must(r.t, err)
+	var keys []string
+	for key := range r.sure.uids {
+		w := r.sure.fleet.objects[key]
+		if _, wanted := r.latest().objects[key]; wanted && all[key] != nil && w.app != "" && !w.hook && all[key].GetKind() != "Namespace" && all[key].GetKind() != "CustomResourceDefinition" {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return
+	}
+	slices.Sort(keys)
+	u, act := all[anyOf(r.rng, keys)], anyOf(r.rng, byHands)
+	resource, err := r.o.Clients.Mapper.Find(u.GroupVersionKind())
+	if err == nil {
+		err = act.run(r, r.t.Context(), resource.GroupVersionResource, u)
+	}
+	r.say("  by hand: %s %s: %v", act.name, keyOf(u), err)
+}
+
+func (r *randomWorld) patch(ctx context.Context, resource schema.GroupVersionResource, u *unstructured.Unstructured, body string) error {
+	_, err := r.o.Clients.Dynamic.Resource(resource).Namespace(u.GetNamespace()).
+		Patch(ctx, u.GetName(), types.MergePatchType, []byte(body), metav1.PatchOptions{FieldManager: "hand"})
+	return err
+}
+
+// editByHand changes a field that is ours.
+func editByHand(r *randomWorld, ctx context.Context, resource schema.GroupVersionResource, u *unstructured.Unstructured) error {
+	body := `{"metadata":{"labels":{"unit":"edited"}}}`
+	switch u.GetKind() {
+	case "ConfigMap":
+		body = `{"metadata":{"labels":{"unit":null}}}`
+		if _, ours, _ := unstructured.NestedString(u.Object, "data", "value"); ours {
+			body = `{"data":{"value":"edited"},"metadata":{"labels":{"unit":null}}}`
+		}
+	case "Secret":
+		body = `{"data":{"value":"ZWRpdGVk"}}`
+	case "Deployment":
+		body = `{"spec":{"template":{"spec":{"terminationGracePeriodSeconds":7}}},"metadata":{"labels":{"unit":"edited"}}}`
+	}
+	return r.patch(ctx, resource, u, body)
+}
+
+func deleteByHand(r *randomWorld, ctx context.Context, resource schema.GroupVersionResource, u *unstructured.Unstructured) error {
+	r.byHand[keyOf(u)] = true
+	return r.o.Clients.Dynamic.Resource(resource).Namespace(u.GetNamespace()).Delete(ctx, u.GetName(), metav1.DeleteOptions{})
+}
+
+func nameTakenOff(r *randomWorld, ctx context.Context, resource schema.GroupVersionResource, u *unstructured.Unstructured) error {
+	return r.patch(ctx, resource, u, fmt.Sprintf(`{"metadata":{"annotations":{%q:null}}}`, ownerAnnotation))
+}
+
+// labelByHand adds what Git doesn't have, which is left alone.
+func labelByHand(r *randomWorld, ctx context.Context, resource schema.GroupVersionResource, u *unstructured.Unstructured) error {
+	value := r.repo.name("hand")
+	return r.setByHand(ctx, resource, u, fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, foreign, value), value, "metadata", "labels", foreign)
+}
+
+// leftByHand sets a field that Git has, too, and that its application leaves to
+// others.
+func leftByHand(r *randomWorld, ctx context.Context, resource schema.GroupVersionResource, u *unstructured.Unstructured) error {
+	_, has, _ := unstructured.NestedString(u.Object, "data", "left")
+	taken := func(f *fleet) bool { return len(f.objects[keyOf(u)].left) == 0 }
+	if !has || taken(r.sure.fleet) || slices.ContainsFunc(r.since, taken) {
+		return labelByHand(r, ctx, resource, u)
+	}
+	value := r.repo.name("hand")
+	return r.setByHand(ctx, resource, u, fmt.Sprintf(`{"data":{"left":%q}}`, value), value, "data", "left")
+}
+
+func (r *randomWorld) setByHand(ctx context.Context, resource schema.GroupVersionResource, u *unstructured.Unstructured, body, value string, path ...string) error {
+	err := r.patch(ctx, resource, u, body)
+	if err == nil {
+		r.fields = slices.DeleteFunc(r.fields, func(f foreignField) bool { return f.key == keyOf(u) && f.path[0] == path[0] })
+		r.fields = append(r.fields, foreignField{keyOf(u), string(u.GetUID()), path, value})
+	}
+	return err
+}

@@ -1,0 +1,233 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/render"
+)
+
+// wanted is an object that Git has.
+type wanted struct {
+	app    string
+	object fields
+	hook   bool
+	keep   bool       // slipway.dev/prune: disabled
+	left   [][]string // fields that are left to others
+}
+
+// fleet is what a commit asks for, found out by rendering it, and nothing else.
+type fleet struct {
+	commit  string
+	objects map[string]wanted           // by key
+	apps    map[string]*api.Application // of the shop, by name; the root is ""
+	broken  map[string]string           // applications that ask for nothing that can be done, and why
+}
+
+// clusterWide are the kinds of random repos that lie in no namespace.
+var clusterWide = []string{"Namespace", "CustomResourceDefinition", "ClusterRoleBinding", "Project"}
+
+func objectKey(kind, group, namespace, name string) string {
+	if slices.Contains(clusterWide, kind) {
+		namespace = ""
+	}
+	return fmt.Sprintf("%s.%s %s/%s", kind, group, namespace, name)
+}
+
+// readFleet renders a clone's work tree.
+func readFleet(ctx context.Context, dir, commit string) (*fleet, error) {
+	f := &fleet{commit: commit, objects: map[string]wanted{}, apps: map[string]*api.Application{}, broken: map[string]string{}}
+	root := &api.Application{Metadata: api.Metadata{Name: "root", Namespace: "slipway-system"}}
+	root.Spec.Source.Path = "clusters/local"
+	if err := f.add(ctx, dir, "", root); err != nil {
+		return nil, err
+	}
+	for _, w := range f.objects {
+		if w.object["kind"] != api.ApplicationKind {
+			continue
+		}
+		data, err := json.Marshal(w.object)
+		if err != nil {
+			return nil, err
+		}
+		app := &api.Application{}
+		if err := json.Unmarshal(data, app); err != nil {
+			return nil, err
+		}
+		f.apps[app.Metadata.Name] = app
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.apps)) {
+		if err := f.add(ctx, dir, name, f.apps[name]); err != nil {
+			f.broken[name] = err.Error()
+		}
+	}
+	f.spread()
+	return f, nil
+}
+
+// spread has those that depend on broken applications wait.
+func (f *fleet) spread() {
+	for again := true; again; {
+		again = false
+		for name, app := range f.apps {
+			for _, d := range app.Spec.DependsOn {
+				if f.broken[d.Name] != "" && f.broken[name] == "" {
+					f.broken[name], again = "it depends on "+d.Name, true
+				}
+			}
+		}
+	}
+}
+
+func (f *fleet) add(ctx context.Context, dir, name string, app *api.Application) error {
+	result, err := render.Render(ctx, render.Application(os.DirFS(dir), app))
+	if err != nil {
+		return err
+	}
+	if len(result.Objects) == 0 {
+		return fmt.Errorf("%s renders to nothing", app.Spec.Source.Path)
+	}
+	for _, o := range result.Objects {
+		annotations := mapping(o.Map, "metadata", "annotations")
+		turn, err := render.TurnOf(texts(annotations))
+		if err != nil {
+			return err
+		}
+		metadata := mapping(o.Map, "metadata")
+		set(metadata, "labels", app.Spec.Labels)
+		set(metadata, "annotations", app.Spec.Annotations)
+		w := wanted{app: name, object: o.Map, hook: turn.IsHook, keep: annotations["slipway.dev/prune"] == "disabled"}
+		for _, i := range app.Spec.Ignore {
+			if i.Kind == o.Kind {
+				w.left = append(w.left, i.Fields()...)
+			}
+		}
+		namespace := o.Namespace
+		if namespace == "" {
+			namespace = app.Spec.Destination.Namespace
+		}
+		key := objectKey(o.Kind, o.Group(), namespace, o.Name)
+		if other, twice := f.objects[key]; twice {
+			return fmt.Errorf("%s is in %q and in %q", key, other.app, name)
+		}
+		f.objects[key] = w
+	}
+	return nil
+}
+
+func mapping(o fields, path ...string) fields {
+	for _, p := range path {
+		o, _ = o[p].(fields)
+	}
+	return o
+}
+
+func texts(m fields) map[string]string {
+	all := map[string]string{}
+	for k, v := range m {
+		all[k], _ = v.(string)
+	}
+	return all
+}
+
+func set(metadata fields, field string, more map[string]string) {
+	if len(more) == 0 {
+		return
+	}
+	all, _ := metadata[field].(fields)
+	if all == nil {
+		all = fields{}
+		metadata[field] = all
+	}
+	for k, v := range more {
+		all[k] = v
+	}
+}
+
+// foreign begins the names of all that the test puts into the cluster by hand.
+const foreign = "foreign"
+
+// differs says where a live object is not as wanted: each rendered field has its
+// value, and where others may add nothing but the test's own, there is no more.
+func (w wanted) differs(live fields) string {
+	want := w.object
+	if text, ok := want["stringData"].(fields); ok {
+		want = maps.Clone(want)
+		delete(want, "stringData")
+		data := fields{}
+		for k, v := range text {
+			data[k] = base64.StdEncoding.EncodeToString(fmt.Append(nil, v))
+		}
+		want["data"] = data
+	}
+	if fault := w.lacks(nil, want, live); fault != "" {
+		return fault
+	}
+	for _, path := range [][]string{{"data"}, {"metadata", "labels"}, {"metadata", "annotations"}} {
+		wants := mapping(want, path...)
+		for k, v := range mapping(live, path...) {
+			if _, ok := wants[k]; !ok && !added(want, k) {
+				return fmt.Sprintf("%s.%s is left: %v", strings.Join(path, "."), k, v)
+			}
+		}
+	}
+	return ""
+}
+
+// added says whether somebody else may have put a label or annotation there.
+func added(want fields, key string) bool {
+	prefixes := []string{foreign, "slipway.dev/owner", "slipway.dev/run", "deployment.kubernetes.io/", "kubernetes.io/metadata.name", "batch.kubernetes.io/"}
+	if want["kind"] == api.ApplicationKind {
+		prefixes = append(prefixes, "slipway.dev/")
+	}
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(key, p) })
+}
+
+func (w wanted) lacks(path []string, want, live any) string {
+	if slices.ContainsFunc(w.left, func(p []string) bool { return slices.Equal(p, path) }) {
+		return ""
+	}
+	switch want := want.(type) {
+	case fields:
+		l, _ := live.(fields)
+		for k, v := range want {
+			if len(path) == 1 && path[0] == "metadata" && k == "namespace" {
+				continue // it is in the key
+			}
+			if fault := w.lacks(append(slices.Clip(path), k), v, l[k]); fault != "" {
+				return fault
+			}
+		}
+		return ""
+	case []any:
+		l, _ := live.([]any)
+		for _, v := range want {
+			if !slices.ContainsFunc(l, func(has any) bool { return w.lacks(append(slices.Clip(path), "[]"), v, has) == "" }) {
+				return fmt.Sprintf("%s lacks %v: %v", strings.Join(path, "."), v, live)
+			}
+		}
+		return ""
+	}
+	if !reflect.DeepEqual(plainNumber(want), plainNumber(live)) {
+		return fmt.Sprintf("%s is %v, not %v", strings.Join(path, "."), live, want)
+	}
+	return ""
+}
+
+func plainNumber(v any) any {
+	switch n := v.(type) {
+	case int64:
+		return float64(n)
+	case int:
+		return float64(n)
+	}
+	return v
+}

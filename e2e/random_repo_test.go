@@ -1,0 +1,340 @@
+package e2e_test
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-cd/slipway/e2e/local"
+)
+
+// fields are a mapping of a document.
+type fields = map[string]any
+
+// unit is what is added to, changed in and taken from a random repo as one: an
+// object, or a definition or namespace with what lies in it.
+type unit struct {
+	Name, Kind string
+	Value      int
+	Stage      int
+	Keep       bool // slipway.dev/prune: disabled; never changes
+}
+
+// unitKinds are what a unit may be; the more often, the likelier.
+var unitKinds = []string{"configmap", "configmap", "configmap", "secret", "stringsecret", "service", "deployment", "account", "namespace", "definition"}
+
+// hook is a Job that runs for each revision, by one of the annotations that say so.
+type hook struct {
+	When, Style string
+	Value       int
+}
+
+var hookStyles = map[string]map[string]string{
+	"slipway": {"pre": "slipway.dev/hook=pre", "post": "slipway.dev/hook=post"},
+	"helm":    {"pre": "helm.sh/hook=pre-install,pre-upgrade", "post": "helm.sh/hook=post-install,post-upgrade"},
+	"argo":    {"pre": "argocd.argoproj.io/hook=PreSync", "post": "argocd.argoproj.io/hook=PostSync"},
+}
+
+// randomApp is an Application of a random repo.
+type randomApp struct {
+	ID          string // stays when it is renamed
+	Name, Dir   string
+	Shape       string // plain, kustomize, helm
+	Value       int    // of what is its own besides units
+	Labels      map[string]string
+	Annotations map[string]string
+	DependsOn   []string // ids of those before it
+	Ignores     bool     // data.left of ConfigMaps
+	Orphans     bool     // onDelete; never changes
+	Resync      int      // minutes
+	Broken      bool     // has invalid YAML
+	Units       []unit
+	Hooks       []hook
+}
+
+// randomRepo is what a random config repo holds.
+type randomRepo struct {
+	Next   int  // of names
+	Broken bool // the root has invalid YAML
+	Apps   []randomApp
+}
+
+func (r *randomRepo) clone() *randomRepo {
+	data, err := json.Marshal(r)
+	c := &randomRepo{}
+	if err == nil {
+		err = json.Unmarshal(data, c)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+func (r *randomRepo) name(prefix string) string {
+	r.Next++
+	return prefix + "-" + strconv.Itoa(r.Next)
+}
+
+func (r *randomRepo) nameOf(id string) string {
+	for _, a := range r.Apps {
+		if a.ID == id {
+			return a.Name
+		}
+	}
+	return ""
+}
+
+// files are those of the repo, by path.
+func (r *randomRepo) files(w *local.World) map[string]string {
+	all := map[string]string{"clusters/local/base.yaml": randomBase(w)}
+	if r.Broken {
+		all["clusters/local/zz-broken.yaml"] = "kind: [\n"
+	}
+	for _, a := range r.Apps {
+		all["clusters/local/"+a.Name+".yaml"] = text(a.document(r, w))
+		maps.Copy(all, a.files(w))
+	}
+	return all
+}
+
+// randomBase is the shop's namespace and account, which may do everything: what
+// tenants may not has tests of its own.
+func randomBase(w *local.World) string {
+	base := strings.Replace(w.Base()["clusters/local/shop.yaml"], "namespaces: [shop]}]", `namespaces: ["*"]}]`, 1)
+	return base + `---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: deployer}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: ServiceAccount, name: deployer, namespace: shop}]
+`
+}
+
+// text is a stream of documents.
+func text(documents ...fields) string {
+	var all []string
+	for _, d := range documents {
+		data, err := yaml.Marshal(d)
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, string(data))
+	}
+	return strings.Join(all, "---\n")
+}
+
+// document is the Application.
+func (a *randomApp) document(r *randomRepo, w *local.World) fields {
+	path := a.Dir
+	if a.Shape == "kustomize" {
+		path += "/overlay"
+	}
+	spec := fields{
+		"source":      fields{"repository": w.RepoURL, "branch": "main", "path": path},
+		"destination": fields{"namespace": "shop", "serviceAccount": "deployer"},
+		"sync":        fields{"resync": strconv.Itoa(a.Resync) + "m"},
+	}
+	if len(a.Labels) > 0 {
+		spec["labels"] = a.Labels
+	}
+	if len(a.Annotations) > 0 {
+		spec["annotations"] = a.Annotations
+	}
+	var needs []fields
+	for _, id := range a.DependsOn {
+		needs = append(needs, fields{"name": r.nameOf(id)})
+	}
+	if needs != nil {
+		spec["dependsOn"] = needs
+	}
+	if a.Ignores {
+		spec["ignore"] = []fields{{"kind": "ConfigMap", "paths": []string{"/data/left"}}}
+	}
+	if a.Orphans {
+		spec["onDelete"] = "orphan"
+	}
+	return fields{
+		"apiVersion": "slipway.dev/v1alpha1", "kind": "Application",
+		"metadata": fields{"name": a.Name, "namespace": "shop"}, "spec": spec,
+	}
+}
+
+// files are what an Application's path holds.
+func (a *randomApp) files(w *local.World) map[string]string {
+	all, dir := map[string]string{}, a.Dir+"/"
+	switch a.Shape {
+	case "kustomize":
+		dir += "base/"
+	case "helm":
+		dir += "templates/"
+	}
+	var names []string
+	put := func(name string, documents ...fields) {
+		all[dir+name] = text(documents...)
+		names = append(names, name)
+	}
+	for _, u := range a.Units {
+		put(u.Name+".yaml", u.objects(w)...)
+	}
+	for _, h := range a.Hooks {
+		put("hook-"+h.When+".yaml", h.job(a.ID, w))
+	}
+	slices.Sort(names)
+	switch {
+	case a.Shape == "kustomize":
+		a.kustomize(all, names)
+	case a.Shape == "helm":
+		a.chart(all)
+	case len(names) == 0:
+		all[dir+"empty.yaml"] = "# nothing\n"
+	}
+	if a.Broken {
+		all[dir+"zz-broken.yaml"] = "apiVersion: v1\nkind: [\n"
+		if a.Shape == "kustomize" {
+			all[dir+"kustomization.yaml"] = text(fields{"resources": append(names, "zz-broken.yaml")})
+		}
+	}
+	return all
+}
+
+func (a *randomApp) kustomize(all map[string]string, names []string) {
+	base := fields{"resources": names}
+	if len(names) == 0 {
+		base = fields{"resources": []string{}}
+	}
+	overlay := fields{
+		"resources": []string{"../base"}, "labels": []fields{{"pairs": fields{"overlay": "v" + strconv.Itoa(a.Value)}}},
+		"commonAnnotations": fields{"overlay": a.ID},
+	}
+	if len(a.Units) > 0 { // its name has a hash of what it holds
+		overlay["configMapGenerator"] = []fields{{"name": a.ID + "-generated", "literals": []string{"value=" + strconv.Itoa(a.Value)}}}
+	}
+	all[a.Dir+"/base/kustomization.yaml"], all[a.Dir+"/overlay/kustomization.yaml"] = text(base), text(overlay)
+}
+
+const entriesTemplate = `{{- if .Values.entries }}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ .Release.Name }}-entries
+data:
+{{- range $name, $value := .Values.entries }}
+  {{ $name }}: {{ $value | quote }}
+{{- end }}
+{{- end }}
+`
+
+func (a *randomApp) chart(all map[string]string) {
+	entries := fields{}
+	for i := range 1 + a.Value%3 {
+		entries["entry"+strconv.Itoa(i)] = a.Value
+	}
+	if len(a.Units) == 0 {
+		entries = fields{}
+	}
+	all[a.Dir+"/Chart.yaml"] = text(fields{"apiVersion": "v2", "name": a.ID, "version": "0.1.0"})
+	all[a.Dir+"/values.yaml"] = text(fields{"entries": entries})
+	all[a.Dir+"/templates/entries.yaml"] = entriesTemplate
+}
+
+// metadata of a unit's object; what is there depends on its value, so that
+// labels and annotations come and go.
+func (u unit) metadata(name string) fields {
+	labels, annotations := fields{"unit": u.Name}, fields{}
+	if u.Value%2 == 0 {
+		labels["even"] = "yes"
+	}
+	if u.Value%3 == 0 {
+		annotations["example.com/third"] = strconv.Itoa(u.Value)
+	}
+	if u.Stage != 0 {
+		annotations["slipway.dev/stage"] = strconv.Itoa(u.Stage)
+	}
+	if u.Keep {
+		annotations["slipway.dev/prune"] = "disabled"
+	}
+	m := fields{"name": name, "labels": labels}
+	if len(annotations) > 0 {
+		m["annotations"] = annotations
+	}
+	return m
+}
+
+func (u unit) data() fields {
+	data := fields{"value": strconv.Itoa(u.Value), "left": "as Git says"}
+	for i := range u.Value % 4 {
+		data["key"+strconv.Itoa(i)] = strings.Repeat(u.Name, 1+u.Value%3)
+	}
+	return data
+}
+
+func object(version, kind string, metadata, more fields) fields {
+	o := fields{"apiVersion": version, "kind": kind, "metadata": metadata}
+	maps.Copy(o, more)
+	return o
+}
+
+// objects are a unit's documents.
+func (u unit) objects(w *local.World) []fields {
+	m := u.metadata(u.Name)
+	switch u.Kind {
+	case "secret":
+		return []fields{object("v1", "Secret", m, fields{"data": fields{"value": "djE=", "turn" + strconv.Itoa(u.Value%3): "djI="}})}
+	case "stringsecret":
+		return []fields{object("v1", "Secret", m, fields{"stringData": u.data()})}
+	case "service":
+		return []fields{object("v1", "Service", m, fields{"spec": fields{
+			"selector": fields{"app": u.Name}, "ports": []fields{{"name": "http", "port": 80 + u.Value%3, "targetPort": 8080}},
+		}})}
+	case "deployment":
+		return []fields{object("apps/v1", "Deployment", m, fields{"spec": fields{
+			"replicas": 0, "selector": fields{"matchLabels": fields{"app": u.Name}},
+			"template": fields{"metadata": fields{"labels": fields{"app": u.Name}}, "spec": fields{"containers": []fields{
+				{"name": "main", "image": w.Image(local.WebImage, "1.0.0"), "args": []string{strconv.Itoa(u.Value)}},
+			}}},
+		}})}
+	case "account":
+		return []fields{object("v1", "ServiceAccount", m, fields{"automountServiceAccountToken": u.Value%2 == 0})}
+	case "namespace":
+		in := unit{Name: u.Name, Value: u.Value}.metadata("inside")
+		in["namespace"] = u.Name
+		return []fields{object("v1", "Namespace", m, nil), object("v1", "ConfigMap", in, fields{"data": u.data()})}
+	case "definition":
+		return u.definition(m)
+	}
+	return []fields{object("v1", "ConfigMap", m, fields{"data": u.data()})}
+}
+
+// definition is a kind and an object of it.
+func (u unit) definition(m fields) []fields {
+	group, plural := u.Name+".example.com", strings.ReplaceAll(u.Name, "-", "")
+	m["name"] = plural + "." + group
+	delete(m, "annotations") // the object goes when the definition does
+	kind := strings.ToUpper(plural[:1]) + plural[1:]
+	return []fields{
+		object("apiextensions.k8s.io/v1", "CustomResourceDefinition", m, fields{"spec": fields{
+			"group": group, "scope": "Namespaced", "names": fields{"kind": kind, "plural": plural, "singular": plural, "listKind": kind + "List"},
+			"versions": []fields{{"name": "v1", "served": true, "storage": true, "schema": fields{"openAPIV3Schema": fields{
+				"type": "object", "properties": fields{"spec": fields{"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+			}}}},
+		}}),
+		object(group+"/v1", kind, unit{Name: u.Name, Value: u.Value}.metadata(u.Name), fields{"spec": u.data()}),
+	}
+}
+
+// job is a hook, which ends well.
+func (h hook) job(id string, w *local.World) fields {
+	key, value, _ := strings.Cut(hookStyles[cmp.Or(h.Style, "slipway")][h.When], "=")
+	return object("batch/v1", "Job", fields{"name": id + "-" + h.When, "annotations": fields{key: value}}, fields{"spec": fields{
+		"template": fields{"spec": fields{"restartPolicy": "Never", "containers": []fields{
+			{"name": "main", "image": w.Image(local.WebImage, "1.0.0"), "args": []string{fmt.Sprint(h.Value)}},
+		}}},
+	}})
+}

@@ -1,0 +1,91 @@
+package e2e_test
+
+import (
+	"testing"
+	"time"
+)
+
+// TestRandomRepos changes a random valid config repo at random while
+// synchronizers, bus and receiver are killed and stopped, the API server is out,
+// webhooks come late, twice and in disorder, and people change the cluster by
+// hand; whenever all is quiet the cluster equals the render of the branch's head,
+// and nothing was lost, made anew, run twice or taken from others on the way.
+// SLIPWAY_FAULTS_SEED repeats a schedule, SLIPWAY_FAULTS_DURATION makes it longer.
+func TestRandomRepos(t *testing.T) {
+	t.Parallel()
+	rng, end := seed(t), duration(t)
+	r := newRandomWorld(t, rng, newRandomRepo(rng))
+	r.becomes()
+	r.putForeign()
+	rounds := 0
+	for until := time.Now().Add(end); time.Now().Before(until) && !t.Failed(); rounds++ {
+		r.say("round %d", rounds)
+		r.round()
+	}
+	if t.Failed() {
+		return
+	}
+	r.commit("the last one")
+	r.becomes()
+	r.nothingElse()
+	r.say("%d rounds, %d commits, kills: %v", rounds, len(r.past), r.kills)
+}
+
+// round disturbs, changes and waits until all is as it should be.
+func (r *randomWorld) round() {
+	r.t.Helper()
+	wait := r.disturbed()
+	for range 1 + r.rng.IntN(4) {
+		switch r.rng.IntN(13) {
+		case 0:
+			r.goBack()
+		case 1:
+			r.breaks()
+		case 2:
+			r.breaksRoot()
+		default:
+			r.changes()
+		}
+		if r.rng.IntN(2) == 0 {
+			r.changeByHand()
+		}
+		time.Sleep(millis(r.rng, 500)) // until the next one comes
+	}
+	wait()
+	r.becomes()
+}
+
+// changes commits a few random changes.
+func (r *randomWorld) changes() {
+	r.t.Helper()
+	message := r.repo.mutate(r.rng)
+	for range r.rng.IntN(3) {
+		message += "; " + r.repo.mutate(r.rng)
+	}
+	r.commit(message)
+}
+
+// breaks has an application be invalid for a while, or until the next commit.
+func (r *randomWorld) breaks() {
+	r.t.Helper()
+	at := r.rng.IntN(len(r.repo.Apps))
+	r.repo.Apps[at].Broken = true
+	r.commit("break " + r.repo.Apps[at].Name)
+	if r.rng.IntN(2) == 0 {
+		r.becomes()
+	} else {
+		time.Sleep(millis(r.rng, 1000))
+	}
+	r.repo.Apps[at].Broken = false
+	r.commit("mend " + r.repo.Apps[at].Name)
+}
+
+// breaksRoot has nobody know which applications there are, which changes nothing.
+func (r *randomWorld) breaksRoot() {
+	r.t.Helper()
+	r.repo.Broken = true
+	r.commit("break the root")
+	time.Sleep(millis(r.rng, 1000))
+	r.repo.Broken = false
+	r.commit("mend the root; " + r.repo.mutate(r.rng))
+}
