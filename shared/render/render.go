@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/slipway-cd/slipway/shared/charts"
 )
 
 // Request says what to render.
@@ -25,6 +27,8 @@ type Request struct {
 	// Lenient keeps an expression as it is written when its variable has no
 	// value. It is for those who can't know all of them.
 	Lenient bool
+	// Charts brings what Helm.Remote names. nil: such a chart is an error.
+	Charts charts.Source
 	// Limits bound the work; the zero value is [DefaultLimits].
 	Limits Limits
 }
@@ -158,7 +162,7 @@ func Render(ctx context.Context, req Request) (Result, error) {
 			Help: "write it without a leading slash and without \"..\"",
 		}
 	}
-	src := &source{fsys: req.FS, limits: req.Limits.orDefault(), dirs: map[string]bool{}}
+	src := &source{fsys: req.FS, limits: req.Limits.orDefault(), dirs: map[string]bool{}, charts: req.Charts}
 	if err := src.isDir(dir); err != nil {
 		return Result{Inputs: []string{dir}}, err
 	}
