@@ -13,6 +13,7 @@ import (
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/charts/fetch"
 	"github.com/slipway-cd/slipway/shared/render"
 )
 
@@ -33,7 +34,8 @@ type RenderOptions struct {
 }
 
 // Render writes what the synchronizer would apply, as a YAML stream in apply
-// order. It uses no cluster and no network.
+// order. It uses no cluster, and the network only for charts that lie outside of the
+// repository.
 func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 	dir, request, err := folder(o)
 	if err != nil {
@@ -56,6 +58,7 @@ func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 		return err
 	}
 	request.Helm.Namespace = cmp.Or(o.Namespace, request.Helm.Namespace)
+	request.Charts = fetch.User()
 	request.FS, request.Path = os.DirFS(root), filepath.ToSlash(within)
 	result, err := render.Render(ctx, request)
 	if err != nil {

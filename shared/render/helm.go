@@ -50,7 +50,9 @@ const (
 )
 
 // wanted says that the settings are for a chart, whatever the path is.
-func (h Release) wanted() bool { return h.remote() || h.Chart != "" || len(h.ValuesFiles) > 0 || len(h.Values) > 0 }
+func (h Release) wanted() bool {
+	return h.remote() || h.Chart != "" || len(h.ValuesFiles) > 0 || len(h.Values) > 0
+}
 
 // job is what a child gets: all that a chart is made of.
 type job struct {

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/charts"
 	"github.com/slipway-cd/slipway/shared/render"
 )
 
@@ -26,11 +27,15 @@ type Folder struct {
 	// proved.
 	Vars    map[string]string
 	Lenient bool
+	// Charts brings a chart that lies outside of the repository.
+	Charts charts.Source
+	// chart has its files, once it is brought.
+	chart fs.FS
 }
 
 // request renders the folder as it is in a file system.
 func (f Folder) request(fsys fs.FS) render.Request {
-	return render.Request{FS: fsys, Path: f.Path, Helm: f.Helm, Vars: f.Vars, Lenient: f.Lenient}
+	return render.Request{FS: fsys, Path: f.Path, Helm: f.Helm, Vars: f.Vars, Lenient: f.Lenient, Charts: f.Charts}
 }
 
 // Result is what Set did.
@@ -201,6 +206,7 @@ func hidden(data []byte) string {
 // Promote is [Folder.Set] for an application: it renders before and after the
 // edit, and errs unless exactly the images changed.
 func (f Folder) Promote(ctx context.Context, images []events.Image) (map[string][]byte, error) {
+	f.Charts = charts.Pin(f.Charts) // one version before and after the edit
 	before, err := render.Render(ctx, f.request(f.FS))
 	if err != nil {
 		return nil, err

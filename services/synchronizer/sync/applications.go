@@ -269,7 +269,7 @@ func (a *applications) remove(obj any) {
 	a.setWaiting(keyOf(u), nil)
 	a.setGuarded(keyOf(u), false)
 	a.depend(keyOf(u), nil)
-	for _, use := range []string{usedAsVariables, usedAsCredentials, usedAsKeys} {
+	for _, use := range []string{usedAsVariables, usedAsCredentials, usedAsKeys, usedAsChart} {
 		a.setSources(keyOf(u), use, nil)
 	}
 }

@@ -105,6 +105,9 @@ func (b *Brain) renders(ctx context.Context, key string, application *api.Applic
 	if err != nil {
 		return true, err
 	}
+	if vars, err = b.chart(ctx, a, application, vars, time.Time{}); err != nil {
+		return true, err
+	}
 	result, err := render.Render(ctx, vars.request(head, application))
 	if err != nil {
 		return b.has(application.Status, object), ctx.Err() // what can't be rendered stays as it is

@@ -78,7 +78,7 @@ func TestAnObjectNeedsOneProject(t *testing.T) {
 		"a kind that isn't known yet": {"h/acme/apps", cake, []string{"apps doesn't allow the namespace target"}},
 		"known to base":               {"h/acme/base", cake, nil},
 	} {
-		got := b.objection(s.governing("shop"), events.GitRepository(c.from), "target", c.item)
+		got := b.objection(s.governing("shop"), events.GitRepository(c.from), &run{app: &app{}, spec: api.ApplicationSpec{Destination: api.Destination{Namespace: "target"}}}, c.item)
 		if (got == "") != (c.says == nil) {
 			t.Errorf("%s: %q", name, got)
 		}

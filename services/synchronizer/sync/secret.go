@@ -18,6 +18,7 @@ const (
 	usedAsVariables   = "variables"
 	usedAsCredentials = "credentials"
 	usedAsKeys        = "keys"
+	usedAsChart       = "chart" // its credentials
 )
 
 // secret is one as it was read.
@@ -40,8 +41,11 @@ func (b *Brain) secretsOf(ctx context.Context, a *app, application *api.Applicat
 		return nil, err
 	}
 	field, reason := "spec.source.secret", reasonCredentials
-	if use == usedAsKeys {
+	switch use {
+	case usedAsKeys:
 		field, reason = "spec.source.verify", reasonKeys
+	case usedAsChart:
+		field = "spec.source.helm.secret"
 	}
 	b.watches.Want(kube.Scope{Resource: secrets}) //nolint:contextcheck // a watch outlives the work that wants it
 	var all []secret

@@ -61,11 +61,11 @@ func (b *Brain) take(ctx context.Context, n *run, l *live, step apply.Step) (wai
 func (b *Brain) applied(ctx context.Context, n *run, l *live) error {
 	gone := len(apply.Gone(l.status().Inventory, n.items))
 	b.log.Info("applied", "application", n.app.name.String(), "commit", n.commit, "created", n.counts.Created,
-		"changed", n.counts.Changed, "unchanged", n.counts.Unchanged, "took", time.Since(n.started))
+		"changed", n.counts.Changed, "unchanged", n.counts.Unchanged, "chart", n.variables.chart, "took", time.Since(n.started))
 	b.notes.say(l.object, reasonApplied, fmt.Sprintf("applied %s: %d created, %d changed, %d unchanged", n.short(), n.counts.Created, n.counts.Changed, n.counts.Unchanged))
 	b.metrics.applied(n.started)
 	return b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
-		s.Revision, s.Variables, s.Images, s.Inventory = n.commit, n.variables.version, n.images, n.inventory(s.Inventory)
+		s.Revision, s.Variables, s.Chart, s.Images, s.Inventory = n.commit, n.variables.version, n.variables.chart, n.images, n.inventory(s.Inventory)
 		now := time.Now().UTC().Truncate(time.Second)
 		s.Synced = &now
 		message := fmt.Sprintf("applied %s; waiting for health", n.short())

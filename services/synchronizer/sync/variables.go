@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/charts"
 	"github.com/slipway-cd/slipway/shared/kube"
 	"github.com/slipway-cd/slipway/shared/render"
 )
@@ -35,6 +36,10 @@ type variables struct {
 	version string
 	// secret are values that must not be told, by their variables' names.
 	secret map[string]string
+	// charts brings the chart of a repository, which chart names; nil: there is
+	// none.
+	charts charts.Source
+	chart  string
 }
 
 // missingError says that a ConfigMap or Secret can't be had, which somebody may
@@ -78,7 +83,7 @@ func (b *Brain) variables(ctx context.Context, a *app, application *api.Applicat
 // request renders an application with them.
 func (v variables) request(head Commit, application *api.Application) render.Request {
 	r := render.Application(head.FS(), application)
-	r.Vars = v.values
+	r.Vars, r.Charts = v.values, v.charts
 	return r
 }
 

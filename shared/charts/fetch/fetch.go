@@ -95,15 +95,24 @@ func (c *Client) Fetch(ctx context.Context, q Question) (charts.Archive, error) 
 	return a, nil
 }
 
+// Known gives a chart if it is here, and nobody has to be asked.
+func (c *Client) Known(q Question) (a charts.Archive, found bool) {
+	version, digest := q.Version, ""
+	if !q.Exact() {
+		r, found := c.remembered(q)
+		if !found {
+			return charts.Archive{}, false
+		}
+		version, digest = r.version, r.digest
+	}
+	a, found = c.cache.get(q.key(version, digest))
+	a.Name = q.Name
+	return a, found
+}
+
 func (c *Client) fetch(ctx context.Context, q Question) (charts.Archive, error) {
-	if q.Exact() {
-		if a, found := c.cache.get(q.key(q.Version, "")); found {
-			return a, nil
-		}
-	} else if r, found := c.remembered(q); found {
-		if a, found := c.cache.get(q.key(r.version, r.digest)); found {
-			return a, nil
-		}
+	if a, found := c.Known(q); found {
+		return a, nil
 	}
 	if q.OCI() {
 		return c.fromRegistry(ctx, q)

@@ -230,17 +230,3 @@ func (c *Client) elsewhere(ctx context.Context, q Question, e charts.Entry, at *
 	})
 	return data, err
 }
-
-// Source asks as a function says for each chart.
-func (c *Client) Source(ask func(api.ChartRef) Question) charts.Source {
-	return source{c, ask}
-}
-
-type source struct {
-	client *Client
-	ask    func(api.ChartRef) Question
-}
-
-func (s source) Chart(ctx context.Context, ref api.ChartRef) (charts.Archive, error) {
-	return s.client.Fetch(ctx, s.ask(ref))
-}
