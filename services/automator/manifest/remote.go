@@ -46,10 +46,10 @@ func (f Folder) ofChart() (Folder, string) {
 }
 
 // memory is a file system of a few files: by folder, what is in it.
-type memory map[string][]entry
+type memory map[string][]packedIn
 
-// entry is a file or a folder.
-type entry struct {
+// packedIn is a file or a folder.
+type packedIn struct {
 	name string // without its folder
 	data []byte
 	dir  bool
@@ -58,20 +58,20 @@ type entry struct {
 func newMemory(files []charts.File) memory {
 	m := memory{".": nil}
 	for _, f := range files {
-		e := entry{name: path.Base(f.Name), data: f.Data}
+		e := packedIn{name: path.Base(f.Name), data: f.Data}
 		for at := path.Dir(f.Name); ; at = path.Dir(at) {
-			if slices.ContainsFunc(m[at], func(old entry) bool { return old.name == e.name }) {
+			if slices.ContainsFunc(m[at], func(old packedIn) bool { return old.name == e.name }) {
 				break
 			}
 			m[at] = append(m[at], e)
 			if at == "." {
 				break
 			}
-			e = entry{name: path.Base(at), dir: true}
+			e = packedIn{name: path.Base(at), dir: true}
 		}
 	}
 	for _, all := range m {
-		slices.SortFunc(all, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+		slices.SortFunc(all, func(a, b packedIn) int { return strings.Compare(a.name, b.name) })
 	}
 	return m
 }
@@ -82,24 +82,24 @@ func (m memory) Open(name string) (fs.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
 	if _, isDir := m[name]; isDir {
-		return &opened{entry: entry{name: path.Base(name), dir: true}, list: m[name], r: bytes.NewReader(nil)}, nil
+		return &opened{packedIn: packedIn{name: path.Base(name), dir: true}, list: m[name], r: bytes.NewReader(nil)}, nil
 	}
 	for _, e := range m[path.Dir(name)] {
 		if e.name == path.Base(name) {
-			return &opened{entry: e, r: bytes.NewReader(e.data)}, nil
+			return &opened{packedIn: e, r: bytes.NewReader(e.data)}, nil
 		}
 	}
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 }
 
-// opened is an entry that is read.
+// opened is an packedIn that is read.
 type opened struct {
-	entry
-	list []entry
+	packedIn
+	list []packedIn
 	r    *bytes.Reader
 }
 
-func (o *opened) Stat() (fs.FileInfo, error) { return info{o.entry}, nil }
+func (o *opened) Stat() (fs.FileInfo, error) { return info{o.packedIn}, nil }
 func (o *opened) Read(p []byte) (int, error) { return o.r.Read(p) }
 func (o *opened) Close() error               { return nil }
 
@@ -118,7 +118,7 @@ func (o *opened) ReadDir(n int) (all []fs.DirEntry, err error) {
 	return all, nil
 }
 
-type info struct{ entry }
+type info struct{ packedIn }
 
 func (i info) Name() string       { return i.name }
 func (i info) Size() int64        { return int64(len(i.data)) }

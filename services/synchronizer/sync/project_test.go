@@ -139,7 +139,7 @@ func TestAProjectThatCantBeReadAllowsNothing(t *testing.T) {
 		t.Fatalf("it governs %v", all)
 	}
 	b := &Brain{cfg: Config{Cluster: "test"}, projects: s}
-	if why := b.objection(all, "h/a/b", "x", &apply.Item{Kind: schema.GroupVersionKind{Kind: "ConfigMap"}, Namespace: "x"}); !strings.Contains(why, "can't be read") {
+	if why := b.objection(all, "h/a/b", &run{app: &app{}, spec: api.ApplicationSpec{Destination: api.Destination{Namespace: "x"}}}, &apply.Item{Kind: schema.GroupVersionKind{Kind: "ConfigMap"}, Namespace: "x"}); !strings.Contains(why, "can't be read") {
 		t.Errorf("an object: %q", why)
 	}
 	s.observe(projectAt("2", "broken", map[string]any{"namespaces": list("a"), "repositories": list("**"), "destinations": list(map[string]any{"cluster": "*", "namespaces": list("*")})}), false)

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/events"
-	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/charts"
 )
 

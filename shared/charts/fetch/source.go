@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -24,7 +25,7 @@ func (s source) Chart(ctx context.Context, ref api.ChartRef) (charts.Archive, er
 
 // Patient is a source for who has other work: it waits no longer than within for
 // a chart. One that takes longer is fetched all the same, and is there for who
-// asks later.
+// asks later. While a repository is away, a range is what it was.
 func (c *Client) Patient(within time.Duration, ask func(api.ChartRef) Question) charts.Source {
 	return &patient{source: source{c, ask}, within: within, running: map[api.ChartRef]*running{}}
 }
@@ -56,12 +57,25 @@ func (p *patient) Chart(ctx context.Context, ref api.ChartRef) (charts.Archive, 
 	defer t.Stop()
 	select {
 	case <-r.done:
+		if errors.Is(r.err, charts.ErrAway) {
+			return p.before(ref, r.err)
+		}
 		return r.archive, r.err
 	case <-ctx.Done():
 		return charts.Archive{}, ctx.Err()
 	case <-t.C:
-		return charts.Archive{}, fmt.Errorf("chart %s: %w yet: it takes its time", ref, charts.ErrAway)
+		return p.before(ref, fmt.Errorf("chart %s: %w yet: it takes its time", ref, charts.ErrAway))
 	}
+}
+
+// before is what was known at any time, else an error.
+func (p *patient) before(ref api.ChartRef, err error) (charts.Archive, error) {
+	q := p.ask(ref)
+	q.Since = time.Time{}
+	if a, known := p.client.Known(q); known {
+		return a, nil
+	}
+	return charts.Archive{}, err
 }
 
 // start fetches a chart, unless that is under way.
