@@ -36,6 +36,8 @@ const (
 	maxRefs = 20_000
 	// abandoned is how old a file is that a process that died was writing.
 	abandoned = time.Hour
+	// inUse is how long an index is kept for who has just asked for it.
+	inUse = time.Minute
 	partly    = ".partly-"
 )
 
@@ -158,10 +160,12 @@ func (c *cache) tidy() {
 		return all, sum
 	}
 	all, sum := list(blobs, indexes)
-	for len(all) > 1 && sum > c.max {
-		_ = os.Remove(all[0].at)
-		sum -= all[0].size
-		all = all[1:]
+	for i := 0; i < len(all)-1 && sum > c.max; i++ {
+		if filepath.Base(filepath.Dir(all[i].at)) == indexes && time.Since(all[i].used) < inUse {
+			continue
+		}
+		_ = os.Remove(all[i].at)
+		sum -= all[i].size
 	}
 	for all, _ = list(refs); len(all) > maxRefs; all = all[1:] {
 		_ = os.Remove(all[0].at)
