@@ -195,7 +195,7 @@ func (b *Brain) inputs(ctx context.Context, a *app, l *live, head Commit, work W
 		vars, err = b.variables(ctx, a, l.application)
 	}
 	if err == nil {
-		vars, err = b.chart(ctx, a, l.application, vars, chartSince(work))
+		vars, err = b.chart(ctx, a, l.application, vars, chartSince(work, l.application.Spec.Sync.ResyncOrDefault()))
 	}
 	if missing(err) || permanentSource(err) {
 		if markErr := b.markSource(ctx, a, err); markErr != nil {

@@ -19,15 +19,16 @@ const (
 )
 
 // chartSince is how old what is known of a range may be, for what woke an
-// application: resyncs share what a minute has brought, and what has nothing to
-// do with versions takes what is known.
-func chartSince(work Work) (at time.Time) {
+// application: resyncs share what a minute has brought, or half their interval
+// where that is less, and what has nothing to do with versions takes what is
+// known.
+func chartSince(work Work, resync time.Duration) (at time.Time) {
 	for _, w := range work.Wakes {
 		switch w.Reason {
 		case ReasonSpec, ReasonAsked, ReasonCommit, ReasonTag:
 			return work.Since
 		case ReasonResync, ReasonStart:
-			at = work.Since.Add(-freshForResync)
+			at = work.Since.Add(-min(freshForResync, resync/2))
 		}
 	}
 	return at
