@@ -10,7 +10,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/slipway-cd/slipway/services/automator/keychain"
+	"github.com/slipway-cd/slipway/services/automator/promote"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/charts"
 	"github.com/slipway-cd/slipway/shared/charts/fetch"
 	"github.com/slipway-cd/slipway/shared/registry"
@@ -57,6 +59,16 @@ func chartsOf(cfg Config, hosts []registry.Host) charts.Source {
 	return client.Patient(chartsWithin, func(ref api.ChartRef) fetch.Question {
 		return fetch.Question{ChartRef: ref, Access: fetch.Config, Since: time.Now().Add(-chartsKnown)}
 	})
+}
+
+// openRepos opens the config repos, with charts from elsewhere.
+func openRepos(ctx context.Context, s *service.Service, hosts []registry.Host, queue *bus.Queue) (*promote.Repos, error) {
+	repos, err := promote.NewRepos(ctx, s.Config, queue, s.Log)
+	if err != nil {
+		return nil, err
+	}
+	repos.UseCharts(ctx, chartsOf(s.Config, hosts))
+	return repos, nil
 }
 
 // reread is how long a secret counts before its file is read again: it may have

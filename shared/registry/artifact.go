@@ -58,7 +58,7 @@ func (c *Client) Layer(ctx context.Context, image events.Image, config, layer st
 		if err != nil {
 			return err
 		}
-		defer r.Close() //nolint:errcheck // nothing was written
+		defer r.Close() // nothing was written
 		data, err = io.ReadAll(io.LimitReader(r, found.Size+1))
 		if err == nil && int64(len(data)) != found.Size {
 			err = fmt.Errorf("it has %d bytes and should have %d", len(data), found.Size)

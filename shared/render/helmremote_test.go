@@ -75,6 +75,7 @@ func (p *published) put(name, version string, files fstest.MapFS) {
 
 // source fetches as the synchronizer does.
 func source(t *testing.T) charts.Source {
+	t.Helper()
 	return fetch.New(fetch.Options{Dir: t.TempDir()}).Source(func(ref api.ChartRef) fetch.Question { return fetch.Question{ChartRef: ref} })
 }
 

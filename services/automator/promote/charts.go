@@ -34,23 +34,23 @@ func (s *State) current(hash string, now time.Time) bool {
 }
 
 // UseCharts says who brings charts that lie outside of the repositories. It is
-// called before anything is read.
-func (all *Repos) UseCharts(s charts.Source) {
+// called before anything is read; ctx ends when nobody is to ask again.
+func (all *Repos) UseCharts(ctx context.Context, s charts.Source) {
 	for _, r := range all.byKey {
-		r.loader.charts, r.retry = s, func(s *State) { all.retryCharts(r.Key, s) }
+		r.loader.charts, r.retry = s, func(s *State) { all.retryCharts(ctx, r.Key, s) }
 	}
 }
 
 // retryCharts has a repository looked at again when charts may have come. A
 // process that ends meanwhile reads everything at its start.
-func (all *Repos) retryCharts(key string, s *State) {
+func (all *Repos) retryCharts(ctx context.Context, key string, s *State) {
 	if s.retry.IsZero() {
 		return
 	}
 	time.AfterFunc(time.Until(s.retry), func() {
-		ctx, cancel := context.WithTimeout(context.Background(), chartRetry)
+		ctx, cancel := context.WithTimeout(ctx, chartRetry)
 		defer cancel()
-		if err := all.queue.Put(ctx, key, head); err != nil {
+		if err := all.queue.Put(ctx, key, head); err != nil && ctx.Err() == nil {
 			all.log.Warn("have a repository looked at for its charts", "repository", key, "error", err)
 		}
 	})

@@ -44,7 +44,7 @@ func (b *Brain) chart(ctx context.Context, a *app, application *api.Application,
 	q.Since = since
 	archive, err := b.cfg.Charts.Fetch(ctx, q)
 	if err != nil {
-		return vars, chartFault(ctx, err, q)
+		return vars, chartFault(ctx, err)
 	}
 	if s := application.Status; !q.Exact() && (s == nil || s.Chart != archive.String()) {
 		b.log.Info("a range of charts resolved", "application", a.name.String(), "range", q.ChartRef.String(), "version", archive.Version, "digest", archive.Digest)
@@ -112,7 +112,7 @@ func (b *Brain) allowsChart(p *project, ref api.ChartRef) bool {
 }
 
 // chartFault says whether a chart may come, or is of no use.
-func chartFault(ctx context.Context, err error, q fetch.Question) error {
+func chartFault(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

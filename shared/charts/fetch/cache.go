@@ -37,8 +37,8 @@ const (
 	// abandoned is how old a file is that a process that died was writing.
 	abandoned = time.Hour
 	// inUse is how long an index is kept for who has just asked for it.
-	inUse = time.Minute
-	partly    = ".partly-"
+	inUse  = time.Minute
+	partly = ".partly-"
 )
 
 // keyOf names parts, which may have anything in them.
@@ -113,7 +113,7 @@ func (c *cache) write(at string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) //nolint:errcheck // it is there no more, if all went well
+	defer os.Remove(f.Name()) // it is there no more, if all went well
 	_, err = f.Write(data)
 	if closed := f.Close(); err == nil {
 		err = closed

@@ -68,7 +68,7 @@ func (c *Client) get(ctx context.Context, q Question, r request, take func(answe
 	if err != nil {
 		return failed(ctx, r.address, err)
 	}
-	defer res.Body.Close() //nolint:errcheck // nothing was written
+	defer res.Body.Close() // nothing was written
 	now := time.Now()
 	if res.StatusCode == http.StatusNotModified && r.validators != (validators{}) {
 		return take(answer{same: true, at: now})

@@ -89,7 +89,7 @@ func (c *Client) entry(q Question, key string) (charts.Entry, error) {
 	if err != nil {
 		return charts.Entry{}, err
 	}
-	defer index.Close() //nolint:errcheck // nothing was written
+	defer index.Close() // nothing was written
 	entries, err := charts.Entries(index, q.Name)
 	if err != nil {
 		return charts.Entry{}, err
@@ -150,7 +150,7 @@ func (c *cache) writeIndex(at string, r answer) error {
 	if err != nil {
 		return fmt.Errorf("keep the index: %w", err)
 	}
-	defer os.Remove(f.Name()) //nolint:errcheck // it is there no more, if all went well
+	defer os.Remove(f.Name()) // it is there no more, if all went well
 	_, err = io.Copy(f, r.body)
 	if closed := f.Close(); err == nil {
 		err = closed
