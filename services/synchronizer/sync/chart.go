@@ -20,16 +20,22 @@ const (
 
 // chartSince is how old what is known of a range may be, for what woke an
 // application: resyncs share what a minute has brought, or half their interval
-// where that is less, and what has nothing to do with versions takes what is
-// known.
+// where that is less, and what has nothing to do with versions, such as drift,
+// takes what is known.
 func chartSince(work Work, resync time.Duration) (at time.Time) {
+	drift := false
 	for _, w := range work.Wakes {
 		switch w.Reason {
 		case ReasonSpec, ReasonAsked, ReasonCommit, ReasonTag:
 			return work.Since
 		case ReasonResync, ReasonStart:
 			at = work.Since.Add(-min(freshForResync, resync/2))
+		case ReasonDrift:
+			drift = true
 		}
+	}
+	if drift {
+		return time.Time{} // it is put right also while the repository is away
 	}
 	return at
 }

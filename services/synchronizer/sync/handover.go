@@ -106,7 +106,7 @@ func (b *Brain) renders(ctx context.Context, key string, application *api.Applic
 		return true, err
 	}
 	if vars, err = b.chart(ctx, a, application, vars, time.Time{}); err != nil {
-		return true, err
+		return b.has(application.Status, object), ctx.Err() // nobody waits for another's chart
 	}
 	result, err := render.Render(ctx, vars.request(head, application))
 	if err != nil {
