@@ -57,7 +57,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"world": cmdWorld, "ready": cmdReady, "push": cmdPush, "together": cmdTogether, "want": cmdWant,
-			"commit": cmdCommit, "revert": cmdRevert, "merge": cmdMerge, "protect": cmdProtect, "sign": cmdSign, "until": cmdUntil, "replace": cmdReplace, "post": cmdPost, "slipway": cmdSlipway, "registry": cmdRegistry,
+			"commit": cmdCommit, "revert": cmdRevert, "merge": cmdMerge, "protect": cmdProtect, "sign": cmdSign, "until": cmdUntil, "replace": cmdReplace, "post": cmdPost, "slipway": cmdSlipway, "registry": cmdRegistry, "chart": cmdChart,
 		},
 		Condition: nil,
 	})
@@ -71,9 +71,13 @@ type scriptWorld struct {
 	w                *local.World
 	clone            *local.Clone
 	key              *ecdsa.PrivateKey // signs images
+	charts           *parts.ChartRepository
 }
 
 func (s *scriptWorld) stop() {
+	if s.charts != nil {
+		s.charts.Stop()
+	}
 	if s.w != nil {
 		s.w.Stop()
 	}

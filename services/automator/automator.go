@@ -128,7 +128,7 @@ func assemble(ctx context.Context, s *service.Service) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.repos, err = promote.NewRepos(ctx, s.Config, p.queues.repos, s.Log); err != nil {
+	if p.repos, err = openRepos(ctx, s, registries, p.queues.repos); err != nil {
 		return nil, err
 	}
 	if p.health, err = promote.OpenHealth(ctx, s.Bus, p.repos.WakeWaiting); err != nil {

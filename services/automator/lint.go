@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/slipway-cd/slipway/services/automator/promote"
+	"github.com/slipway-cd/slipway/shared/charts/fetch"
 	"github.com/slipway-cd/slipway/shared/service"
 )
 
@@ -26,8 +27,9 @@ const (
 // Lint looks for what is wrong in the documents below paths on disk. With a
 // config file (empty for none) each path is the root of a work tree of one of
 // its repositories: that whose address the tree's origin has, or the only one;
-// and what the trees come to together is looked at, too. It uses neither bus
-// nor network, and reads none of the config's secrets. It errs with [ErrInput]
+// and what the trees come to together is looked at, too. It uses no bus, the
+// network only for charts that lie outside of the trees, and reads none of the
+// config's secrets. It errs with [ErrInput]
 // where it can't look.
 func Lint(ctx context.Context, paths []string, config string) ([]Finding, error) {
 	var cfg Config
@@ -41,6 +43,7 @@ func Lint(ctx context.Context, paths []string, config string) ([]Finding, error)
 		}
 	}
 	var trees []promote.Tree
+	fetched := fetch.User()
 	taken := map[*service.Repository]string{}
 	for _, p := range paths {
 		tree, err := treeOf(p, cfg, config != "")
@@ -53,6 +56,7 @@ func Lint(ctx context.Context, paths []string, config string) ([]Finding, error)
 			}
 			taken[r] = p
 		}
+		tree.Charts = fetched
 		trees = append(trees, tree)
 	}
 	return promote.Lint(ctx, cfg, trees)

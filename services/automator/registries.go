@@ -4,11 +4,17 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/slipway-cd/slipway/services/automator/keychain"
+	"github.com/slipway-cd/slipway/services/automator/promote"
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/bus"
+	"github.com/slipway-cd/slipway/shared/charts"
+	"github.com/slipway-cd/slipway/shared/charts/fetch"
 	"github.com/slipway-cd/slipway/shared/registry"
 	"github.com/slipway-cd/slipway/shared/service"
 )
@@ -37,6 +43,32 @@ func registryHosts(cfg Config) ([]registry.Host, error) {
 		hosts = append(hosts, h)
 	}
 	return hosts, nil
+}
+
+// chartsKnown is how old what is known of a range of charts may be: a push asks
+// no chart repository that was asked a moment ago.
+const chartsKnown = 10 * time.Minute
+
+// chartsWithin is how long one that is slow may keep a repository's other
+// applications waiting.
+const chartsWithin = 2 * time.Second
+
+// chartsOf fetches charts that lie outside of the config repos.
+func chartsOf(cfg Config, hosts []registry.Host) charts.Source {
+	client := fetch.New(fetch.Options{Dir: filepath.Join(cfg.Data, "automator-charts"), Registries: hosts, Aliases: cfg.Aliases()})
+	return client.Patient(chartsWithin, func(ref api.ChartRef) fetch.Question {
+		return fetch.Question{ChartRef: ref, Access: fetch.Config, Since: time.Now().Add(-chartsKnown)}
+	})
+}
+
+// openRepos opens the config repos, with charts from elsewhere.
+func openRepos(ctx context.Context, s *service.Service, hosts []registry.Host, queue *bus.Queue) (*promote.Repos, error) {
+	repos, err := promote.NewRepos(ctx, s.Config, queue, s.Log)
+	if err != nil {
+		return nil, err
+	}
+	repos.UseCharts(ctx, chartsOf(s.Config, hosts))
+	return repos, nil
 }
 
 // reread is how long a secret counts before its file is read again: it may have

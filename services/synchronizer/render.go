@@ -16,6 +16,7 @@ import (
 	"github.com/slipway-cd/slipway/services/synchronizer/decrypt"
 	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/charts/fetch"
 	"github.com/slipway-cd/slipway/shared/render"
 )
 
@@ -39,7 +40,8 @@ type RenderOptions struct {
 }
 
 // Render writes what the synchronizer would apply, as a YAML stream in apply
-// order. It uses no cluster and no network.
+// order. It uses no cluster, and the network only for charts that lie outside of the
+// repository.
 func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 	dir, request, _, err := folder(o)
 	if err != nil {
@@ -62,6 +64,7 @@ func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 		return err
 	}
 	request.Helm.Namespace = cmp.Or(o.Namespace, request.Helm.Namespace)
+	request.Charts = fetch.User()
 	result, err := render.Render(ctx, request)
 	if err != nil {
 		return err

@@ -13,8 +13,11 @@ type ApplicationStatus struct {
 	Revision  string `json:"revision,omitempty"`
 	Healthy   string `json:"healthy,omitempty"`
 	// Variables are the versions of the ConfigMaps and Secrets whose values
-	// Revision was applied with; never the values.
+	// Revision was applied with, and of its chart; never the values.
 	Variables string `json:"variables,omitempty"`
+	// Chart is what Revision was applied with of a chart repository, as
+	// "redis 1.2.3 sha256:…".
+	Chart string `json:"chart,omitempty"`
 	// Chains are those of the attempted sync.
 	Chains []string `json:"chains,omitempty"`
 	// Synced is when Revision was applied.

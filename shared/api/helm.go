@@ -11,13 +11,18 @@ import (
 // HelmSource says how the chart of an application is rendered. Paths are
 // relative to the source's path.
 type HelmSource struct {
-	// Chart is the chart's folder; empty: the path itself.
+	// Chart is the chart's folder; empty: the path itself. With Repository it is
+	// the chart's name there.
 	Chart string `json:"chart,omitempty"`
-	// Name, Repository and Version would name a chart that lies elsewhere:
-	// they are known so that they can be refused with a reason.
-	Name       string `json:"name,omitempty"`
+	// Repository is where the chart lies if it isn't in the config repo: an
+	// oci:// address, below which charts are by their names, or the https:// one
+	// of a chart repository with an index.yaml.
 	Repository string `json:"repository,omitempty"`
-	Version    string `json:"version,omitempty"`
+	// Version is that of a chart in Repository, or a range of versions.
+	Version string `json:"version,omitempty"`
+	// Secret of the Application's namespace has credentials for Repository;
+	// empty: the config's.
+	Secret string `json:"secret,omitempty"`
 	// ReleaseName is the application's name where it is empty.
 	ReleaseName string `json:"releaseName,omitempty"`
 	// ValuesFiles are applied in order, each over those before and all over
@@ -33,19 +38,7 @@ const maxRelease = 53
 var releaseName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 
 func (h *HelmSource) validate(dir string) error {
-	var faults []error
-	for _, f := range []struct{ name, value string }{
-		{"name", h.Name}, {"repository", h.Repository}, {"version", h.Version},
-	} {
-		if f.value != "" {
-			faults = append(faults, fmt.Errorf("spec.source.helm.%s: %w", f.name, errChartElsewhere))
-		}
-	}
-	if strings.Contains(h.Chart, "://") {
-		faults = append(faults, fmt.Errorf("spec.source.helm.chart: %w", errChartElsewhere))
-	} else if err := within(dir, h.Chart); err != nil {
-		faults = append(faults, fmt.Errorf("spec.source.helm.chart %q %w", h.Chart, err))
-	}
+	faults := []error{h.validateChart(dir)}
 	if r := h.ReleaseName; r != "" && (len(r) > maxRelease || !releaseName.MatchString(r)) {
 		faults = append(faults, fmt.Errorf("spec.source.helm.releaseName %q is not a name of lower-case letters, digits, hyphens and dots, of at most %d characters", r, maxRelease))
 	}
@@ -63,8 +56,6 @@ func (h *HelmSource) validate(dir string) error {
 	}
 	return errors.Join(faults...)
 }
-
-var errChartElsewhere = errors.New("charts from a repository are not supported yet: commit the chart (helm pull --untar) and write its folder in spec.source.helm.chart")
 
 // within says why a path, seen from dir, is not one of the repository.
 func within(dir, file string) error {

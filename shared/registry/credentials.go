@@ -55,7 +55,7 @@ func newCredentials(h Host, address string) *credentials {
 	case h.Source != nil:
 		return &credentials{source: h.Source}
 	case h.DockerConfig != "":
-		return &credentials{source: dockerConfig(h.DockerConfig, address, h.Name), stamp: func() string { return stampOf(h.DockerConfig) }}
+		return &credentials{source: DockerConfig(h.DockerConfig, address, h.Name), stamp: func() string { return stampOf(h.DockerConfig) }}
 	case h.Password != "":
 		return &credentials{source: func(context.Context) (authn.AuthConfig, time.Time, error) {
 			return authn.AuthConfig{Username: h.User, Password: h.Password}, time.Time{}, nil
@@ -148,9 +148,9 @@ func stampOf(file string) string {
 	return fmt.Sprintf("%s %d %d", real, info.Size(), info.ModTime().UnixNano())
 }
 
-// dockerConfig reads credentials from a docker config.json, or has its helper
+// DockerConfig reads credentials from a docker config.json, or has its helper
 // give them: those of the first of the hosts for which there are some.
-func dockerConfig(file string, hosts ...string) Source {
+func DockerConfig(file string, hosts ...string) Source {
 	return func(context.Context) (none authn.AuthConfig, never time.Time, err error) {
 		f, err := os.Open(filepath.Clean(file))
 		if err != nil {

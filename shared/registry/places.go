@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -80,6 +81,16 @@ func newPlace(h Host, mirror, others bool) (*place, error) {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
 	t.ResponseHeaderTimeout = timeout
 	t.MaxIdleConnsPerHost = 8
+	if len(h.CA) > 0 {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			return nil, fmt.Errorf("read the system's certificates: %w", err)
+		}
+		if !pool.AppendCertsFromPEM(h.CA) {
+			return nil, errors.New("its CA has no certificate in PEM form")
+		}
+		t.TLSClientConfig = &tls.Config{RootCAs: pool}
+	}
 	if h.Insecure {
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // the config says insecure: true
 	}

@@ -37,6 +37,8 @@ type Host struct {
 	// three is given.
 	User, Password, DockerConfig string
 	Source                       Source
+	// CA are certificates in PEM form that are trusted beside the system's.
+	CA []byte
 	// Mirrors have what the registry has, or a part of it: see [Client].
 	Mirrors []Host
 }

@@ -59,6 +59,9 @@ func ReleaseOf(app *api.Application) Release {
 	if h := app.Spec.Source.Helm; h != nil {
 		// Settings are for a chart: where there is none, that is a fault.
 		r.Chart, r.ValuesFiles, r.Values = cmp.Or(h.Chart, "."), h.ValuesFiles, h.Values
+		if remote, ok := h.Remote(); ok {
+			r.Chart, r.Remote = "", remote
+		}
 		r.ReleaseName = cmp.Or(h.ReleaseName, r.ReleaseName)
 	}
 	return r

@@ -29,6 +29,8 @@ const (
 	ReasonDuplicate Reason = "DuplicateObject"
 	// ReasonTooLarge says that a limit was passed.
 	ReasonTooLarge Reason = "TooLarge"
+	// ReasonChart says that a chart of a repository can't be had.
+	ReasonChart Reason = "ChartUnavailable"
 	// ReasonLimit says that a chart took too much time or memory.
 	ReasonLimit Reason = "LimitExceeded"
 )

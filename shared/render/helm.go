@@ -10,6 +10,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/slipway-cd/slipway/shared/api"
 )
 
 // Release says how a chart is rendered. The zero value is what `helm template`
@@ -18,6 +20,9 @@ type Release struct {
 	// Chart is the chart's folder, or its packed file (.tgz), relative to the
 	// path; empty: the path itself, if it has a Chart.yaml.
 	Chart string
+	// Remote is a chart that lies elsewhere, in place of Chart; Request.Charts
+	// brings it.
+	Remote api.ChartRef
 	// ReleaseName and Namespace are those of the release; empty:
 	// "release-name" and "default".
 	ReleaseName, Namespace string
@@ -41,7 +46,9 @@ const (
 )
 
 // wanted says that the settings are for a chart, whatever the path is.
-func (h Release) wanted() bool { return h.Chart != "" || len(h.ValuesFiles) > 0 || len(h.Values) > 0 }
+func (h Release) wanted() bool {
+	return h.remote() || h.Chart != "" || len(h.ValuesFiles) > 0 || len(h.Values) > 0
+}
 
 // piece is what helm prints between two separators of its own.
 type piece struct {
@@ -58,7 +65,11 @@ type piece struct {
 func renderChart(ctx context.Context, src *source, dir string, h Release) (Result, error) {
 	result := Result{Kind: Helm}
 	chart := path.Join(dir, h.Chart)
-	result.Inputs = append(result.Inputs, chart)
+	if h.remote() {
+		chart = h.Remote.Name
+	} else {
+		result.Inputs = append(result.Inputs, chart)
+	}
 	j := job{
 		Chart: chart, ReleaseName: cmp.Or(h.ReleaseName, "release-name"), Namespace: cmp.Or(h.Namespace, "default"),
 		KubeVersion: cmp.Or(h.KubeVersion, DefaultKubeVersion), APIVersions: h.APIVersions, Limits: src.limits,
@@ -73,7 +84,7 @@ func renderChart(ctx context.Context, src *source, dir string, h Release) (Resul
 		}
 		j.ValuesFiles = append(j.ValuesFiles, file{at, data})
 	}
-	if err := j.chart(ctx, src); err != nil {
+	if err := j.read(ctx, src, h); err != nil {
 		faults = append(faults, err)
 	}
 	if len(h.Values) > 0 {

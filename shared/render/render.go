@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/charts"
 )
 
 // Request says what to render.
@@ -36,6 +37,8 @@ type Request struct {
 	// Lenient keeps an expression as it is written when its variable has no
 	// value. It is for those who can't know all of them.
 	Lenient bool
+	// Charts brings what Helm.Remote names. nil: such a chart is an error.
+	Charts charts.Source
 	// Limits bound the work; the zero value is [DefaultLimits].
 	Limits Limits
 }
@@ -172,7 +175,7 @@ func Render(ctx context.Context, req Request) (Result, error) {
 			Help: "write it without a leading slash and without \"..\"",
 		}
 	}
-	src := &source{fsys: req.FS, limits: req.Limits.orDefault(), dirs: map[string]bool{}, sealed: req.Sealed && req.Decrypter == nil, plain: map[string][]byte{}}
+	src := &source{fsys: req.FS, limits: req.Limits.orDefault(), dirs: map[string]bool{}, sealed: req.Sealed && req.Decrypter == nil, plain: map[string][]byte{}, charts: req.Charts}
 	if req.Decrypter != nil {
 		src.decrypter = func(format Format, data []byte) ([]byte, []string, error) {
 			return req.Decrypter.Decrypt(ctx, format, data)

@@ -5,6 +5,8 @@ import (
 	"io"
 	"io/fs"
 	"path"
+
+	"github.com/slipway-cd/slipway/shared/charts"
 )
 
 // kustomizationNames are the names that kustomize looks for, in its order.
@@ -16,6 +18,7 @@ type source struct {
 	fsys   fs.FS
 	limits Limits
 	dirs   map[string]bool // known to be directories, not links
+	charts charts.Source
 	bytes  int64
 	docs   int
 

@@ -36,7 +36,7 @@ type layer struct {
 // isChart says whether the folder is rendered as a chart.
 func (f Folder) isChart() bool {
 	_, err := fs.Stat(f.FS, path.Join(f.chartDir(), "Chart.yaml"))
-	return err == nil || f.Helm.Chart != ""
+	return err == nil || f.Helm.Chart != "" || f.remote()
 }
 
 func (f Folder) chartDir() string { return path.Join(f.Path, f.Helm.Chart) }
@@ -50,6 +50,10 @@ func (f Folder) within(file string) bool {
 // promoteChart is [Folder.Promote] for a chart. What its templates name
 // themselves is looked at only where its values don't do.
 func (f Folder) promoteChart(ctx context.Context, images []events.Image, before []render.Object) (map[string][]byte, error) {
+	f, err := f.withChart(ctx)
+	if err != nil {
+		return nil, err
+	}
 	files, valuesErr := f.setValues(images)
 	if valuesErr == nil {
 		if err := f.proved(ctx, before, files, images); err == nil || ctx.Err() != nil {
@@ -82,7 +86,7 @@ func (f Folder) setRest(ctx context.Context, images []events.Image, edited map[s
 	within := f
 	within.FS = Overlay(f.FS, edited)
 	r, err := within.set(ctx, images, func(file string) bool {
-		inChart := strings.HasPrefix(file, f.chartDir()+"/") || f.chartDir() == "."
+		inChart := !f.remote() && strings.HasPrefix(file, f.chartDir()+"/") || !f.remote() && f.chartDir() == "."
 		inner := strings.TrimPrefix(file, f.chartDir()+"/")
 		return inChart && (strings.HasPrefix(inner, "templates/") || strings.HasPrefix(inner, "crds/") || inner == "values.yaml") ||
 			slices.ContainsFunc(f.Helm.ValuesFiles, func(v string) bool { return path.Join(f.Path, v) == file })
@@ -159,11 +163,12 @@ func (f Folder) unsealed(name string) error {
 
 // layers reads the values, the weakest first.
 func (f Folder) layers() (layers, error) {
-	all, err := f.subcharts(f.chartDir(), nil, 0)
+	in, dir := f.ofChart()
+	all, err := in.subcharts(dir, nil, 0)
 	if err != nil {
 		return nil, err
 	}
-	own, err := f.layer(path.Join(f.chartDir(), "values.yaml"), nil)
+	own, err := in.layer(path.Join(dir, "values.yaml"), nil)
 	if err != nil {
 		return nil, err
 	}

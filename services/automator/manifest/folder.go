@@ -12,6 +12,7 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/charts"
 	"github.com/slipway-cd/slipway/shared/render"
 )
 
@@ -29,12 +30,16 @@ type Folder struct {
 	// proved.
 	Vars    map[string]string
 	Lenient bool
+	// Charts brings a chart that lies outside of the repository.
+	Charts charts.Source
+	// chart has its files, once it is brought.
+	chart fs.FS
 }
 
 // request renders the folder as it is in a file system. What is encrypted
 // stays so: we have no keys.
 func (f Folder) request(fsys fs.FS) render.Request {
-	return render.Request{FS: fsys, Path: f.Path, Helm: f.Helm, Kustomize: f.Kustomize, Vars: f.Vars, Lenient: f.Lenient, Sealed: true}
+	return render.Request{FS: fsys, Path: f.Path, Helm: f.Helm, Kustomize: f.Kustomize, Vars: f.Vars, Lenient: f.Lenient, Sealed: true, Charts: f.Charts}
 }
 
 // Result is what Set did.
@@ -208,6 +213,7 @@ func (f Folder) Promote(ctx context.Context, images []events.Image) (map[string]
 	if err := f.setByApplication(images); err != nil {
 		return nil, err
 	}
+	f.Charts = charts.Pin(f.Charts) // one version before and after the edit
 	before, err := render.Render(ctx, f.request(f.FS))
 	if err != nil {
 		return nil, err

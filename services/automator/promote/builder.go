@@ -60,7 +60,7 @@ func (b *builder) render(ctx context.Context, req render.Request) *rendered {
 		return r
 	}
 	if b.old != nil {
-		if r, known := b.old.paths[key]; known && !r.result.Touched(b.changed) {
+		if r, known := b.old.paths[key]; known && !r.result.Touched(b.changed) && !mayCome(r.err) {
 			b.s.paths[key] = r
 			return r
 		}
@@ -161,6 +161,7 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 	req := render.Application(b.s.files, d.app)
 	// What comes from the cluster isn't known here, and stays as it is written.
 	req.Lenient = d.app.Spec.Substitute != nil && len(d.app.Spec.Substitute.From) > 0
+	req.Charts = b.charts
 	r := b.render(ctx, req)
 	app.request, app.rendered = req, r
 	app.request.FS, app.request.Sealed = nil, true // a commit's, which goes; we have no keys
@@ -187,7 +188,7 @@ func (a *Application) of(fsys fs.FS) render.Request {
 
 // folder is where an application's references are set.
 func (a *Application) folder(fsys fs.FS, aliases events.Aliases) manifest.Folder {
-	return manifest.Folder{FS: fsys, Path: a.Path, Helm: a.request.Helm, Kustomize: a.request.Kustomize, Aliases: aliases, Vars: a.request.Vars, Lenient: a.request.Lenient}
+	return manifest.Folder{FS: fsys, Path: a.Path, Helm: a.request.Helm, Kustomize: a.request.Kustomize, Aliases: aliases, Vars: a.request.Vars, Lenient: a.request.Lenient, Charts: a.request.Charts}
 }
 
 // twice says that an application has two documents.

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/charts"
 	"github.com/slipway-cd/slipway/shared/service"
 )
 
@@ -50,11 +51,13 @@ type Tree struct {
 	// Repository is the config's that the tree stands for; nil for none, and
 	// then only its documents are looked at.
 	Repository *service.Repository
+	// Charts brings charts that lie outside of the tree; nil: none can be had.
+	Charts charts.Source
 }
 
 // Lint looks for what is wrong in work trees: in each document, and, where the
-// config names the repository, in what they come to together. It uses neither
-// bus nor network. Findings are sorted.
+// config names the repository, in what they come to together. It uses no bus,
+// and the network only by Tree.Charts. Findings are sorted.
 func Lint(ctx context.Context, cfg service.Config, trees []Tree) ([]Finding, error) {
 	l := &linter{cfg: cfg, found: map[Finding]bool{}, known: map[events.Application]*Application{}}
 	for _, t := range trees {
@@ -135,7 +138,7 @@ func (t *lintTree) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reader := &loader{config: *t.Repository, name: name, aliases: t.cfg.Aliases(), gits: t.cfg.GitAliases()}
+	reader := &loader{config: *t.Repository, name: name, aliases: t.cfg.Aliases(), gits: t.cfg.GitAliases(), charts: t.Charts}
 	t.state = &State{}
 	_, err = reader.read(ctx, t.state, t.FS, nil, nil)
 	return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/charts"
 	"github.com/slipway-cd/slipway/shared/render"
 )
 
@@ -124,6 +125,10 @@ func (t *lintTree) checkApplications() {
 			continue
 		}
 		if app.Blocked == nil {
+			continue
+		}
+		if errors.Is(app.Blocked, charts.ErrAway) || errors.Is(app.Blocked, charts.ErrUnauthorized) {
+			t.at(app.where).warns(fmt.Sprintf("%s can't be checked: %v", app.Name, app.Blocked), "look again where the chart can be fetched")
 			continue
 		}
 		t.faults(app.Blocked, t.at(app.where), func(p place, what, help string) {

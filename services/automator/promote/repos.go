@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/bus"
@@ -24,6 +25,7 @@ type Repository struct {
 
 	mirror *gitrepo.Mirror
 	loader *loader
+	retry  func(*State) // looks at it again when charts may have come; nil for never
 
 	mu        sync.Mutex // one load at a time
 	state     *State
@@ -254,7 +256,7 @@ func (r *Repository) settled() {
 func (r *Repository) advance(ctx context.Context, c *gitrepo.Commit) (*State, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.state != nil && r.state.Head.Hash() == c.Hash() {
+	if r.state.current(c.Hash(), time.Now()) {
 		return r.state, nil
 	}
 	old, changed := r.state, []string(nil)
@@ -272,6 +274,9 @@ func (r *Repository) advance(ctx context.Context, c *gitrepo.Commit) (*State, er
 		r.before = r.state
 	}
 	r.state = s
+	if r.retry != nil {
+		r.retry(s)
+	}
 	if r.pending == nil {
 		r.pending = map[events.Application]bool{}
 	}

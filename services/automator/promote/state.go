@@ -5,9 +5,11 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/automator/manifest"
+	"github.com/slipway-cd/slipway/shared/charts"
 	"github.com/slipway-cd/slipway/shared/gitrepo"
 	"github.com/slipway-cd/slipway/shared/render"
 	"github.com/slipway-cd/slipway/shared/service"
@@ -45,6 +47,9 @@ type State struct {
 	byImage map[events.ImageRepository][]*Application
 	paths   map[string]*rendered
 	inputs  []input // sorted
+	// retry is when charts are asked for again that couldn't be had; zero: all
+	// could.
+	retry time.Time
 }
 
 // Using gives the applications that use an image repository, by name.
@@ -76,6 +81,7 @@ type loader struct {
 	name    events.GitRepository
 	aliases events.Aliases // of registries
 	gits    events.Aliases // of Git hosts
+	charts  charts.Source  // that lie outside of the repository; nil for none
 }
 
 // load builds the state of a commit. What the changed paths don't touch is
@@ -122,6 +128,7 @@ func (l *loader) read(ctx context.Context, s *State, files fs.FS, old *State, ch
 	for _, apps := range s.byImage {
 		slices.SortFunc(apps, byName)
 	}
+	s.retry = s.retryAt(time.Now())
 	s.inputs = s.inputsOf()
 	slices.SortFunc(touched, byName)
 	return touched, nil

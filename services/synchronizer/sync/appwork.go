@@ -136,9 +136,12 @@ func (b *Brain) markSource(ctx context.Context, a *app, fault error) error {
 // bring renders the head and decides whether there is anything to do.
 func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit, work Work) error {
 	started := time.Now()
-	vars, err := b.inputs(ctx, a, l, head)
+	vars, err := b.inputs(ctx, a, l, head, work)
 	if errors.Is(err, ErrUntrusted) || errors.Is(err, ErrKeys) {
 		return b.refuse(ctx, b.newRun(ctx, a, l, r, head, work, variables{version: l.status().Variables}, render.Result{}, started), l, reasonUntrusted, err)
+	}
+	if permanentSource(err) {
+		return nil // it is told
 	}
 	if err != nil {
 		return err
@@ -192,14 +195,17 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 
 // inputs are what the head is rendered with, once it is verified. What is
 // missing is told.
-func (b *Brain) inputs(ctx context.Context, a *app, l *live, head Commit) (vars variables, err error) {
+func (b *Brain) inputs(ctx context.Context, a *app, l *live, head Commit, work Work) (vars variables, err error) {
 	if err = b.verify(ctx, a, l.application, head); err == nil {
 		vars, err = b.variables(ctx, a, l.application)
 	}
 	if err == nil {
 		_, err = b.destination(ctx, a, l.application)
 	}
-	if _, is := missing(err); is {
+	if err == nil {
+		vars, err = b.chart(ctx, a, l.application, vars, chartSince(work, l.application.Spec.Sync.ResyncOrDefault()))
+	}
+	if _, is := missing(err); is || permanentSource(err) {
 		if markErr := b.markSource(ctx, a, err); markErr != nil {
 			return vars, markErr
 		}
@@ -246,7 +252,7 @@ func reasonOf(err error) string {
 
 // sourceReasons are those that [Brain.markSource] gives, but for a Project's:
 // the same is said of what was rendered.
-var sourceReasons = []string{reasonSource, reasonRepository, reasonVariables, reasonDecryption, reasonKubeconfig, reasonCredentials, reasonKeys, reasonAccount}
+var sourceReasons = []string{reasonSource, reasonRepository, reasonVariables, reasonDecryption, reasonKubeconfig, reasonCredentials, reasonKeys, reasonAccount, reasonChart, reasonBadChart}
 
 // sourceMarked says that the status tells of a branch that can't be fetched.
 func sourceMarked(s *api.ApplicationStatus) bool {

@@ -93,28 +93,33 @@ func (b *Brain) renders(ctx context.Context, key string, application *api.Applic
 	if a == nil {
 		a = &app{key: key, name: events.Application{Cluster: b.cfg.Cluster, Namespace: application.Metadata.Namespace, Name: application.Metadata.Name}}
 	}
+	known := b.has(application.Status, object) // what can't be found out stays as it is, and holds up nobody else
 	r, err := b.source(ctx, a, application)
 	if err != nil {
-		return true, err
+		return known, ctx.Err()
 	}
 	head, err := r.fetchedSince(ctx, time.Now().Add(-freshForClaims))
 	if err != nil {
-		return true, err
+		return known, ctx.Err()
 	}
 	vars, err := b.variables(ctx, a, application)
 	if err != nil {
-		return true, err
+		return known, ctx.Err()
+	}
+	vars, there := b.knownChart(ctx, a, application, vars)
+	if !there {
+		return known, ctx.Err()
 	}
 	result, err := render.Render(ctx, vars.request(head, application))
 	if err != nil {
-		return b.has(application.Status, object), ctx.Err() // what can't be rendered stays as it is
+		return known, ctx.Err()
 	}
 	n := &run{app: a, spec: application.Spec, variables: vars}
 	if n.cluster, err = b.destination(ctx, a, application); err != nil {
-		return true, err
+		return known, ctx.Err()
 	}
 	if err := b.prepare(n, result); err != nil {
-		return true, err
+		return known, ctx.Err()
 	}
 	return slices.ContainsFunc(n.items, func(i *apply.Item) bool { return identityOf(n.cluster.name, i.Entry("")) == object }), nil
 }

@@ -41,7 +41,7 @@ func (b *Brain) forbidden(n *run) error {
 	}
 	var faults []string
 	for _, item := range n.items {
-		if why := b.objection(governing, p.name, n.cluster.name, n.target(), item); why != "" {
+		if why := b.objection(governing, p.name, n, item); why != "" {
 			faults = append(faults, fmt.Sprintf("%s: %s: %s", item.Where, item, why))
 		}
 	}
@@ -57,13 +57,16 @@ func (b *Brain) forbidden(n *run) error {
 }
 
 // objection is why no Project allows an object; empty where one does.
-func (b *Brain) objection(governing []*project, from events.GitRepository, cluster, target string, item *apply.Item) string {
+// The run says where it goes.
+func (b *Brain) objection(governing []*project, from events.GitRepository, n *run, item *apply.Item) string {
+	chart, remote := n.spec.Source.Helm.Remote()
+	cluster := n.cluster.name
 	namespace := item.Namespace
 	switch {
 	case item.Kind.Group == "" && item.Kind.Kind == "Namespace":
 		namespace = item.Name // it is its own
 	case namespace == "" && item.Resource.Resource == "":
-		namespace = target // its kind comes with it, and where it goes isn't known yet
+		namespace = n.target() // its kind comes with it, and where it goes isn't known yet
 	}
 	var all []string
 	for _, p := range governing {
@@ -76,6 +79,8 @@ func (b *Brain) objection(governing []*project, from events.GitRepository, clust
 			all = append(all, fmt.Sprintf("Project %s can't be read: %v", p.Name, p.fault))
 		case !p.Repository(string(from)):
 			all = append(all, fmt.Sprintf("Project %s doesn't allow the repository %s (spec.repositories)", p.Name, from))
+		case remote && !b.allowsChart(p, chart):
+			all = append(all, fmt.Sprintf("Project %s doesn't allow the chart repository %s (spec.repositories)", p.Name, chart.Repository))
 		case !p.Destination(cluster, ""):
 			all = append(all, fmt.Sprintf("Project %s doesn't allow the cluster %s (spec.destinations)", p.Name, cluster))
 		case !p.Destination(cluster, namespace):

@@ -78,7 +78,7 @@ func TestAnObjectNeedsOneProject(t *testing.T) {
 		"a kind that isn't known yet": {"h/acme/apps", cake, []string{"apps doesn't allow the namespace target"}},
 		"known to base":               {"h/acme/base", cake, nil},
 	} {
-		got := b.objection(s.governing("shop"), events.GitRepository(c.from), b.cfg.Cluster, "target", c.item)
+		got := b.objection(s.governing("shop"), events.GitRepository(c.from), going("target"), c.item)
 		if (got == "") != (c.says == nil) {
 			t.Errorf("%s: %q", name, got)
 		}
@@ -139,7 +139,7 @@ func TestAProjectThatCantBeReadAllowsNothing(t *testing.T) {
 		t.Fatalf("it governs %v", all)
 	}
 	b := &Brain{cfg: Config{Cluster: "test"}, projects: s}
-	if why := b.objection(all, "h/a/b", "test", "x", &apply.Item{Kind: schema.GroupVersionKind{Kind: "ConfigMap"}, Namespace: "x"}); !strings.Contains(why, "can't be read") {
+	if why := b.objection(all, "h/a/b", going("x"), &apply.Item{Kind: schema.GroupVersionKind{Kind: "ConfigMap"}, Namespace: "x"}); !strings.Contains(why, "can't be read") {
 		t.Errorf("an object: %q", why)
 	}
 	s.observe(projectAt("2", "broken", map[string]any{"namespaces": list("a"), "repositories": list("**"), "destinations": list(map[string]any{"cluster": "*", "namespaces": list("*")})}), false)
@@ -155,4 +155,9 @@ func TestAProjectThatCantBeReadAllowsNothing(t *testing.T) {
 	if len(s.governing("a")) != 0 || len(told) != 3 || !told[1]("b") || !told[2]("a") || told[2]("b") {
 		t.Errorf("told %d times", len(told))
 	}
+}
+
+// going is a run whose objects go to a namespace of the cluster test.
+func going(to string) *run {
+	return &run{app: &app{}, cluster: &cluster{name: "test"}, spec: api.ApplicationSpec{Destination: api.Destination{Namespace: to}}}
 }

@@ -190,6 +190,10 @@ func (b *Brain) compare(ctx context.Context, r *repo, a *app, head Commit, wake 
 	if err != nil {
 		return b.appQ.Put(ctx, a.key, wake) // its worker says so
 	}
+	vars, known := b.knownChart(ctx, a, application, vars)
+	if !known {
+		return b.appQ.Put(ctx, a.key, wake) // its worker fetches it
+	}
 	var renderErr error
 	if !r.index.knows(a.key) {
 		var result render.Result

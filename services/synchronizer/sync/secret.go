@@ -16,6 +16,7 @@ const (
 	usedAsCredentials = "credentials"
 	usedAsKeys        = "keys"
 	usedAsKubeconfig  = "kubeconfig"
+	usedAsChart       = "chart" // its credentials
 )
 
 // uses say of what is missing where it was named, and the reason of the condition.
@@ -23,6 +24,7 @@ var uses = map[string]struct{ field, reason string }{
 	usedAsCredentials: {"spec.source.secret", reasonCredentials},
 	usedAsKeys:        {"spec.source.verify", reasonKeys},
 	usedAsKubeconfig:  {"spec.destination.kubeconfigSecret", reasonKubeconfig},
+	usedAsChart:       {"spec.source.helm.secret", reasonCredentials},
 }
 
 // secret is one as it was read.

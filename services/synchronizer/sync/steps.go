@@ -64,7 +64,7 @@ const grace = 100 * time.Millisecond
 // applied notes that all that stays is there, and records it if more is to come.
 func (b *Brain) applied(ctx context.Context, n *run, l *live) error {
 	b.log.Info("applied", "application", n.app.name.String(), "commit", n.commit, "created", n.counts.Created,
-		"changed", n.counts.Changed, "unchanged", n.counts.Unchanged, "took", time.Since(n.started))
+		"changed", n.counts.Changed, "unchanged", n.counts.Unchanged, "chart", n.variables.chart, "took", time.Since(n.started))
 	b.metrics.applied(n.started)
 	n.due = time.Now().Add(grace)
 	if n.plan[len(n.plan)-1].Last && len(apply.Gone(l.status().Inventory, n.items)) == 0 {
@@ -97,7 +97,7 @@ func (n *run) setApplied(s *api.ApplicationStatus) {
 	if n.due.IsZero() {
 		return
 	}
-	s.Revision, s.Variables, s.Images, s.Inventory = n.commit, n.variables.version, n.images, n.inventory(s.Inventory)
+	s.Revision, s.Variables, s.Chart, s.Images, s.Inventory = n.commit, n.variables.version, n.variables.chart, n.images, n.inventory(s.Inventory)
 	now := time.Now().UTC().Truncate(time.Second)
 	s.Synced = &now
 }

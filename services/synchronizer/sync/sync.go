@@ -22,6 +22,7 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/shared/charts/fetch"
 	"github.com/slipway-cd/slipway/shared/kube"
 )
 
@@ -92,6 +93,8 @@ type Config struct {
 	Repositories  []Repository
 	// Own opens a repository of which the credentials are an Application's own.
 	Own func(context.Context, Own) (Mirror, error)
+	// Charts brings charts that lie outside of repositories.
+	Charts *fetch.Client
 	// Held says whether the work of a context is still ours alone.
 	Held    func(ctx context.Context) bool
 	Images  events.Aliases // of registries

@@ -19,6 +19,7 @@ import (
 
 	"github.com/slipway-cd/slipway/services/synchronizer/decrypt"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/charts"
 	"github.com/slipway-cd/slipway/shared/kube"
 	"github.com/slipway-cd/slipway/shared/render"
 )
@@ -40,6 +41,10 @@ type variables struct {
 	decrypter render.Decrypter
 	// masks are what was decrypted by it.
 	masks *render.Masks
+	// charts brings the chart of a repository, which chart names; nil: there is
+	// none.
+	charts charts.Source
+	chart  string
 }
 
 // missingError says that a ConfigMap or Secret can't be had, or that a key in it
@@ -68,7 +73,7 @@ func (b *Brain) variables(ctx context.Context, a *app, application *api.Applicat
 	}
 	b.apps.setSources(a.key, usedAsVariables, sources)
 	if len(sources) == 0 {
-		return v.with(application), nil
+		return v.own(application), nil
 	}
 	client, err := b.clientFor(a.name.Namespace, application.Spec)
 	if err != nil {
@@ -89,11 +94,11 @@ func (b *Brain) variables(ctx context.Context, a *app, application *api.Applicat
 		versions = append(versions, version)
 	}
 	v.version = strings.Join(versions, " ")
-	return v.with(application), nil
+	return v.own(application), nil
 }
 
-// with has the Application's own variables, too.
-func (v variables) with(application *api.Application) variables {
+// own has the Application's own variables, too.
+func (v variables) own(application *api.Application) variables {
 	if substitute := application.Spec.Substitute; substitute != nil {
 		maps.Copy(v.values, substitute.Vars)
 	}
@@ -103,7 +108,7 @@ func (v variables) with(application *api.Application) variables {
 // request renders an application with them.
 func (v variables) request(head Commit, application *api.Application) render.Request {
 	r := render.Application(head.FS(), application)
-	r.Vars, r.Decrypter = v.values, v.decrypter
+	r.Vars, r.Decrypter, r.Charts = v.values, v.decrypter, v.charts
 	return r
 }
 

@@ -1,0 +1,133 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/charts"
+	"github.com/slipway-cd/slipway/shared/charts/fetch"
+)
+
+const (
+	reasonChart    = "ChartUnavailable" // it may come
+	reasonBadChart = "InvalidChart"
+)
+
+// chartSince is how old what is known of a range may be, for what woke an
+// application: resyncs share what a minute has brought, or half their interval
+// where that is less, and what has nothing to do with versions, such as drift,
+// takes what is known.
+func chartSince(work Work, resync time.Duration) (at time.Time) {
+	drift := false
+	for _, w := range work.Wakes {
+		switch w.Reason {
+		case ReasonSpec, ReasonAsked, ReasonCommit, ReasonTag:
+			return work.Since
+		case ReasonResync, ReasonStart:
+			at = work.Since.Add(-min(freshForResync, resync/2))
+		case ReasonDrift:
+			drift = true
+		}
+	}
+	if drift {
+		return time.Time{} // it is put right also while the repository is away
+	}
+	return at
+}
+
+// chart brings the chart of an Application that lies outside of the config
+// repos, and has what it came to among the variables.
+func (b *Brain) chart(ctx context.Context, a *app, application *api.Application, vars variables, since time.Time) (variables, error) {
+	q, err := b.chartQuestion(ctx, a, application)
+	if err != nil || q.Name == "" {
+		return vars, err
+	}
+	q.Since = since
+	archive, err := b.cfg.Charts.Fetch(ctx, q)
+	if err != nil {
+		return vars, chartFault(ctx, err)
+	}
+	if s := application.Status; !q.Exact() && (s == nil || s.Chart != archive.String()) {
+		b.log.Info("a range of charts resolved", "application", a.name.String(), "range", q.ChartRef.String(), "version", archive.Version, "digest", archive.Digest)
+	}
+	return vars.with(q.ChartRef, archive), nil
+}
+
+// knownChart is chart for who may not wait; ok is false where it would have to
+// be fetched.
+func (b *Brain) knownChart(ctx context.Context, a *app, application *api.Application, vars variables) (_ variables, ok bool) {
+	q, err := b.chartQuestion(ctx, a, application)
+	if err != nil || q.Name == "" {
+		return vars, err == nil
+	}
+	archive, known := b.cfg.Charts.Known(q)
+	return vars.with(q.ChartRef, archive), known
+}
+
+// with has a chart, too.
+func (v variables) with(ref api.ChartRef, archive charts.Archive) variables {
+	v.charts, v.chart = charts.One{Ref: ref, Archive: archive}, archive.String()
+	v.version = strings.TrimSpace(v.version + " chart " + ref.Repository + "/" + ref.Name + "=" + archive.Version + "@" + archive.Digest)
+	return v
+}
+
+// chartQuestion is what is asked for, and with whose credentials. It has no name
+// where the chart is in the repository. The Secret wakes from then on.
+func (b *Brain) chartQuestion(ctx context.Context, a *app, application *api.Application) (q fetch.Question, err error) {
+	helm := application.Spec.Source.Helm
+	ref, remote := helm.Remote()
+	if !remote || helm.Secret == "" {
+		b.apps.setSources(a.key, usedAsChart, nil)
+	}
+	if !remote {
+		return q, nil
+	}
+	q.ChartRef = ref
+	governing := b.projects.governing(a.name.Namespace)
+	if len(governing) > 0 && !slices.ContainsFunc(governing, func(p *project) bool { return b.allowsChart(p, ref) }) {
+		return q, &refusedError{reasonProject, fmt.Errorf("%s of namespace %s doesn't allow the chart repository %s: add it to spec.repositories there, without its scheme, or take another chart",
+			projectNames(governing), a.name.Namespace, ref.Repository)}
+	}
+	if helm.Secret != "" {
+		found, err := b.secretsOf(ctx, a, application, usedAsChart, []string{helm.Secret})
+		if err != nil {
+			return q, err
+		}
+		name := a.name.Namespace + "/" + helm.Secret
+		if q.Access, err = fetch.SecretAccess(name+" "+found[0].version, ref, found[0].data); err != nil {
+			return q, missingError{reason: reasonCredentials, message: fmt.Sprintf("spec.source.helm.secret: Secret %s: %v", name, err)}
+		}
+		return q, nil
+	}
+	if len(governing) > 0 || slices.Contains(b.cfg.Trusted, a.name.Namespace) {
+		q.Access = fetch.Config
+	}
+	return q, nil
+}
+
+// allowsChart says whether a Project lists a chart's repository, or the chart in
+// it.
+func (b *Brain) allowsChart(p *project, ref api.ChartRef) bool {
+	place, err := ref.Place(b.cfg.Images)
+	return err == nil && (p.Repository(place) || p.Repository(place+"/"+ref.Name))
+}
+
+// chartFault says whether a chart may come, or is of no use.
+func chartFault(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, charts.ErrBad) {
+		return &refusedError{reasonBadChart, err}
+	}
+	help := ""
+	if errors.Is(err, charts.ErrUnauthorized) {
+		help = ": name a Secret with credentials in spec.source.helm.secret; the config's are for trusted namespaces and for those whose Project lists the chart repository"
+	}
+	return missingError{reason: reasonChart, message: err.Error() + help}
+}
