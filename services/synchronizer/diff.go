@@ -57,11 +57,8 @@ func Diff(ctx context.Context, clients *kube.Clients, o DiffOptions) ([]Change, 
 	if err != nil {
 		return nil, err
 	}
-	if request.FS, request.Path, err = within(dir); err != nil {
+	if err := o.complete(&request, dir); err != nil {
 		return nil, err
-	}
-	if o.RenderOptions.Namespace != "" {
-		request.Helm.Namespace = o.RenderOptions.Namespace
 	}
 	return DiffRequest(ctx, clients, application, request, o)
 }

@@ -55,16 +55,9 @@ func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 		maps.Copy(given, request.Vars)
 		request.Vars = given
 	}
-	if len(o.AgeKeys) > 0 {
-		if request.Decrypter, err = readAgeKeys(o.AgeKeys); err != nil {
-			return err
-		}
-	}
-	if request.FS, request.Path, err = within(dir); err != nil {
+	if err := o.complete(&request, dir); err != nil {
 		return err
 	}
-	request.Helm.Namespace = cmp.Or(o.Namespace, request.Helm.Namespace)
-	request.Charts = fetch.User()
 	result, err := render.Render(ctx, request)
 	if err != nil {
 		return err
@@ -83,6 +76,21 @@ func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// complete has a request know its repository, its keys, and where charts are.
+func (o RenderOptions) complete(request *render.Request, dir string) (err error) {
+	if len(o.AgeKeys) > 0 {
+		if request.Decrypter, err = readAgeKeys(o.AgeKeys); err != nil {
+			return err
+		}
+	}
+	if request.FS, request.Path, err = within(dir); err != nil {
+		return err
+	}
+	request.Helm.Namespace = cmp.Or(o.Namespace, request.Helm.Namespace)
+	request.Charts = fetch.User()
 	return nil
 }
 
