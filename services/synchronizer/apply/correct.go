@@ -59,12 +59,13 @@ func (d Drift) String() string {
 
 // Differs says whether an object is another than the inventory says that it was
 // left: gone, made anew, or with fields that are no longer ours. What has just
-// been applied and isn't seen yet doesn't.
-func (a *Applier) Differs(ctx context.Context, item *Item, entry api.InventoryEntry) (bool, error) {
+// been applied and isn't seen yet doesn't. Fresh asks the API server instead of the
+// watches.
+func (a *Applier) Differs(ctx context.Context, item *Item, entry api.InventoryEntry, fresh bool) (bool, error) {
 	if entry.State != api.Applied || a.resolveLate(item) != nil {
 		return true, nil // what is wrong with it is told when it is applied
 	}
-	now, err := a.before(ctx, item, false)
+	now, err := a.before(ctx, item, fresh)
 	if err != nil {
 		return false, err
 	}

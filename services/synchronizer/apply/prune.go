@@ -152,7 +152,7 @@ func notOurs(live *metav1.PartialObjectMetadata, owner string, e api.InventoryEn
 		return "it is " + named + "'s now"
 	case health.OurFields(live) == 0:
 		return "it was not applied by us"
-	case e.UID != "" && string(live.UID) != e.UID:
+	case e.UID != "" && string(live.UID) != e.UID && !e.Hook: // a hook we make anew ourselves
 		return "it was made anew by somebody else"
 	}
 	return ""

@@ -139,7 +139,10 @@ func (b *Brain) resync(ctx context.Context, a *app, l *live, r *repo, head Commi
 	if err := b.prepare(n, result); err != nil {
 		return err
 	}
-	items, err := b.differing(ctx, n, l)
+	items, err := b.differing(ctx, n, l, false)
+	if err == nil && len(items) == 0 && work.any(ReasonDrift) {
+		items, err = b.differing(ctx, n, l, true) // another replica has seen what our watches haven't yet
+	}
 	if err != nil {
 		return err
 	}
@@ -176,7 +179,7 @@ func (b *Brain) resync(ctx context.Context, a *app, l *live, r *repo, head Commi
 // differing are the items that are not as they were left. What ran in a hook has
 // run; what a chart makes up anew stays as it is while it is there: else every
 // resync would be a new password.
-func (b *Brain) differing(ctx context.Context, n *run, l *live) ([]*apply.Item, error) {
+func (b *Brain) differing(ctx context.Context, n *run, l *live, fresh bool) ([]*apply.Item, error) {
 	entries := map[string]api.InventoryEntry{}
 	for _, e := range l.status().Inventory {
 		entries[e.Group+" "+apply.EntryName(e)] = e
@@ -190,7 +193,7 @@ func (b *Brain) differing(ctx context.Context, n *run, l *live) ([]*apply.Item, 
 		if item.Varies && entry.State == api.Applied {
 			entry.Fields = "" // only that it is there
 		}
-		differs, err := n.cluster.applier.Differs(ctx, item, entry)
+		differs, err := n.cluster.applier.Differs(ctx, item, entry, fresh)
 		if err != nil {
 			return nil, err
 		}

@@ -30,10 +30,8 @@ func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
 			return err
 		}
 		n.lastHealthy, n.lastTried = l.status().Healthy, l.status().Attempted
-		if r := b.repos.opened(b.apps.sourceOf(a)); r != nil {
-			if head := r.headSince(time.Time{}); head != nil {
-				n.repo, n.head = r, head.Hash() // for those to whom its objects go over
-			}
+		if err := b.heirs(ctx, n, l); err != nil {
+			return err
 		}
 		if err := b.prepare(n, render.Result{}); err != nil {
 			return err
@@ -53,4 +51,23 @@ func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
 	b.log.Info("let the Application go", "application", a.name.String(), "on_delete", n.spec.OnDelete, "pruned", n.counts.Pruned)
 	rest := slices.DeleteFunc(slices.Clone(l.object.GetFinalizers()), func(f string) bool { return f == finalizer })
 	return b.setFinalizers(ctx, a, l, rest)
+}
+
+// heirs has a run that ends an application know the branch as it is now: who
+// wants its objects is found out from it. Where it can't be had for long, or for
+// good, nobody can be asked.
+func (b *Brain) heirs(ctx context.Context, n *run, l *live) error {
+	r, err := b.source(ctx, n.app, l.application)
+	var head Commit
+	if err == nil {
+		head, err = r.fetch(ctx)
+	}
+	if err == nil {
+		n.repo, n.head = r, head.Hash()
+		return nil
+	}
+	if _, is := missing(err); is || permanentSource(err) || time.Since(l.object.GetDeletionTimestamp().Time) > patience {
+		return nil
+	}
+	return fmt.Errorf("find out who wants what the deleted Application has: %w", err)
 }
