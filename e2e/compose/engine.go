@@ -23,7 +23,8 @@ type Engine struct {
 }
 
 // StartEngine starts dockerd, which needs root, with its files in a folder of its own.
-// It has no network but those that a project makes.
+// It has no network but those that a project makes, and leaves the machine's forwarding
+// and the policy of its packet filter as they are.
 func StartEngine(ctx context.Context) (_ *Engine, err error) {
 	// Paths of sockets are short.
 	dir, err := os.MkdirTemp("", "slipway-docker-")
@@ -37,7 +38,7 @@ func StartEngine(ctx context.Context) (_ *Engine, err error) {
 	}
 	defer func() { _ = log.Close() }()
 	e.cmd = exec.Command("dockerd",
-		"--storage-driver=vfs", "--bridge=none",
+		"--storage-driver=vfs", "--bridge=none", "--ip-forward=false",
 		"--host="+e.Host, "--data-root="+filepath.Join(dir, "data"), "--exec-root="+filepath.Join(dir, "exec"), "--pidfile="+filepath.Join(dir, "pid"))
 	e.cmd.Stdout, e.cmd.Stderr = log, log
 	// It takes its containers with it when this process dies.
