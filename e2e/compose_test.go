@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +122,10 @@ func (l testLog) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
+// mostOnDisk is how many megabytes an image may have without compression; to pull it is
+// about a third.
+var mostOnDisk = map[string]int{"registry-receiver": 40, "git-receiver": 40, "automator": 80, "synchronizer": 120}
+
 // containersAreLocked looks at what the engine really runs.
 func containersAreLocked(t *testing.T, p *compose.Project) {
 	t.Helper()
@@ -139,6 +144,13 @@ func containersAreLocked(t *testing.T, p *compose.Project) {
 		layers, err := p.Docker(t.Context(), "", "image", "inspect", "--format", "{{len .RootFS.Layers}}", p.Images+"/"+s+":"+p.Tag)
 		if err != nil || strings.TrimSpace(layers) != "1" {
 			t.Errorf("the image of %s has %s layers (%v), not 1", s, layers, err)
+		}
+		size, err := p.Docker(t.Context(), "", "image", "inspect", "--format", "{{.Size}}", p.Images+"/"+s+":"+p.Tag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes, err := strconv.Atoi(strings.TrimSpace(size)); err != nil || bytes > mostOnDisk[s]*1e6 {
+			t.Errorf("the image of %s has %s bytes (%v), more than %d MB", s, strings.TrimSpace(size), err, mostOnDisk[s])
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -103,7 +104,8 @@ func build(name, program string, platform v1.Platform, revision string) (b image
 func show(out io.Writer, name string, digest v1.Hash, builds map[string]image.Built) error {
 	const megabyte = 1e6
 	fmt.Fprintf(out, "%s\t\t\t\t%s\n", name, digest)
-	for platform, b := range builds {
+	for _, platform := range slices.Sorted(maps.Keys(builds)) {
+		b := builds[platform]
 		layers, err := b.Image.Layers()
 		if err != nil {
 			return fmt.Errorf("measure %s: %w", name, err)
