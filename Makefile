@@ -60,6 +60,26 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 demo: deps ## the whole way on this machine; ONCE=1 ends by itself
 	@go run ./e2e/cmd/demo $(if $(ONCE),-once)
 
+# docker-compose.yaml on this machine's engine; OFFLINE=1 pulls nothing.
+COMPOSE := go run ./e2e/cmd/compose $(if $(OFFLINE),-offline)
+
+.PHONY: up
+up: deps ## each service as a container (docker-compose); OFFLINE=1 builds NATS, registry and Git host too
+	@.ci/setup docker
+	@$(COMPOSE) up
+
+.PHONY: push
+push: ## after make up: push a new image; IMAGE=shop/web TAG=1.1.0
+	@$(COMPOSE) push $(or $(IMAGE),shop/web) $(or $(TAG),1.1.0)
+
+.PHONY: down
+down: ## stop what make up started; VOLUMES=1 removes its data too
+	@$(COMPOSE) $(if $(VOLUMES),-volumes) down
+
+.PHONY: images
+images: ## our images for amd64 and arm64, with SBOMs, as OCI layouts in bin/images/
+	@go run ./e2e/cmd/images -revision "$$(git rev-parse HEAD)"
+
 $(TOOLS): .tools/go.mod .tools/go.sum
 	@echo "building golangci-lint and gofumpt (once, about 3 minutes)"
 	@mkdir -p "$@"

@@ -59,6 +59,10 @@ func TestLayoutServicesHaveTheirShapeAndNames(t *testing.T) {
 	report(t, layout.Services(os.DirFS(root(t))))
 }
 
+func TestLayoutComposeRunsEverywhere(t *testing.T) {
+	report(t, layout.Compose(os.DirFS(root(t))))
+}
+
 func TestLayoutEachModuleHasAReadme(t *testing.T) {
 	for dir := range strings.SplitSeq(strings.TrimSpace(goTool(t, "list", "-m", "-f", "{{.Dir}}")), "\n") {
 		if _, err := os.Stat(filepath.Join(dir, "README.md")); err != nil {

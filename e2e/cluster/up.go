@@ -26,6 +26,7 @@ type settings struct {
 	data    string
 	bind    string
 	name    string
+	copy    string
 	apiPort int
 	nodes   int
 	aliases map[string]string
@@ -37,6 +38,7 @@ func parse(args []string) (settings, error) {
 	flags.StringVar(&s.data, "data", "", "folder of the cluster's state, kubeconfig and log")
 	flags.StringVar(&s.bind, "bind", "127.0.0.1", "address that the API server listens on")
 	flags.StringVar(&s.name, "server-name", "127.0.0.1", "host that the kubeconfig names; the certificate knows localhost, cluster and host.docker.internal")
+	flags.StringVar(&s.copy, "kubeconfig", "", "where a copy of the kubeconfig is put when the cluster can be used")
 	flags.IntVar(&s.apiPort, "api-port", 0, "port of the API server; 0 takes the one used before in this folder, else a free one")
 	flags.IntVar(&s.nodes, "nodes", 1, "how many nodes to simulate")
 	flags.Func("registry-alias", "HOST=ADDRESS: where the images of a registry's public host are asked for; repeatable", func(v string) error {
@@ -94,6 +96,10 @@ func up(ctx context.Context, args []string, out io.Writer) error {
 		control.Stop()
 		return err
 	}
+	if err := s.handOut(control.Kubeconfig); err != nil {
+		control.Stop()
+		return err
+	}
 	line, err := json.Marshal(map[string]string{"kubeconfig": control.Kubeconfig, "server": control.Server})
 	if err != nil {
 		return fmt.Errorf("write the ready line: %w", err)
@@ -108,6 +114,25 @@ func up(ctx context.Context, args []string, out io.Writer) error {
 	err = errors.Join(err, simulated.Wait())
 	control.Stop()
 	return err
+}
+
+// handOut copies the kubeconfig to where others find it, who may not see the data
+// folder; all at once, since they may be reading.
+func (s settings) handOut(kubeconfig string) error {
+	if s.copy == "" {
+		return nil
+	}
+	text, err := os.ReadFile(kubeconfig)
+	if err != nil {
+		return fmt.Errorf("copy the kubeconfig: %w", err)
+	}
+	if err := os.WriteFile(s.copy+".new", text, 0o600); err != nil {
+		return fmt.Errorf("copy the kubeconfig: %w", err)
+	}
+	if err := os.Rename(s.copy+".new", s.copy); err != nil {
+		return fmt.Errorf("copy the kubeconfig: %w", err)
+	}
+	return nil
 }
 
 // logTo makes standard error, and with it every component's log and every panic,

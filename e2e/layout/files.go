@@ -96,7 +96,8 @@ func Comments(root fs.FS, packages []Package, folder func(Package) string) []str
 }
 
 // Services holds the shape of services/ and demands the same names in the
-// README, in deploy/ and in docker-compose.yaml, as soon as those exist.
+// README, in deploy/ and in docker-compose.yaml, as soon as those exist. deploy/compose alone
+// has no folders of services.
 func Services(root fs.FS) []string {
 	entries, err := fs.ReadDir(root, "services")
 	if err != nil {
@@ -104,7 +105,7 @@ func Services(root fs.FS) []string {
 	}
 	readme, _ := fs.ReadFile(root, "README.md")
 	compose, _ := fs.ReadFile(root, "docker-compose.yaml")
-	_, noDeploy := fs.Stat(root, "deploy")
+	manifests := deployed(root)
 	var faults []string
 	for _, e := range entries {
 		name := e.Name()
@@ -119,7 +120,7 @@ func Services(root fs.FS) []string {
 		if name == "slipway" {
 			continue // a command: nothing deploys it
 		}
-		if _, err := fs.Stat(root, "deploy/"+name); noDeploy == nil && err != nil {
+		if _, err := fs.Stat(root, "deploy/"+name); manifests && err != nil {
 			faults = append(faults, "deploy/ lacks "+name)
 		}
 		if compose != nil && !regexp.MustCompile(`(?m)^  `+name+`:`).Match(compose) {
@@ -127,6 +128,12 @@ func Services(root fs.FS) []string {
 		}
 	}
 	return faults
+}
+
+// deployed says whether deploy/ has more than what Compose reads.
+func deployed(root fs.FS) bool {
+	entries, err := fs.ReadDir(root, "deploy")
+	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != "compose" })
 }
 
 var (

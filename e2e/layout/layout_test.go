@@ -114,8 +114,42 @@ func TestServicesFindsWhatOnePlaceLacks(t *testing.T) {
 	expect(t, Services(with("README.md", "See services/b.")), "README.md does not name services/a")
 	expect(t, Services(with("deploy/a/a.yaml", "x")))
 	expect(t, Services(with("deploy/b/b.yaml", "x")), "deploy/ lacks a")
+	expect(t, Services(with("deploy/compose/a.yaml", "x")))
 	expect(t, Services(with("docker-compose.yaml", "services:\n  a:\n    image: x\n")))
 	expect(t, Services(with("docker-compose.yaml", "services:\n  ab:\n    image: x\n")), "docker-compose.yaml lacks a")
+}
+
+func TestComposeFindsWhatCantRun(t *testing.T) {
+	const (
+		own     = "services:\n  a: {image: \"${SLIPWAY_IMAGES:-slipway}/a:local\", healthcheck: {test: [x]}}\n"
+		nats    = "  nats: {image: \"nats:2.15.2-alpine\", healthcheck: {test: [x]}}\n"
+		offline = "services:\n  nats: {image: \"${SLIPWAY_IMAGES:-slipway}/nats:local\"}\n"
+	)
+	for _, c := range []struct {
+		name, base, offline string
+		words               []string
+	}{
+		{"all is well", own + nats, offline, nil},
+		{"a version of the file", "version: \"3\"\n" + own + nats, offline, []string{"has version, which not every Compose takes"}},
+		{"a newer field", own + nats + "  b:\n    image: \"${SLIPWAY_IMAGES:-slipway}/b\"\n    healthcheck:\n      start_interval: 1s\n", offline, []string{"start_interval"}},
+		{"no health check", "services:\n  a: {image: \"${SLIPWAY_IMAGES:-slipway}/a\"}\n" + nats, offline, []string{"a has no healthcheck"}},
+		{"a fixed port", "services:\n  a: {image: \"${SLIPWAY_IMAGES:-slipway}/a\", ports: [\"1:1\"], healthcheck: {test: [x]}}\n" + nats, offline, []string{"a publishes a port"}},
+		{"no version", own + "  nats: {image: nats, healthcheck: {test: [x]}}\n", offline, []string{"no pinned version"}},
+		{"another version", own + "  nats: {image: \"nats:2.15.1\", healthcheck: {test: [x]}}\n", offline, []string{"another version of github.com/nats-io/nats-server/v2"}},
+		{"nothing for offline", own + nats, "services: {}\n", []string{"offline.yaml lacks nats"}},
+		{"something else for offline", own + nats, offline + "  b: {image: \"${SLIPWAY_IMAGES:-slipway}/b\"}\n", []string{"offline.yaml has b, which"}},
+		{"an image to pull offline", own + nats, "services:\n  nats: {image: \"nats:2.15.2\"}\n", []string{"which must be pulled"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			expect(t, Compose(tree(
+				"docker-compose.yaml", c.base, "deploy/compose/offline.yaml", c.offline, "services/a/go.mod", "x", "deploy/compose/config/a.yaml", "x",
+				"e2e/nats/go.mod", "require github.com/nats-io/nats-server/v2 v2.15.2\n",
+			)), c.words...)
+		})
+	}
+	expect(t, Compose(tree(
+		"docker-compose.yaml", own, "deploy/compose/offline.yaml", "services: {}\n", "services/a/go.mod", "x",
+	)), "config/ lacks a.yaml")
 }
 
 func TestLiveLinksFindsADeadOne(t *testing.T) {

@@ -32,6 +32,8 @@ var programs = map[Name]program{
 	ClusterProgram:  {module: "e2e/cluster", pkg: ".", cgo: "0", ldflags: kubernetesVersion},
 	RegistryProgram: {module: "e2e/registry", pkg: ".", cgo: "0"},
 	GiteaProgram:    {module: "e2e/githost", pkg: ".", cgo: "1", tags: "sqlite,sqlite_unlock_notify"},
+	NATSProgram:     {module: "e2e/nats", pkg: "github.com/nats-io/nats-server/v2", cgo: "0"},
+	CaddyProgram:    {module: "e2e/caddy", pkg: ".", cgo: "0"},
 	// It needs the standard library only, so whatever state e2e's go.mod is in is no matter.
 	PostReceiveProgram: {module: "e2e", pkg: "./cmd/post-receive", cgo: "0", plain: true},
 }
@@ -45,7 +47,7 @@ const unused = 14 * 24 * time.Hour
 // for each other.
 func Build(ctx context.Context, progress func(name string, done bool, took time.Duration), names ...Name) error {
 	if len(names) == 0 {
-		names = []Name{PostReceiveProgram, RegistryProgram, GiteaProgram, ClusterProgram}
+		names = []Name{PostReceiveProgram, NATSProgram, RegistryProgram, CaddyProgram, GiteaProgram, ClusterProgram}
 	}
 	if progress == nil {
 		progress = func(string, bool, time.Duration) {}
@@ -58,6 +60,12 @@ func Build(ctx context.Context, progress func(name string, done bool, took time.
 		progress(string(name), true, time.Since(start))
 	}
 	return nil
+}
+
+// Program is the path of a program in the cache, where it is built if it is missing.
+// Gitea has its files beside it, in a folder of that name with .assets after it.
+func Program(ctx context.Context, name Name) (string, error) {
+	return build(ctx, name, func() {})
 }
 
 // build returns the path of a program, which it builds where it is missing.
@@ -116,7 +124,11 @@ func (b *builder) locate() error {
 	b.flags = []string{"-trimpath", "-buildvcs=false", "-tags", b.program.tags, "-ldflags", link}
 	hash := sha256.New()
 	fmt.Fprintln(hash, runtime.Version(), runtime.GOOS, runtime.GOARCH, b.program.cgo, b.flags)
-	if err := hashFiles(hash, filepath.Join(module, b.program.pkg)); err != nil {
+	sources := filepath.Join(module, b.program.pkg)
+	if !strings.HasPrefix(b.program.pkg, ".") {
+		sources = module // the package is another module's: go.mod and go.sum pin it
+	}
+	if err := hashFiles(hash, sources); err != nil {
 		return fmt.Errorf("read the sources: %w", err)
 	}
 	cache := os.Getenv("SLIPWAY_CACHE")

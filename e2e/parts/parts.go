@@ -22,6 +22,8 @@ const (
 	RegistryProgram    Name = "registry"
 	GiteaProgram       Name = "gitea"
 	PostReceiveProgram Name = "post-receive"
+	NATSProgram        Name = "nats-server"
+	CaddyProgram       Name = "caddy"
 )
 
 // Eventually calls check until it returns nil, ctx ends or the timeout has passed; the

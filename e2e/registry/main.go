@@ -2,6 +2,9 @@
 // own notifications, for tests.
 //
 //	registry --data DIR [--listen 127.0.0.1:0] [--notify URL]... [--notify-header 'K: V']...
+//	registry serve FILE
+//
+// With serve it reads Distribution's own configuration file, as that command does.
 package main
 
 import (
@@ -36,6 +39,7 @@ func main() {
 }
 
 type settings struct {
+	file         *configuration.Configuration // of serve
 	data, listen string
 	notify       []string
 	headers      http.Header
@@ -43,6 +47,9 @@ type settings struct {
 
 func parse(args []string) (settings, error) {
 	s := settings{headers: http.Header{}}
+	if len(args) == 2 && args[0] == "serve" {
+		return serve(args[1])
+	}
 	flags := flag.NewFlagSet("registry", flag.ContinueOnError)
 	flags.StringVar(&s.data, "data", "", "folder of the images")
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:0", "address to serve on")
@@ -69,7 +76,29 @@ func parse(args []string) (settings, error) {
 	return s, err
 }
 
+// serve reads Distribution's own configuration, from which the address is taken too.
+func serve(file string) (s settings, err error) {
+	text, err := os.Open(file)
+	if err != nil {
+		return s, fmt.Errorf("read the configuration: %w", err)
+	}
+	defer func() { _ = text.Close() }()
+	if s.file, err = configuration.Parse(text); err != nil {
+		return s, fmt.Errorf("read the configuration %s: %w", file, err)
+	}
+	s.listen = s.file.HTTP.Addr
+	data, ok := s.file.Storage["filesystem"]["rootdirectory"].(string)
+	if !ok {
+		return s, fmt.Errorf("read the configuration %s: storage.filesystem.rootdirectory is missing: this registry keeps its images in a folder", file)
+	}
+	s.data = data
+	return s, nil
+}
+
 func (s settings) config() *configuration.Configuration {
+	if s.file != nil {
+		return s.file
+	}
 	c := &configuration.Configuration{
 		Version: configuration.CurrentVersion,
 		Storage: configuration.Storage{

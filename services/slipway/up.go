@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -148,23 +146,9 @@ func newHealthcheck() *cobra.Command {
 		Short: "Exit 0 when a running Slipway is ready",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, cancel := context.WithTimeout(cmd.Context(), 3*time.Second)
-			defer cancel()
-			req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-			if err != nil {
-				return fmt.Errorf("%w: %w", errUsage, err)
-			}
-			res, err := http.DefaultClient.Do(req)
-			if err != nil {
-				return fmt.Errorf("ask for health: %w", err)
-			}
-			defer res.Body.Close()
-			if res.StatusCode != http.StatusOK {
-				return fmt.Errorf("not ready: %s", res.Status)
-			}
-			return nil
+			return service.Healthcheck(cmd.Context(), url)
 		},
 	}
-	c.Flags().StringVar(&url, "url", "http://127.0.0.1:9090/readyz", "where readiness is told")
+	c.Flags().StringVar(&url, "url", service.ReadyURL, "where readiness is told")
 	return c
 }

@@ -52,10 +52,14 @@ const drain = 10 * time.Second
 
 // Main is the body of a service's main: config from SLIPWAY_CONFIG or the
 // first argument, logs to standard error, and an end on SIGINT and SIGTERM.
-// It gives the process's exit code.
+// With the first argument healthcheck it asks the running service instead. It
+// gives the process's exit code.
 func Main(parts ...Part) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == "healthcheck" {
+		return healthcheck(ctx, os.Args[2:])
+	}
 	file := os.Getenv("SLIPWAY_CONFIG")
 	if len(os.Args) > 1 {
 		file = os.Args[1]
