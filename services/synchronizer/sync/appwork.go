@@ -170,15 +170,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	}
 	a.marked.Store(false)
 	if asApplied && (settled(s) || unhealthy) {
-		again := work.any(looks...)
-		if !again && !work.any(ReasonProject) {
-			return nil
-		}
-		refused, err := b.recheck(ctx, b.newRun(ctx, a, l, r, head, work, vars, result, started), l, result)
-		if refused || err != nil || !again {
-			return err
-		}
-		return b.resync(ctx, a, l, r, head, result, vars, work)
+		return b.lookAgain(ctx, b.newRun(ctx, a, l, r, head, work, vars, result, started), l, head, result, work)
 	}
 	if wait, err := b.dependencies(ctx, a, l, r, head); wait || err != nil {
 		return err
@@ -191,6 +183,19 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 		return b.refuse(ctx, n, l, reasonHealth, err)
 	}
 	return b.sync(ctx, n, l, result)
+}
+
+// lookAgain compares what is applied with what is asked, if somebody asks.
+func (b *Brain) lookAgain(ctx context.Context, n *run, l *live, head Commit, result render.Result, work Work) error {
+	again := work.any(looks...)
+	if !again && !work.any(ReasonProject) {
+		return nil
+	}
+	refused, err := b.recheck(ctx, n, l, result)
+	if refused || err != nil || !again {
+		return err
+	}
+	return b.resync(ctx, n.app, l, n.repo, head, result, n.variables, work)
 }
 
 // inputs are what the head is rendered with, once it is verified. What is

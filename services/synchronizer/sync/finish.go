@@ -117,6 +117,12 @@ func (b *Brain) look(ctx context.Context, key string) error {
 	case bad:
 		return b.unhealthy(ctx, w, l, verdict.String())
 	}
+	return b.tellWaiting(ctx, w, l, verdict)
+}
+
+// tellWaiting says in the status what is waited for.
+func (b *Brain) tellWaiting(ctx context.Context, w *wait, l *live, verdict health.Verdict) error {
+	n := w.run
 	if !n.due.IsZero() {
 		w.told = time.Now()
 		return b.recordApplied(ctx, n, l, verdict.String())
@@ -126,7 +132,7 @@ func (b *Brain) look(ctx context.Context, key string) error {
 		return nil
 	}
 	w.told = time.Now()
-	return b.write(ctx, a, l, func(s *api.ApplicationStatus) {
+	return b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
 		conditions{
 			ready: "Unknown", reconciling: true, reason: reasonProgressing, message: message, generation: n.generation, now: w.told,
 		}.set(s)
