@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/slipway-cd/slipway/e2e/parts"
 )
 
 // Project is one installation on one engine.
@@ -209,21 +211,7 @@ func (p *Project) healthy(ctx context.Context, service string) error {
 }
 
 // Eventually calls check until it returns nil, ctx ends or the timeout has passed. It
-// asks less often than e2e/parts does: each question here is a process.
+// asks seldom: each question here is a process.
 func Eventually(ctx context.Context, timeout time.Duration, check func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	tick := time.NewTicker(300 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("not within %s: %w", timeout, err)
-		case <-tick.C:
-		}
-	}
+	return parts.EventuallyEvery(ctx, 300*time.Millisecond, timeout, check)
 }

@@ -29,9 +29,15 @@ const (
 // Eventually calls check until it returns nil, ctx ends or the timeout has passed; the
 // last two return what check said last.
 func Eventually(ctx context.Context, timeout time.Duration, check func() error) error {
+	return EventuallyEvery(ctx, 10*time.Millisecond, timeout, check)
+}
+
+// EventuallyEvery is [Eventually] for a check that is dear: it waits for so long
+// between two.
+func EventuallyEvery(ctx context.Context, pause, timeout time.Duration, check func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {
 		err := check()

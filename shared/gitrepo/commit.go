@@ -3,7 +3,6 @@ package gitrepo
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"sort"
@@ -227,19 +226,8 @@ func (c *Commit) read(name string) ([]byte, error) {
 	return data, nil
 }
 
-// blob reads an object's bytes. The mutex is held.
-func (m *Mirror) blob(h plumbing.Hash) ([]byte, error) {
-	o, err := m.store.EncodedObject(plumbing.BlobObject, h)
-	if err != nil {
-		return nil, err
-	}
-	r, err := o.Reader()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(r)
-}
+// blob reads a file's bytes. The mutex is held.
+func (m *Mirror) blob(h plumbing.Hash) ([]byte, error) { return m.object(plumbing.BlobObject, h) }
 
 // ReadDir lists a folder, sorted by name.
 func (f files) ReadDir(name string) ([]fs.DirEntry, error) {
