@@ -150,13 +150,16 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	vars.masks = result.Masks
 	r.index.set(a.key, result.Inputs)
 	s := l.status()
+	if a.wait != nil && a.wait.run.over(s) {
+		b.stopWaiting(a)
+	}
 	sameSpec := s.ObservedGeneration == l.object.GetGeneration()
 	changed, known := r.changes(ctx, s.Revision, head.Hash())
 	asApplied := renderErr == nil && sameSpec && known && !result.Touched(changed) && s.Attempted == s.Revision && s.Variables == vars.version
 	// What is applied and not healthy is still to be as Git says.
 	unhealthy := asApplied && a.wait != nil && a.wait.failed && work.any(ReasonResync, ReasonDrift)
 	if a.wait != nil && !unhealthy && renderErr == nil && a.wait.run.covers(ctx, head, result, l, vars) && !work.any(ReasonAsked) {
-		return b.goOn(ctx, a.wait, l)
+		return b.goOn(ctx, a.wait, l, work)
 	}
 	if asApplied && a.marked.Load() || asApplied && sourceMarked(s) {
 		if err := b.unmark(ctx, a, l); err != nil {
