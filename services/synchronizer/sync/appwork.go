@@ -146,7 +146,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	if err != nil {
 		return err
 	}
-	b.moved(a)
+	b.moved(a, l.status())
 	result, renderErr := render.Render(ctx, vars.request(head, l.application))
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -160,7 +160,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	// What is applied and not healthy is still to be as Git says.
 	unhealthy := asApplied && a.wait != nil && a.wait.failed && work.any(ReasonResync, ReasonDrift)
 	if a.wait != nil && !unhealthy && renderErr == nil && a.wait.run.covers(ctx, head, result, l, vars) && !work.any(ReasonAsked) {
-		return b.goOn(ctx, a.wait, l)
+		return b.goOn(ctx, a.wait, l, work)
 	}
 	if asApplied && a.marked.Load() || asApplied && sourceMarked(s) {
 		if err := b.unmark(ctx, a, l); err != nil {

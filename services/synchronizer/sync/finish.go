@@ -100,8 +100,11 @@ func (b *Brain) look(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	if l == nil || l.status().Attempted != n.commit || l.status().ObservedGeneration != n.generation {
+	if l == nil || n.over(l.status()) {
 		b.stopWaiting(a)
+		if l != nil && settled(l.status()) {
+			return b.watchOver(ctx, a)
+		}
 		return errOvertaken
 	}
 	switch {
@@ -145,6 +148,12 @@ func (n *run) patience(w *wait, now time.Time) time.Duration {
 		return n.due.Sub(now)
 	}
 	return telling - now.Sub(w.told)
+}
+
+// over says whether a run that is waited for has been overtaken, or ended, by
+// another replica.
+func (n *run) over(s *api.ApplicationStatus) bool {
+	return s.Attempted != n.commit || s.ObservedGeneration != n.generation || settled(s)
 }
 
 // unhealthy tells once that a sync isn't healthy. The watch goes on: what

@@ -157,16 +157,27 @@ func (b *Brain) claimed(ctx context.Context, n *run, e api.InventoryEntry) (stri
 }
 
 // touchedSince are the applications of a run's repository that may be another
-// than they were at a commit.
+// than they were at a commit: what they have was touched, their spec is new, or
+// this replica doesn't know.
 func (b *Brain) touchedSince(ctx context.Context, n *run, commit string) (keys []string) {
 	changed, known := n.repo.changes(ctx, commit, cmp.Or(n.head, n.commit))
 	touched := n.repo.index.touched(changed)
 	for _, other := range b.apps.of(n.repo.key()) {
-		if _, ok := touched[other.key]; ok || !known || !n.repo.index.knows(other.key) {
+		if _, ok := touched[other.key]; ok || !known || !n.repo.index.knows(other.key) || b.unsettled(other.key) {
 			keys = append(keys, other.key)
 		}
 	}
 	return keys
+}
+
+// unsettled says whether an application may not have all yet that it wants.
+func (b *Brain) unsettled(key string) bool {
+	u := b.apps.cached(key)
+	if u == nil {
+		return true
+	}
+	application, err := decode(u)
+	return err != nil || !settled(application.Status) || application.Status.ObservedGeneration != u.GetGeneration()
 }
 
 // dependentsOf are the applications that wait for one.

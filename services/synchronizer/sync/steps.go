@@ -115,8 +115,9 @@ func (n *run) more(l *live) bool {
 }
 
 // goOn takes up a run whose step was waited for, if it is ready.
-func (b *Brain) goOn(ctx context.Context, w *wait, l *live) error {
-	if !w.queued {
+// Another replica may have put the step into the queue.
+func (b *Brain) goOn(ctx context.Context, w *wait, l *live, work Work) error {
+	if !w.queued && !work.any(ReasonStep) {
 		return nil
 	}
 	if !w.run.cluster.watcher.Judge(w.targets).Ready {
