@@ -33,6 +33,9 @@ build: ## build every service's binary into bin/
 parts: deps ## build the real parts of the tests into the cache, once
 	@go run ./e2e/cmd/parts
 
+# Others' races that are known, each named in the file.
+export GORACE := suppressions=$(CURDIR)/.ci/races.txt
+
 .PHONY: test
 test: parts ## every module's tests with -race, and the end-to-end tests on real parts
 	go test -race -shuffle=on -timeout 30m $(UNITS)
