@@ -34,10 +34,17 @@ func (b *Brain) repoWork(ctx context.Context, work Work) error {
 	if err != nil {
 		return b.sourceFault(ctx, apps, err)
 	}
-	if late, err := r.missing(ctx, head, commitsOf(work.Wakes)); err != nil {
+	late, err := r.awaited(ctx, head, commitsOf(work.Wakes))
+	if err != nil {
 		return err
-	} else if late != "" && time.Since(work.Since) < patience {
-		return fmt.Errorf("commit %s is not in %s yet, whose head is %s", late, work.Key, head.Hash())
+	}
+	waits := late != "" && time.Since(work.Since) < patience
+	notYet := fmt.Errorf("commit %s is not in %s yet, whose head is %s", late, work.Key, head.Hash())
+	// The host may be behind itself; but what is new is new, whatever else comes.
+	if waits && r.evaluated != "" {
+		if behind, err := r.contains(ctx, r.evaluated, head.Hash()); err != nil || behind {
+			return notYet
+		}
 	}
 	chain, err := b.chainOf(ctx, r, work.Wakes, head)
 	if err != nil {
@@ -49,7 +56,28 @@ func (b *Brain) repoWork(ctx context.Context, work Work) error {
 	r.mu.Lock()
 	r.evaluated = head.Hash()
 	r.mu.Unlock()
+	if waits {
+		return notYet
+	}
 	return nil
+}
+
+// awaited is the first of the commits that the head doesn't contain, and that may
+// come: one that was in the branch when we last looked was taken back.
+func (r *repo) awaited(ctx context.Context, head Commit, commits []string) (string, error) {
+	for _, c := range commits {
+		in, err := r.contains(ctx, head.Hash(), c)
+		if err != nil {
+			return "", err
+		}
+		if !in && r.evaluated != "" {
+			in, err = r.contains(ctx, r.evaluated, c)
+		}
+		if err != nil || !in {
+			return c, nil //nolint:nilerr // it isn't known to have been there
+		}
+	}
+	return "", nil
 }
 
 // open opens the place of applications, which is the same for all, and gives
