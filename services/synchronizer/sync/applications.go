@@ -323,13 +323,6 @@ func (a *applications) cached(key string) *unstructured.Unstructured {
 	return u
 }
 
-// sourceOf is the branch that an application is of.
-func (a *applications) sourceOf(entry *app) string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return entry.source
-}
-
 func (a *applications) of(source string) []*app {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -63,6 +63,9 @@ func (b *Brain) appWork(ctx context.Context, work Work) error {
 		}
 		return err
 	}
+	if a.wait != nil && a.wait.run.over(l.status()) {
+		b.stopWaiting(a)
+	}
 	return b.bring(ctx, a, l, r, head, work)
 }
 
@@ -150,9 +153,6 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	vars.masks = result.Masks
 	r.index.set(a.key, result.Inputs)
 	s := l.status()
-	if a.wait != nil && a.wait.run.over(s) {
-		b.stopWaiting(a)
-	}
 	sameSpec := s.ObservedGeneration == l.object.GetGeneration()
 	changed, known := r.changes(ctx, s.Revision, head.Hash())
 	asApplied := renderErr == nil && sameSpec && known && !result.Touched(changed) && s.Attempted == s.Revision && s.Variables == vars.version
