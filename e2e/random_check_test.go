@@ -195,15 +195,17 @@ func (r *randomWorld) leftovers(f *fleet, all map[string]*unstructured.Unstructu
 }
 
 // kept says whether an object was wanted all the time since the last check, or
-// belonged to an application that could not be applied.
+// belonged to an application that could not be applied, and had it at that check:
+// one that has never had it may not be known to want it.
 func (r *randomWorld) kept(key string) bool {
-	app := r.sure.fleet.objects[key].app
+	first := r.sure.fleet.objects[key].app
+	app := first
 	for _, f := range r.since {
 		w, wanted := f.objects[key]
 		switch {
 		case wanted:
 			app = w.app
-		case f.broken[app] == "" || f.apps[app] == nil:
+		case f.broken[app] == "" || f.apps[app] == nil || app != first:
 			return false
 		}
 	}

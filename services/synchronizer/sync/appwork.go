@@ -63,6 +63,9 @@ func (b *Brain) appWork(ctx context.Context, work Work) error {
 		}
 		return err
 	}
+	if a.wait != nil && a.wait.run.over(l.status()) {
+		b.stopWaiting(a)
+	}
 	return b.bring(ctx, a, l, r, head, work)
 }
 

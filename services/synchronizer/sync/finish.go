@@ -109,12 +109,7 @@ func (b *Brain) look(ctx context.Context, key string) error {
 	}
 	switch {
 	case ready && n.more(l):
-		if w.queued {
-			return nil
-		}
-		err := b.appQ.Put(ctx, key, Wake{Reason: ReasonStep})
-		w.queued = err == nil
-		return err
+		return b.queueStep(ctx, w)
 	case ready:
 		return b.passed(ctx, n, l)
 	case bad:
@@ -148,6 +143,16 @@ func (n *run) patience(w *wait, now time.Time) time.Duration {
 		return n.due.Sub(now)
 	}
 	return telling - now.Sub(w.told)
+}
+
+// queueStep has the next step of a run done by who holds the application.
+func (b *Brain) queueStep(ctx context.Context, w *wait) error {
+	if w.queued {
+		return nil
+	}
+	err := b.appQ.Put(ctx, w.run.app.key, Wake{Reason: ReasonStep})
+	w.queued = err == nil
+	return err
 }
 
 // over says whether a run that is waited for has been overtaken, or ended, by
