@@ -149,7 +149,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	if err != nil {
 		return err
 	}
-	b.moved(a, l.status())
+	b.moved(a)
 	result, renderErr := render.Render(ctx, vars.request(head, l.application))
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -136,15 +136,14 @@ func (b *Brain) clusterOf(a *app) *cluster {
 }
 
 // moved has a wait or a guard of an application begin anew when its cluster is
-// reached in another way than before, and ends a wait that another replica has
-// overtaken. The application's mutex is held.
-func (b *Brain) moved(a *app, s *api.ApplicationStatus) {
+// reached in another way than before. The application's mutex is held.
+func (b *Brain) moved(a *app) {
 	c := b.clusterOf(a)
 	if a.guard != nil && a.guard.cluster != c {
 		b.leave(a)
 		b.health.Add(a.key)
 	}
-	if a.wait != nil && (a.wait.run.cluster != c || a.wait.run.over(s)) {
+	if a.wait != nil && a.wait.run.cluster != c {
 		b.stopWaiting(a)
 	}
 }
