@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"os"
 	"testing"
 	"time"
 )
@@ -10,9 +11,12 @@ import (
 // webhooks come late, twice and in disorder, and people change the cluster by
 // hand; whenever all is quiet the cluster equals the render of the branch's head,
 // and nothing was lost, made anew, run twice or taken from others on the way.
-// SLIPWAY_FAULTS_SEED repeats a schedule, SLIPWAY_FAULTS_DURATION makes it longer.
+// SLIPWAY_FAULTS_DURATION says for how long, SLIPWAY_FAULTS_SEED repeats a schedule.
 func TestRandomRepos(t *testing.T) {
 	t.Parallel()
+	if os.Getenv("SLIPWAY_FAULTS_DURATION") == "" {
+		t.Skip("it is a search for faults, as fuzzing is: SLIPWAY_FAULTS_DURATION says for how long")
+	}
 	rng, end := seed(t), duration(t)
 	r := newRandomWorld(t, rng, newRandomRepo(rng))
 	r.becomes()
