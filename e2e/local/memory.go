@@ -15,7 +15,8 @@ func (p *Process) PeakMemory() (int64, error) {
 	if !p.Running() {
 		return 0, fmt.Errorf("peak memory of %s: it doesn't run", p.Name)
 	}
-	f, err := os.Open(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	cmd, _ := p.now()
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
 	if err != nil {
 		return 0, fmt.Errorf("peak memory of %s: %w", p.Name, err)
 	}
@@ -39,7 +40,8 @@ func (p *Process) CPUTime() (time.Duration, error) {
 	if !p.Running() {
 		return 0, fmt.Errorf("CPU time of %s: it doesn't run", p.Name)
 	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	cmd, _ := p.now()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
 	if err != nil {
 		return 0, fmt.Errorf("CPU time of %s: %w", p.Name, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -23,8 +24,18 @@ type Process struct {
 	args []string
 	env  []string
 	log  string
+
+	mu   sync.Mutex // of what follows: who starts it may be another than who looks
 	cmd  *exec.Cmd
 	done chan struct{}
+}
+
+// now is what runs, and what is closed when it has ended; nil before the first
+// start.
+func (p *Process) now() (*exec.Cmd, chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd, p.done
 }
 
 // NewProcess is a program that Build has built; its log is in dir.
@@ -43,29 +54,31 @@ func (p *Process) Start() error {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
 	defer log.Close()
-	p.cmd = exec.Command(p.path, p.args...)
-	p.cmd.Env = append(os.Environ(), p.env...)
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
+	cmd, done := exec.Command(p.path, p.args...), make(chan struct{})
+	cmd.Env = append(os.Environ(), p.env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
-	done := make(chan struct{})
-	p.done = done
-	go func(cmd *exec.Cmd) {
+	p.mu.Lock()
+	p.cmd, p.done = cmd, done
+	p.mu.Unlock()
+	go func() {
 		_ = cmd.Wait()
 		close(done)
-	}(p.cmd)
+	}()
 	return nil
 }
 
 // Running says whether the program runs.
 func (p *Process) Running() bool {
-	if p.done == nil {
+	_, done := p.now()
+	if done == nil {
 		return false
 	}
 	select {
-	case <-p.done:
+	case <-done:
 		return false
 	default:
 		return true
@@ -75,8 +88,9 @@ func (p *Process) Running() bool {
 // Kill ends the program as kill -9 does, and waits for it.
 func (p *Process) Kill() {
 	if p.Running() {
-		_ = p.cmd.Process.Kill()
-		<-p.done
+		cmd, done := p.now()
+		_ = cmd.Process.Kill()
+		<-done
 	}
 }
 
@@ -85,9 +99,10 @@ func (p *Process) Stop() error {
 	if !p.Running() {
 		return nil
 	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	cmd, done := p.now()
+	_ = cmd.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-p.done:
+	case <-done:
 		return nil
 	case <-time.After(30 * time.Second):
 		p.Kill()
@@ -150,5 +165,6 @@ func (p *Process) signal(s syscall.Signal) error {
 	if !p.Running() {
 		return fmt.Errorf("%s to %s: it doesn't run", s, p.Name)
 	}
-	return p.cmd.Process.Signal(s)
+	cmd, _ := p.now()
+	return cmd.Process.Signal(s)
 }

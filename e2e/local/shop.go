@@ -46,7 +46,7 @@ metadata: {name: shop}
 spec:
   namespaces: [shop]
   repositories: [%q]
-  destinations: [{cluster: local, namespaces: [shop]}]
+  destinations: [{cluster: "*", namespaces: [shop]}]
 ---
 apiVersion: v1
 kind: ServiceAccount
