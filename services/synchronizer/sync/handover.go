@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,9 +29,26 @@ func identityOf(cluster string, e api.InventoryEntry) identity {
 	return identity{cluster, e.Group, e.Kind, e.Namespace, e.Name}
 }
 
+// asking finds out who wants what, for one act of a run: each application is
+// rendered once, however many objects it is asked about.
+type asking struct {
+	*Brain
+	n *run
+
+	mu         sync.Mutex
+	listed     bool
+	candidates []string
+	objects    map[string]map[identity]bool // by application; nil where it can't be found out
+}
+
+func (b *Brain) ask(n *run) *asking {
+	return &asking{Brain: b, n: n, objects: map[string]map[identity]bool{}}
+}
+
 // actor is for whom a run acts. Objects change hands when the one that had them
 // no longer wants them, by what Git says: never by being deleted in between.
 func (b *Brain) actor(n *run) apply.Actor {
+	q := b.ask(n)
 	return apply.Actor{
 		Client: n.client, Owner: n.app.name.String(), Held: b.cfg.Held,
 		MayTake: func(ctx context.Context, item *apply.Item, owner string) (bool, error) {
@@ -40,16 +58,16 @@ func (b *Brain) actor(n *run) apply.Actor {
 			}
 			other := name.Namespace + "/" + name.Name
 			b.apps.depend(n.app.key, []string{other}) // it wakes us when it lets go
-			wants, err := b.wants(ctx, other, identityOf(n.cluster.name, item.Entry("")), mostOwners)
+			wants, err := q.wants(ctx, other, identityOf(n.cluster.name, item.Entry("")), mostOwners)
 			return err == nil && !wants, err
 		},
-		Claimed: func(ctx context.Context, e api.InventoryEntry) (string, error) { return b.claimed(ctx, n, e) },
+		Claimed: q.claimed,
 	}
 }
 
 // wants says whether an application wants an object, by what Git says now. What
 // can't be found out counts as wanted.
-func (b *Brain) wants(ctx context.Context, key string, object identity, depth int) (bool, error) {
+func (b *asking) wants(ctx context.Context, key string, object identity, depth int) (bool, error) {
 	u := b.apps.cached(key)
 	if u == nil {
 		namespace, name, _ := strings.Cut(key, "/")
@@ -80,48 +98,67 @@ func (b *Brain) wants(ctx context.Context, key string, object identity, depth in
 	if _, suspended := application.Metadata.Suspension(); suspended {
 		return b.has(application.Status, object), nil
 	}
-	return b.renders(ctx, key, application, object)
+	objects, err := b.rendered(ctx, key, application)
+	if objects == nil {
+		return b.has(application.Status, object), err // what can't be found out stays as it is, and holds up nobody else
+	}
+	return objects[object], nil
 }
 
 func (b *Brain) has(s *api.ApplicationStatus, object identity) bool {
 	return s != nil && slices.ContainsFunc(s.Inventory, func(e api.InventoryEntry) bool { return identityOf(object.cluster, e) == object })
 }
 
-// renders says whether an application's head has an object.
-func (b *Brain) renders(ctx context.Context, key string, application *api.Application, object identity) (bool, error) {
+// rendered are the objects of an application's head; nil where they can't be
+// found out, with an error only when nobody waits any more.
+func (b *asking) rendered(ctx context.Context, key string, application *api.Application) (map[identity]bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	objects, asked := b.objects[key]
+	if !asked {
+		objects = b.render(ctx, key, application)
+		b.objects[key] = objects
+	}
+	return objects, ctx.Err()
+}
+
+func (b *Brain) render(ctx context.Context, key string, application *api.Application) map[identity]bool {
 	a := b.apps.get(key)
 	if a == nil {
 		a = &app{key: key, name: events.Application{Cluster: b.cfg.Cluster, Namespace: application.Metadata.Namespace, Name: application.Metadata.Name}}
 	}
-	known := b.has(application.Status, object) // what can't be found out stays as it is, and holds up nobody else
 	r, err := b.source(ctx, a, application)
 	if err != nil {
-		return known, ctx.Err()
+		return nil
 	}
 	head, err := r.fetchedSince(ctx, time.Now().Add(-freshForClaims))
 	if err != nil {
-		return known, ctx.Err()
+		return nil
 	}
 	vars, err := b.variables(ctx, a, application)
 	if err != nil {
-		return known, ctx.Err()
+		return nil
 	}
 	vars, there := b.knownChart(ctx, a, application, vars)
 	if !there {
-		return known, ctx.Err()
+		return nil
 	}
 	result, err := render.Render(ctx, vars.request(head, application))
 	if err != nil {
-		return known, ctx.Err()
+		return nil
 	}
 	n := &run{app: a, spec: application.Spec, variables: vars}
 	if n.cluster, err = b.destination(ctx, a, application); err != nil {
-		return known, ctx.Err()
+		return nil
 	}
 	if err := b.prepare(n, result); err != nil {
-		return known, ctx.Err()
+		return nil
 	}
-	return slices.ContainsFunc(n.items, func(i *apply.Item) bool { return identityOf(n.cluster.name, i.Entry("")) == object }), nil
+	objects := make(map[identity]bool, len(n.items))
+	for _, i := range n.items {
+		objects[identityOf(n.cluster.name, i.Entry(""))] = true
+	}
+	return objects
 }
 
 // freshForClaims is how old a head may be by which an application is asked what
@@ -131,21 +168,9 @@ const freshForClaims = 2 * time.Second
 // claimed names an application that wants an object which a run's no longer has:
 // one that the same change touches, one that was never rendered, or one that has
 // tried to have it.
-func (b *Brain) claimed(ctx context.Context, n *run, e api.InventoryEntry) (string, error) {
-	candidates := b.apps.dependentsOf(n.app.key)
-	if n.repo != nil {
-		// A branch that went back differs from what was tried, and perhaps not from
-		// what was last healthy.
-		for _, from := range slices.Compact([]string{n.lastHealthy, n.lastTried}) {
-			candidates = append(candidates, b.touchedSince(ctx, n, from)...)
-		}
-	}
-	slices.Sort(candidates)
-	for _, key := range slices.Compact(candidates) {
-		if key == n.app.key {
-			continue
-		}
-		wants, err := b.wants(ctx, key, identityOf(n.cluster.name, e), mostOwners)
+func (b *asking) claimed(ctx context.Context, e api.InventoryEntry) (string, error) {
+	for _, key := range b.others(ctx) {
+		wants, err := b.wants(ctx, key, identityOf(b.n.cluster.name, e), mostOwners)
 		if err != nil {
 			return "", err
 		}
@@ -154,6 +179,27 @@ func (b *Brain) claimed(ctx context.Context, n *run, e api.InventoryEntry) (stri
 		}
 	}
 	return "", nil
+}
+
+// others are the applications that may want what the run's no longer has.
+func (b *asking) others(ctx context.Context) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.listed {
+		return b.candidates
+	}
+	all := b.apps.dependentsOf(b.n.app.key)
+	if b.n.repo != nil {
+		// A branch that went back differs from what was tried, and perhaps not from
+		// what was last healthy.
+		for _, from := range slices.Compact([]string{b.n.lastHealthy, b.n.lastTried}) {
+			all = append(all, b.touchedSince(ctx, b.n, from)...)
+		}
+	}
+	slices.Sort(all)
+	all = slices.DeleteFunc(slices.Compact(all), func(key string) bool { return key == b.n.app.key })
+	b.candidates, b.listed = all, true
+	return all
 }
 
 // touchedSince are the applications of a run's repository that may be another
@@ -206,8 +252,9 @@ func (b *Brain) refusePrune(ctx context.Context, n *run, l *live) (reason string
 		return "", nil
 	}
 	var deleted []api.InventoryEntry
+	q := b.ask(n)
 	for _, e := range gone {
-		by, err := b.claimed(ctx, n, e)
+		by, err := q.claimed(ctx, e)
 		if err != nil {
 			return "", err
 		}
