@@ -19,8 +19,7 @@ import (
 // Drift is how one object differs from what was applied.
 type Drift struct {
 	Item *Item
-	// Gone says that it was deleted, Remade that somebody made it anew.
-	Gone, Remade bool
+	Gone bool // it was deleted
 	// Fields are those that others have changed or removed, each with who did.
 	Fields []FieldChange
 	// Err says why it couldn't be looked at, or put right.
@@ -44,8 +43,6 @@ func (d Drift) String() string {
 		what = append(what, d.Err.Error())
 	case d.Gone:
 		what = append(what, "deleted")
-	case d.Remade:
-		what = append(what, "made anew by somebody else")
 	}
 	for i, f := range d.Fields {
 		if i == mostFields {
@@ -137,12 +134,12 @@ func (a *Applier) dry(items []*Item, dry bool) {
 // regained are the fields that are ours after and weren't before, with who had
 // them.
 func regained(before, after metav1.Object) []FieldChange {
-	now := setOf(after, ours)
+	now := ourSet(after)
 	if now == nil {
 		return nil
 	}
 	lost := now
-	if had := setOf(before, ours); had != nil {
+	if had := ourSet(before); had != nil {
 		lost = now.Difference(had)
 	}
 	var changes []FieldChange
@@ -157,9 +154,10 @@ func ours(m metav1.ManagedFieldsEntry) bool {
 	return m.Manager == health.FieldManager && m.Operation == metav1.ManagedFieldsOperationApply && m.Subresource == ""
 }
 
-func setOf(o metav1.Object, of func(metav1.ManagedFieldsEntry) bool) *fieldpath.Set {
+// ourSet are the fields of an object that we apply; nil where there are none.
+func ourSet(o metav1.Object) *fieldpath.Set {
 	for _, m := range o.GetManagedFields() {
-		if of(m) {
+		if ours(m) {
 			return read(m)
 		}
 	}

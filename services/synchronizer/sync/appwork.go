@@ -173,7 +173,10 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	}
 	a.marked.Store(false)
 	if asApplied && (settled(s) || unhealthy) {
-		return b.lookAgain(ctx, b.newRun(ctx, a, l, r, head, work, vars, result, started), l, head, result, work)
+		if !work.any(looks...) && !work.any(ReasonProject) {
+			return nil
+		}
+		return b.lookAgain(ctx, b.newRun(ctx, a, l, r, head, work, vars, result, started), l, result, work)
 	}
 	if wait, err := b.dependencies(ctx, a, l, r, head); wait || err != nil {
 		return err
@@ -188,17 +191,20 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	return b.sync(ctx, n, l, result)
 }
 
-// lookAgain compares what is applied with what is asked, if somebody asks.
-func (b *Brain) lookAgain(ctx context.Context, n *run, l *live, head Commit, result render.Result, work Work) error {
-	again := work.any(looks...)
-	if !again && !work.any(ReasonProject) {
-		return nil
-	}
-	refused, err := b.recheck(ctx, n, l, result)
-	if refused || err != nil || !again {
+// lookAgain holds what is applied against the Projects, and compares it with the
+// cluster where that is asked.
+func (b *Brain) lookAgain(ctx context.Context, n *run, l *live, result render.Result, work Work) error {
+	if err := b.prepare(n, result); err != nil {
 		return err
 	}
-	return b.resync(ctx, n.app, l, n.repo, head, result, n.variables, work)
+	if err := b.forbidden(n); err != nil {
+		return b.refuse(ctx, n, l, reasonProject, err)
+	}
+	if !work.any(looks...) {
+		return nil
+	}
+	n.head, n.commit = n.commit, l.status().Revision // it is of what was applied
+	return b.resync(ctx, n, l, work)
 }
 
 // inputs are what the head is rendered with, once it is verified. What is

@@ -11,7 +11,6 @@ import (
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/shared/api"
-	"github.com/slipway-cd/slipway/shared/render"
 )
 
 const (
@@ -131,14 +130,8 @@ func (b *Brain) driftOver(ctx context.Context, a *app, now time.Time) error {
 
 // resync compares what is applied with the cluster, and puts right what differs,
 // or says so. It is silent where nothing does.
-func (b *Brain) resync(ctx context.Context, a *app, l *live, r *repo, head Commit, result render.Result, vars variables, work Work) (err error) {
-	n := &run{app: a, commit: l.status().Revision, generation: l.object.GetGeneration(), spec: l.application.Spec, variables: vars, repo: r, head: head.Hash()}
-	if n.cluster, err = b.destination(ctx, a, l.application); err != nil {
-		return err
-	}
-	if err := b.prepare(n, result); err != nil {
-		return err
-	}
+func (b *Brain) resync(ctx context.Context, n *run, l *live, work Work) error {
+	a := n.app
 	items, err := b.differing(ctx, n, l, false)
 	if err == nil && len(items) == 0 && work.any(ReasonDrift) {
 		items, err = b.differing(ctx, n, l, true) // another replica has seen what our watches haven't yet

@@ -1,13 +1,11 @@
 package sync
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/apply"
-	"github.com/slipway-cd/slipway/shared/render"
 )
 
 func projectNames(all []*project) string {
@@ -92,19 +90,4 @@ func (b *Brain) objection(governing []*project, from events.GitRepository, n *ru
 		}
 	}
 	return strings.Join(all, "; ")
-}
-
-// recheck refuses what is applied already and no longer allowed. It stays as it
-// is: nothing is put right, and nothing deleted.
-func (b *Brain) recheck(ctx context.Context, n *run, l *live, result render.Result) (refused bool, err error) {
-	if len(b.projects.governing(n.app.name.Namespace)) == 0 {
-		return false, nil
-	}
-	if err := b.prepare(n, result); err != nil {
-		return false, err
-	}
-	if err := b.forbidden(n); err != nil {
-		return true, b.refuse(ctx, n, l, reasonProject, err)
-	}
-	return false, nil
 }
