@@ -28,12 +28,15 @@ import (
 type fleet struct {
 	Applications   int     `json:"applications"`
 	InstallSeconds float64 `json:"installSeconds"`      // from nothing to all Ready
-	FloorSeconds   float64 `json:"floorSeconds"`        // the bare client
+	FloorSeconds   float64 `json:"floorSeconds"`        // the bare client, until its objects are applied
+	FloorReady     float64 `json:"floorReadySeconds"`   // and until they are ready, too
 	PeakMiB        float64 `json:"synchronizerPeakMiB"` // of the process's resident memory
 	IdlePercent    float64 `json:"idleCPUPercent"`      // of one core
 	ChangedMs      float64 `json:"changedMs"`           // one application's commit, from our hearing of it to the cluster
 	UntouchedMs    float64 `json:"untouchedMs"`         // a commit of no application, until we are done with it
 	Calls          int64   `json:"untouchedCalls"`      // to the API server for it
+	// CPUSeconds is what each of our processes worked for the install.
+	CPUSeconds map[string]float64 `json:"installCPUSeconds"`
 }
 
 const (
@@ -58,12 +61,11 @@ func measureFleet(ctx context.Context, n int) (f fleet, err error) {
 		return f, err
 	}
 	defer w.Stop()
-	o, install, err := bringUp(ctx, w, n)
+	o, err := f.install(ctx, w)
 	if err != nil {
 		return f, err
 	}
 	defer o.Close()
-	f.InstallSeconds = install.Seconds()
 	synchronizer := w.Process("synchronizer")
 	before, err := synchronizer.CPUTime()
 	if err != nil {
@@ -87,8 +89,37 @@ func measureFleet(ctx context.Context, n int) (f fleet, err error) {
 		return f, err
 	}
 	f.PeakMiB = float64(peak) / (1 << 20)
-	f.FloorSeconds, err = bare(ctx, w, o, n)
+	f.FloorSeconds, f.FloorReady, err = bare(ctx, w, o, n)
 	return f, err
+}
+
+// install brings all up from nothing.
+func (f *fleet) install(ctx context.Context, w *local.World) (*local.Observer, error) {
+	if err := w.Ready(ctx); err != nil {
+		return nil, err
+	}
+	o, err := w.Observe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	if err = w.Bootstrap(ctx); err == nil {
+		err = awaitReady(ctx, o, applications, "shop", f.Applications)
+	}
+	if err != nil {
+		o.Close()
+		return nil, err
+	}
+	f.InstallSeconds, f.CPUSeconds = time.Since(begin).Seconds(), map[string]float64{}
+	for _, p := range w.Processes {
+		used, err := p.CPUTime()
+		if err != nil {
+			o.Close()
+			return nil, err
+		}
+		f.CPUSeconds[p.Name] = used.Seconds()
+	}
+	return o, nil
 }
 
 // commits measures commits of one application, and of none.
@@ -244,10 +275,10 @@ var bareKinds = map[string]schema.GroupVersionResource{
 }
 
 // bare applies the same objects in another namespace, with nothing else to do.
-func bare(ctx context.Context, w *local.World, o *local.Observer, n int) (seconds float64, err error) {
+func bare(ctx context.Context, w *local.World, o *local.Observer, n int) (applied, ready float64, err error) {
 	namespace := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "floor"}}}
 	if _, err := o.Clients.Dynamic.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")).Apply(ctx, "floor", namespace, metav1.ApplyOptions{FieldManager: "floor"}); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	var objects []*unstructured.Unstructured
 	for i := range n {
@@ -261,25 +292,36 @@ func bare(ctx context.Context, w *local.World, o *local.Observer, n int) (second
 		}
 	}
 	begun := time.Now()
-	group, ctx := errgroup.WithContext(ctx)
+	group, together := errgroup.WithContext(ctx)
 	group.SetLimit(bareClients)
 	for _, u := range objects {
 		group.Go(func() error {
 			_, err := o.Clients.Dynamic.Resource(bareKinds[u.GetKind()]).Namespace("floor").
-				Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: "floor", Force: true})
+				Apply(together, u.GetName(), u, metav1.ApplyOptions{FieldManager: "floor", Force: true})
 			return err
 		})
 	}
-	err = group.Wait()
-	return time.Since(begun).Seconds(), err
+	if err := group.Wait(); err != nil {
+		return 0, 0, err
+	}
+	applied = time.Since(begun).Seconds()
+	err = awaitReady(ctx, o, bareKinds["Deployment"], "floor", n)
+	return applied, time.Since(begun).Seconds(), err
 }
 
 func fleetTable(out io.Writer, all []fleet) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "applications\tinstalled\tfloor\tratio\tpeak\tidle\tone changed\tnone touched\tcalls\t")
+	fmt.Fprintln(w, "applications\tinstalled\tfloor applied\tready\tratio to applied\tto ready\tpeak\tidle\tone changed\tnone touched\tcalls\t")
 	for _, f := range all {
-		fmt.Fprintf(w, "%d\t%.1f s\t%.1f s\t%.2f\t%.0f MiB\t%.2f %%\t%.0f ms\t%.1f ms\t%d\t\n",
-			f.Applications, f.InstallSeconds, f.FloorSeconds, f.InstallSeconds/f.FloorSeconds, f.PeakMiB, f.IdlePercent, f.ChangedMs, f.UntouchedMs, f.Calls)
+		fmt.Fprintf(w, "%d\t%.1f s\t%.1f s\t%.1f s\t%.2f\t%.2f\t%.0f MiB\t%.2f %%\t%.0f ms\t%.1f ms\t%d\t\n",
+			f.Applications, f.InstallSeconds, f.FloorSeconds, f.FloorReady, f.InstallSeconds/f.FloorSeconds, f.InstallSeconds/f.FloorReady,
+			f.PeakMiB, f.IdlePercent, f.ChangedMs, f.UntouchedMs, f.Calls)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, f := range all {
+		fmt.Fprintf(out, "CPU seconds of the install of %d: %v\n", f.Applications, f.CPUSeconds)
+	}
+	return nil
 }
