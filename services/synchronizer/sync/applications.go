@@ -154,8 +154,8 @@ func (a *applications) observe(old, obj any) {
 	if application.Status != nil {
 		entry.saw(application.Status.Attempted)
 	}
-	if settled(application.Status) {
-		a.gotOn(entry.key)
+	if old == nil || settled(application.Status) {
+		a.gotOn(entry.key) // also where it only comes forth: who waits says for what
 	}
 	acted := application.Status != nil && application.Status.ObservedGeneration == u.GetGeneration()
 	if before, ok := old.(*unstructured.Unstructured); ok && before.GetGeneration() == u.GetGeneration() &&
@@ -291,6 +291,7 @@ func (a *applications) remove(obj any) {
 	a.setWaiting(keyOf(u), nil)
 	a.setGuarded(keyOf(u), false)
 	a.depend(keyOf(u), nil)
+	a.gotOn(keyOf(u))
 	if entry != nil {
 		a.brain.use(entry, nil)
 	}
