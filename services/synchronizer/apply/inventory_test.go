@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -18,12 +19,20 @@ func TestInventoryKeepsWhatIsGoneUntilItIsPruned(t *testing.T) {
 		{Version: "v1", Kind: "ConfigMap", Namespace: "shop", Name: "gone", State: api.Applied, UID: "2"},
 	}
 	item := func(name string) *Item {
-		return &Item{Kind: schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, Namespace: "shop", Name: name}
+		return &Item{
+			Kind: schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, Namespace: "shop", Name: name,
+			Object: &unstructured.Unstructured{Object: map[string]any{}},
+		}
 	}
 	items := []*Item{item("new"), item("kept")}
 	union := Union(items, before)
 	if len(union) != 3 || union[0].State != api.Intended || union[1].State != api.Applied || union[1].UID != "1" || union[2].Name != "gone" {
 		t.Errorf("union %+v", union)
+	}
+	items[1].Object = &unstructured.Unstructured{Object: map[string]any{}}
+	items[1].Object.SetAnnotations(map[string]string{forceAnnotation: "enabled"})
+	if union = Union(items, before); union[1].State != api.Applied || union[1].UID != "" {
+		t.Errorf("%+v: it may be another object by the time we are killed", union[1])
 	}
 	if gone := Gone(before, items); len(gone) != 1 || gone[0].Name != "gone" {
 		t.Errorf("gone %+v", gone)

@@ -52,7 +52,8 @@ func Gone(inventory []api.InventoryEntry, items []*Item) []api.InventoryEntry {
 }
 
 // Union is the items, followed by the entries that are not among them. An
-// entry that was applied before keeps its uid.
+// entry that was applied before keeps its uid, unless the object may have to be
+// made anew: who is killed after that hasn't recorded the new one.
 func Union(items []*Item, inventory []api.InventoryEntry) []api.InventoryEntry {
 	before := make(map[entryKey]api.InventoryEntry, len(inventory))
 	for _, e := range inventory {
@@ -63,6 +64,9 @@ func Union(items []*Item, inventory []api.InventoryEntry) []api.InventoryEntry {
 		entry := i.Entry(api.Intended)
 		if old, ok := before[keyOfEntry(entry)]; ok && old.State == api.Applied {
 			entry.State, entry.UID, entry.Fields = api.Applied, old.UID, old.Fields
+			if says(i.Object.GetAnnotations(), forced) != "" {
+				entry.UID = ""
+			}
 		}
 		union = append(union, entry)
 	}
