@@ -38,7 +38,7 @@ type settings struct {
 	Provider, Kubeconfig, RegistrySecret        string
 	GitSecret, BusToken, Embedded               string
 	Hooks, Metrics, Bus, Quiet, Sweep, Policies string
-	API, Maria, Omar, Issuer                    string
+	API, Maria, Omar, Issuer, Tracing           string
 }
 
 // The config of a world; one template, so that every program reads the same.
@@ -78,6 +78,9 @@ automator:
 {{- end}}
 synchronizer: {kubeconfig: {{.Kubeconfig}}, trusted: [slipway-system], degradedAfter: 3s}
 sweep: {interval: {{.Sweep}}}
+{{- if .Tracing}}
+tracing: {endpoint: "{{.Tracing}}"}
+{{- end}}
 `))
 
 // writeConfig writes a program's config file and gives its path.

@@ -40,6 +40,8 @@ type Options struct {
 	// Issuer is an OIDC issuer whose people the automator knows, by tokens for
 	// audience slipway; it may be empty.
 	Issuer string
+	// Tracing is a collector of spans, by its URL; empty traces nothing.
+	Tracing string
 	// Sync is the embedded bus's, "default" or "always"; default "default".
 	Sync string
 	// Quiet and Sweep are the config's; defaults 20ms and 1h.
@@ -218,7 +220,7 @@ func (w *World) settle(registrySecret, gitSecret string) (s settings, err error)
 		Cluster: "local",
 		Data:    filepath.Join(w.opts.Dir, "data"), Registry: w.Registry.Addr, RegistryEndpoint: w.Registry.Addr, GitURL: w.RepoURL, GitUser: w.gitUser,
 		Provider: "github", Kubeconfig: w.Kubeconfig, Quiet: w.opts.Quiet.String(), Sweep: w.opts.Sweep.String(),
-		Policies: "policies", Issuer: w.opts.Issuer,
+		Policies: "policies", Issuer: w.opts.Issuer, Tracing: w.opts.Tracing,
 	}
 	if w.opts.Gitea {
 		s.Provider = "gitea"

@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/slipway-cd/slipway/shared/tracing"
 )
 
 const (
@@ -46,6 +48,9 @@ type Options struct {
 	Log *slog.Logger
 	// Metrics takes the slipway_bus_ metrics; none are shown when nil.
 	Metrics prometheus.Registerer
+	// Tracer makes a span for each event that is stored, and for each handler's
+	// run; nil makes none.
+	Tracer *tracing.Tracer
 }
 
 // Bus is a connection to the bus; it reconnects by itself for ever. Its
@@ -53,6 +58,7 @@ type Options struct {
 type Bus struct {
 	log      *slog.Logger
 	metrics  *metrics
+	tracer   *tracing.Tracer
 	replicas int
 	nc       *nats.Conn
 	js       jetstream.JetStream
@@ -72,7 +78,7 @@ type Bus struct {
 // what failed last. A server too old for atomic batches is an error at once.
 func Connect(ctx context.Context, o Options) (*Bus, error) {
 	b := &Bus{
-		log: o.Log, replicas: max(o.Replicas, 1), metrics: newMetrics(o.Metrics),
+		log: o.Log, replicas: max(o.Replicas, 1), metrics: newMetrics(o.Metrics), tracer: o.Tracer,
 		batches: make(chan struct{}, maxBatches), buckets: map[string]jetstream.KeyValue{},
 		remade: make(chan struct{}),
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/tracing"
 )
 
 // maxKills is how often in a row an event may end its handler's process, or
@@ -191,6 +192,8 @@ func (d *delivery) run() {
 func (d *delivery) call() (err error) {
 	ctx, cancel := context.WithTimeoutCause(d.work, d.s.Timeout, fmt.Errorf("handler took longer than %s", d.s.Timeout))
 	defer cancel()
+	ctx, span := d.traceHandling(ctx)
+	defer func() { tracing.End(span, err) }()
 	defer func() {
 		if p := recover(); p != nil {
 			d.bus.log.Error("handler panicked", "consumer", d.s.Name, "event_id", d.event.ID,

@@ -48,6 +48,13 @@ const (
 // away Publish keeps trying until ctx ends, or for ten seconds where ctx has
 // no deadline; one that has no room is told at once.
 func (b *Bus) Publish(ctx context.Context, evs ...events.Event) error {
+	evs, end := b.tracePublish(ctx, evs)
+	err := b.store(ctx, evs)
+	end(err)
+	return err
+}
+
+func (b *Bus) store(ctx context.Context, evs []events.Event) error {
 	msgs, err := encodeAll(evs)
 	if err != nil || len(msgs) == 0 {
 		return err

@@ -33,6 +33,7 @@ type Config struct {
 	Automator    Automator           `yaml:"automator"`
 	Synchronizer Synchronizer        `yaml:"synchronizer"`
 	Sweep        Sweep               `yaml:"sweep"`
+	Tracing      Tracing             `yaml:"tracing"`
 
 	// File is where the config was read from, empty for none.
 	File string `yaml:"-"`
@@ -226,6 +227,17 @@ type Synchronizer struct {
 // Sweep is the slow poll that finds what no webhook told of.
 type Sweep struct {
 	Interval time.Duration `yaml:"interval"` // default 5m
+}
+
+// Tracing says where OpenTelemetry's spans are sent.
+type Tracing struct {
+	// Endpoint is a collector's base URL for OTLP over HTTP, such as
+	// http://collector:4318; without it nothing is traced.
+	Endpoint string `yaml:"endpoint"`
+	// Headers go with each request, such as Authorization.
+	Headers map[string]Secret `yaml:"headers"`
+	// Sample is the share of chains that are traced, from 0 to 1; default 1.
+	Sample *float64 `yaml:"sample"`
 }
 
 // withDefaults fills what was left out.

@@ -119,6 +119,25 @@ func TestPeopleAndTheirIssuersAreToldApart(t *testing.T) {
 	}
 }
 
+func TestTracingIsSaidWhole(t *testing.T) {
+	t.Setenv("TOKEN", "Bearer 0123456789abcdef")
+	for text, want := range map[string]string{
+		`{endpoint: "http://collector:4318"}`:                                                     "",
+		`{endpoint: "https://collector/otlp", sample: 0, headers: {Authorization: {env: TOKEN}}}`: "",
+		`{sample: 0.5}`:                                                                 "tracing.endpoint: without it nothing is traced",
+		`{endpoint: "collector:4318"}`:                                                  "tracing.endpoint: it is no URL",
+		`{endpoint: "http://u:hidden@collector:4318"}`:                                  "tracing.endpoint: it is no URL",
+		`{endpoint: "http://collector:4318/v1/traces"}`:                                 "leave out /v1/traces",
+		`{endpoint: "http://collector:4318", sample: 1.5}`:                              "tracing.sample: 1.5",
+		`{endpoint: "http://collector:4318", headers: {Authorization: {env: NO_SUCH}}}`: "tracing.headers.Authorization",
+	} {
+		_, err := service.Load(write(t, good+"tracing: "+text+"\n"))
+		if (want == "") != (err == nil) || (err != nil && (!strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hidden"))) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestRepositoriesAreReadWhereSecretsAreNot(t *testing.T) {
 	const secrets = "receivers: {sources: [{name: git, provider: gitea, secrets: [{file: /none}]}]}\nautomator: {people: [{name: maria, token: {file: /none}}]}\n"
 	if _, err := service.Load(write(t, good+secrets)); err == nil {

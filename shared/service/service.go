@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-cd/slipway/shared/bus"
+	"github.com/slipway-cd/slipway/shared/tracing"
 )
 
 // Service is what a part of the process gets to work with.
@@ -93,7 +94,12 @@ func Run(ctx context.Context, cfg Config, parts ...Part) error {
 		return err
 	}
 	defer l.close()
-	b, err := connect(ctx, cfg, names(parts), log, metrics)
+	tracer, stop, err := cfg.Tracing.start(ctx, "slipway-"+processName(parts), log)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	b, err := connect(ctx, cfg, names(parts), log, metrics, tracer)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -152,12 +158,12 @@ func check(cfg Config, parts []Part) error {
 	return nil
 }
 
-func connect(ctx context.Context, cfg Config, name string, log *slog.Logger, metrics prometheus.Registerer) (*bus.Bus, error) {
+func connect(ctx context.Context, cfg Config, name string, log *slog.Logger, metrics prometheus.Registerer, tracer *tracing.Tracer) (*bus.Bus, error) {
 	o, err := BusOptions(cfg)
 	if err != nil {
 		return nil, err
 	}
-	o.Name, o.Log, o.Metrics = name, log, metrics
+	o.Name, o.Log, o.Metrics, o.Tracer = name, log, metrics, tracer
 	b, err := bus.Connect(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the bus: %w", err)
@@ -189,6 +195,14 @@ func BusOptions(cfg Config) (bus.Options, error) {
 
 // TokenFile is where `slipway up` keeps the embedded bus's token.
 func TokenFile(cfg Config) string { return filepath.Join(cfg.Data, "bus.token") }
+
+// processName is the one part's, or "up" for all in one.
+func processName(parts []Part) string {
+	if len(parts) == 1 {
+		return parts[0].Name
+	}
+	return "up"
+}
 
 func names(parts []Part) string {
 	var all []string

@@ -46,6 +46,9 @@ func (c Config) Validate() error {
 	if c.Synchronizer.Concurrency < 1 {
 		f.add("synchronizer.concurrency", "%d is less than 1", c.Synchronizer.Concurrency)
 	}
+	if err := c.Tracing.check(); err != nil {
+		f.list = append(f.list, err)
+	}
 	if c.Sweep.Interval < time.Second {
 		f.add("sweep.interval", "%s is less than a second", c.Sweep.Interval)
 	}

@@ -195,7 +195,9 @@ func (d *Deployer) commit(ctx context.Context, r *Repository, s *State, batch ba
 	if len(batch.files) == 0 {
 		return nil
 	}
+	began := time.Now()
 	commit, err := r.mirror.Push(ctx, s.Head, d.change(batch.files, d.message(ctx, r, batch.changes)))
+	d.trace(ctx, r, batch.changes, commit, began, err)
 	if err != nil {
 		return err
 	}

@@ -39,11 +39,12 @@ func (b *Brain) publish(ctx context.Context, n *run, lists ...[]note) error {
 			if err != nil {
 				return fmt.Errorf("make event for %s: %w", n.app.name, err)
 			}
-			if err := b.bus.Publish(ctx, e); err != nil {
+			if err := b.bus.Publish(b.traced(ctx, n, t.chain), e); err != nil {
 				return fmt.Errorf("publish for %s: %w", n.app.name, err)
 			}
 		}
 	}
+	b.traceEnd(n, lists)
 	return nil
 }
 

@@ -231,7 +231,7 @@ func (b *Brain) inputs(ctx context.Context, a *app, l *live, head Commit, work W
 func (b *Brain) newRun(ctx context.Context, a *app, l *live, r *repo, head Commit, work Work, vars variables, result render.Result, started time.Time) *run {
 	s := l.status()
 	n := &run{
-		app: a, repo: r, commit: head.Hash(), uid: string(l.object.GetUID()), generation: l.object.GetGeneration(), started: started,
+		rendered: time.Now(), app: a, repo: r, commit: head.Hash(), uid: string(l.object.GetUID()), generation: l.object.GetGeneration(), started: started,
 		spec: l.application.Spec, variables: vars, lastHealthy: s.Healthy, lastTried: s.Attempted, cluster: b.clusterOf(a), first: s.Revision == "", revision: b.newest(ctx, r, head, result, s),
 		again: s.ObservedGeneration == l.object.GetGeneration() && s.Attempted == head.Hash() && len(s.History) > 0 && s.History[0].Commit == head.Hash() &&
 			s.History[0].Outcome == api.OutcomeFailed && s.Attempted != s.Revision,

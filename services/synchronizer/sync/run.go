@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/slipway-cd/slipway/events"
@@ -50,6 +51,9 @@ type run struct {
 	images   []string
 	counts   events.Counts
 	faults   []string // one per object
+
+	rendered, appliedAt time.Time             // zero when it isn't yet
+	spans               map[string]trace.Span // of the run, by chain
 }
 
 // prepare finds the rights and the objects of a run.

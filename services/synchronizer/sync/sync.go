@@ -24,6 +24,7 @@ import (
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
 	"github.com/slipway-cd/slipway/shared/charts/fetch"
 	"github.com/slipway-cd/slipway/shared/kube"
+	"github.com/slipway-cd/slipway/shared/tracing"
 )
 
 // Publisher stores events; nil means that all are stored.
@@ -102,6 +103,7 @@ type Config struct {
 	Source  string         // of our events, "/synchronizer/<cluster>"
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
+	Tracer  *tracing.Tracer // nil traces nothing
 }
 
 // Parts are what a brain is connected to.
