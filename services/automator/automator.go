@@ -91,6 +91,7 @@ type parts struct {
 	sweeper   *promote.Sweeper
 	confirmer *promote.Confirmer
 	deployer  *promote.Deployer
+	metrics   *promote.Metrics
 }
 
 func run(ctx context.Context, s *service.Service) error {
@@ -159,12 +160,15 @@ func assemble(ctx context.Context, s *service.Service) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.metrics, err = promote.NewMetrics(s.Metrics); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
 	revisions := &promote.Revisions{Registry: client}
 	p.sweeper = &promote.Sweeper{Health: p.health, Revisions: revisions, Aliases: s.Config.Aliases(), Tags: p.tags, Queue: p.queues.sweeps, Registry: client, Repos: p.repos, Bus: s.Bus, Log: s.Log, Interval: s.Config.Sweep.Interval}
 	p.confirmer = &promote.Confirmer{Tags: p.tags, Queue: p.queues.images, Registry: client, Repos: p.repos, Aliases: s.Config.Aliases(), Log: s.Log}
 	p.deployer = &promote.Deployer{
 		Repos: p.repos, Tags: p.tags, Health: p.health, Approvals: p.approvals, Due: p.due, Pulls: p.pulls, Waiting: p.waiting, Checker: &promote.Checker{Registry: client}, Revisions: revisions, Bus: s.Bus, Log: s.Log,
-		Name: name, Email: email, Signer: signer, Wording: wording, NewImages: p.sweeper.New, Announcer: announcer,
+		Name: name, Email: email, Signer: signer, Wording: wording, NewImages: p.sweeper.New, Announcer: announcer, Metrics: p.metrics,
 	}
 	return p, nil
 }
@@ -199,7 +203,7 @@ func (p *parts) run(ctx context.Context) error {
 		{bus.Subscription{Name: "automator-health", Types: []events.Type{
 			events.PipelineRunFinishedType, events.ServiceDeployedType, events.ServiceUpgradedType, events.ServiceRolledBackType,
 			events.IncidentDetectedType, events.IncidentResolvedType,
-		}}, p.health.Handle},
+		}}, p.metrics.Measured(p.tags, p.Config.Aliases(), p.health.Handle)},
 		{bus.Subscription{Name: "automator-failures", Types: []events.Type{events.PipelineRunFinishedType}}, p.repos.HandleFailure},
 	} {
 		group.Go(func() error { return p.Bus.Subscribe(ctx, sub.Subscription, sub.handle) })

@@ -47,6 +47,7 @@ type Deployer struct {
 	// NewImages is told of image repositories that came into use.
 	NewImages func(ctx context.Context, repos []events.ImageRepository) error
 	Announcer *Announcer
+	Metrics   *Metrics
 	// Now is the clock by which it is decided; nil for the machine's.
 	Now func() time.Time
 }
@@ -198,8 +199,12 @@ func (d *Deployer) commit(ctx context.Context, r *Repository, s *State, batch ba
 	began := time.Now()
 	commit, err := r.mirror.Push(ctx, s.Head, d.change(batch.files, d.message(ctx, r, batch.changes)))
 	d.trace(ctx, r, batch.changes, commit, began, err)
+	d.Metrics.committed(err)
 	if err != nil {
 		return err
+	}
+	for _, c := range batch.changes {
+		d.Metrics.led(stageCommitted, d.Tags.pushed(c.Image, c.Chain), time.Now())
 	}
 	d.Log.InfoContext(ctx, "committed", "repository", r.Key, "commit", commit.Hash(), "changes", len(batch.changes), "files", len(batch.files))
 	if err := d.Announcer.Tell(ctx, r, commit); err != nil {

@@ -57,6 +57,7 @@ func (d *Deployer) serveDirect(ctx context.Context, r *Repository, s *State, req
 		return s, err
 	}
 	commit, err := r.mirror.Push(ctx, s.Head, d.change(b.files, askedMessage(said, b.changes, done)))
+	d.Metrics.committed(err)
 	if err != nil {
 		return s, err
 	}

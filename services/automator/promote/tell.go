@@ -59,6 +59,7 @@ func (d *Deployer) tell(ctx context.Context, decisions []Decision, arrived map[e
 				return fmt.Errorf("tell a decision: %w", err)
 			}
 			all = append(all, e)
+			d.Metrics.decided(made.Outcome, known[tag].At)
 		}
 	}
 	return publish(ctx, d.Bus, all)
