@@ -9,3 +9,4 @@ package events
 
 //go:generate go test -count=1 -run ^TestSchemas . -update
 //go:generate go test -count=1 -run ^TestReadme . -update
+//go:generate go test -count=1 -run ^TestAsyncAPI . -update

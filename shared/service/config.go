@@ -97,9 +97,9 @@ type Registry struct {
 
 // Repository is a config repo.
 type Repository struct {
-	URL         string       `yaml:"url"`
-	Branch      string       `yaml:"branch"` // default main
-	Aliases     []string     `yaml:"aliases"`
+	URL         string       `yaml:"url"`     // https://, ssh:// or user@host:path
+	Branch      string       `yaml:"branch"`  // default main
+	Aliases     []string     `yaml:"aliases"` // other addresses of the same repo
 	Credentials Credentials  `yaml:"credentials"`
 	Host        GitHost      `yaml:"host"`  // where pull requests are made
 	CA          *Secret      `yaml:"ca"`    // certificates in PEM form, beside the system's
@@ -110,15 +110,15 @@ type Repository struct {
 
 // Root is a path of a config repo and the cluster that it describes.
 type Root struct {
-	Cluster string `yaml:"cluster"`
-	Path    string `yaml:"path"`
+	Cluster string `yaml:"cluster"` // its name, as cluster in its own config
+	Path    string `yaml:"path"`    // a folder of the repo
 }
 
 // PolicyPath is a path with policies and the applications for which they may
 // speak.
 type PolicyPath struct {
-	Path         string   `yaml:"path"`
-	Applications []string `yaml:"applications"`
+	Path         string   `yaml:"path"`         // a folder of the repo
+	Applications []string `yaml:"applications"` // patterns of cluster/namespace/name
 }
 
 // Receivers has the sources of webhooks.
@@ -132,12 +132,12 @@ type Receivers struct {
 
 // Source is one sender of webhooks: /hooks/<name>.
 type Source struct {
-	Name     string   `yaml:"name"`
-	Provider string   `yaml:"provider"`
+	Name     string   `yaml:"name"`     // the webhook goes to /hooks/<name>
+	Provider string   `yaml:"provider"` // what sends; `slipway providers` lists them
 	Registry string   `yaml:"registry"` // public host of a registry
 	Host     string   `yaml:"host"`     // public host of a Git host
 	Secrets  []Secret `yaml:"secrets"`
-	Insecure bool     `yaml:"insecure"`
+	Insecure bool     `yaml:"insecure"` // take it without any proof
 	// MaxBody is the limit for a body in bytes; 0 is the provider's.
 	MaxBody int64 `yaml:"maxBody"`
 	// Header names the header with a fixed secret, for providers that let a
@@ -163,8 +163,8 @@ type Source struct {
 
 // Rate is a number of webhooks a second, and how many may come at once.
 type Rate struct {
-	PerSecond float64 `yaml:"perSecond"`
-	Burst     int     `yaml:"burst"`
+	PerSecond float64 `yaml:"perSecond"` // on average
+	Burst     int     `yaml:"burst"`     // at once
 }
 
 // OIDC is what an identity token must say.
@@ -172,7 +172,7 @@ type OIDC struct {
 	Issuer   string `yaml:"issuer"`   // empty is the provider's own
 	Audience string `yaml:"audience"` // required
 	Email    string `yaml:"email"`    // of the service account, where there is one
-	Subject  string `yaml:"subject"`
+	Subject  string `yaml:"subject"`  // of the token, where any may not send
 }
 
 // Automator is the Deploy Automator's part.
@@ -187,8 +187,8 @@ type Automator struct {
 
 // Person is someone whom the automator knows by a token.
 type Person struct {
-	Name   string   `yaml:"name"`
-	Groups []string `yaml:"groups"`
+	Name   string   `yaml:"name"`   // as approvals and commits name it
+	Groups []string `yaml:"groups"` // which policies may name
 	Token  Secret   `yaml:"token"`
 }
 

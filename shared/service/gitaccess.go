@@ -29,8 +29,8 @@ type SSH struct {
 
 // GitHubApp signs in as one installation of a GitHub App.
 type GitHubApp struct {
-	AppID          string  `yaml:"appId"` // or the client id
-	InstallationID string  `yaml:"installationId"`
+	AppID          string  `yaml:"appId"`          // or the client id
+	InstallationID string  `yaml:"installationId"` // of the app in the organization
 	PrivateKey     *Secret `yaml:"privateKey"`
 	Endpoint       string  `yaml:"endpoint"` // default https://api.github.com
 }
