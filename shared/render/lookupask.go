@@ -1,0 +1,81 @@
+package render
+
+import (
+	"encoding/json"
+	"errors"
+	"regexp"
+	"slices"
+
+	"helm.sh/helm/v4/pkg/chart/common"
+	"helm.sh/helm/v4/pkg/chart/loader/archive"
+	kjson "sigs.k8s.io/json"
+
+	"github.com/slipway-cd/slipway/shared/render/sandbox"
+)
+
+// asking is a child's side of [answering]. nil: there is no cluster.
+type asking struct {
+	ask    sandbox.Ask
+	silent bool // lookups find nothing
+	asked  bool // a lookup was made
+}
+
+func (k *asking) put(q query) ([]byte, error) {
+	question, err := json.Marshal(q)
+	if err != nil {
+		return nil, err
+	}
+	answer := k.ask(question)
+	switch answer[0] {
+	case answerFound:
+		return answer[1:], nil
+	case answerNothing:
+		return nil, nil
+	}
+	return nil, errors.New(string(answer[1:]))
+}
+
+// functions are what Helm's engine is given in the place of its own.
+func (k *asking) functions() map[string]any {
+	if k == nil {
+		return nil
+	}
+	return map[string]any{"lookup": k.lookup}
+}
+
+// lookup is Helm's function. Numbers are those that a client of Kubernetes gives.
+func (k *asking) lookup(apiVersion, kind, namespace, name string) (map[string]any, error) {
+	if k.silent {
+		return map[string]any{}, nil
+	}
+	k.asked = true
+	data, err := k.put(query{Lookup: &Lookup{apiVersion, kind, namespace, name}})
+	if err != nil || data == nil {
+		return map[string]any{}, err
+	}
+	var found map[string]any
+	err = kjson.UnmarshalCaseSensitivePreserveInts(data, &found)
+	return found, err
+}
+
+// aboutCluster is what a chart says that wants to know of its cluster.
+var aboutCluster = regexp.MustCompile(`Capabilities|kubeVersion`)
+
+// clusterOf asks for the cluster's capabilities, for a chart that may want them.
+func (k *asking) clusterOf(files []*archive.BufferedFile) (*common.Capabilities, error) {
+	if k == nil || !slices.ContainsFunc(files, func(f *archive.BufferedFile) bool { return aboutCluster.Match(f.Data) }) {
+		return nil, nil
+	}
+	data, err := k.put(query{})
+	if err != nil {
+		return nil, err
+	}
+	var c Capabilities
+	if err := json.Unmarshal(data, &c); err != nil {
+		return nil, err
+	}
+	return &common.Capabilities{
+		KubeVersion: common.KubeVersion{Version: c.Version, Major: c.Major, Minor: c.Minor},
+		APIVersions: common.VersionSet(c.APIVersions), HelmVersion: common.DefaultCapabilities.HelmVersion,
+	}, nil
+}
