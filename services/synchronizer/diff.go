@@ -16,6 +16,7 @@ import (
 
 	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/services/synchronizer/diff"
+	"github.com/slipway-cd/slipway/services/synchronizer/lookup"
 	"github.com/slipway-cd/slipway/services/synchronizer/sync"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/kube"
@@ -81,6 +82,9 @@ func DiffRequest(ctx context.Context, clients *kube.Clients, application *api.Ap
 	if values := vars.Values(); values != nil {
 		request.Vars = values
 	}
+	if helm := application.Spec.Source.Helm; helm != nil && helm.Lookup {
+		request.Cluster = lookup.Cluster{Mapper: clients.Mapper, Client: act}
+	}
 	result, err := render.Render(ctx, request)
 	if err != nil {
 		return nil, err
@@ -104,7 +108,8 @@ func DiffRequest(ctx context.Context, clients *kube.Clients, application *api.Ap
 	}
 	changes := diff.Compare(ctx, diff.Clients{Applier: applier, Look: clients.Dynamic, Act: act, Marks: o.Marks}, owner, items)
 	for i := range changes {
-		changes[i].Diff, changes[i].Message = vars.Redacted(changes[i].Diff), vars.Redacted(changes[i].Message)
+		c := &changes[i]
+		c.Diff, c.Message = result.Masks.Hide(vars.Redacted(c.Diff)), result.Masks.Hide(vars.Redacted(c.Message))
 	}
 	return changes, ctx.Err()
 }

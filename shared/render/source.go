@@ -22,7 +22,7 @@ type source struct {
 	// cluster is what charts may ask; nil: nothing.
 	cluster Cluster
 	bytes   int64
-	docs   int
+	docs    int
 
 	// decrypter is nil where there are no keys; sealed leaves what is encrypted
 	// as it is then.

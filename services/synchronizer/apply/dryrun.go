@@ -53,7 +53,9 @@ func (a *Applier) Try(ctx context.Context, look, client dynamic.Interface, item 
 		}
 	}
 	if item.leaves(state{exists: t.Live != nil}) {
-		t.Then, t.Note = t.Live, "it is left to others: its annotations say so"
+		if t.Then, t.Note = t.Live, "it is left to others: its annotations say so"; item.Kept {
+			t.Note = "it stays: its chart makes it where it is missing, and leaves it out since it is there"
+		}
 		return t
 	}
 	return a.try(ctx, client, t)

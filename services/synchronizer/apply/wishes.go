@@ -55,7 +55,7 @@ func says(annotations map[string]string, wishes []wish) string {
 }
 
 // Ignored says that the item is never sent, and that nobody waits for it.
-func (i *Item) Ignored() bool { return says(i.Object.GetAnnotations(), ignored) != "" }
+func (i *Item) Ignored() bool { return i.Kept || says(i.Object.GetAnnotations(), ignored) != "" }
 
 // leaves says whether an item is not to be sent now.
 func (i *Item) leaves(before state) bool {

@@ -154,8 +154,14 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	vars.masks = result.Masks
+	vars = vars.found(result)
 	r.index.set(a.key, result.Inputs)
+	if fault := lookupFault(renderErr); fault != nil {
+		if err := b.markSource(ctx, a, fault); err != nil || permanentSource(fault) {
+			return err
+		}
+		return fault
+	}
 	s := l.status()
 	sameSpec := s.ObservedGeneration == l.object.GetGeneration()
 	changed, known := r.changes(ctx, s.Revision, head.Hash())
@@ -266,7 +272,7 @@ func reasonOf(err error) string {
 
 // sourceReasons are those that [Brain.markSource] gives, but for a Project's:
 // the same is said of what was rendered.
-var sourceReasons = []string{reasonSource, reasonRepository, reasonVariables, reasonDecryption, reasonKubeconfig, reasonCredentials, reasonKeys, reasonAccount, reasonChart, reasonBadChart}
+var sourceReasons = []string{reasonSource, reasonRepository, reasonVariables, reasonDecryption, reasonKubeconfig, reasonCredentials, reasonKeys, reasonAccount, reasonChart, reasonBadChart, reasonLookup}
 
 // sourceMarked says that the status tells of a branch that can't be fetched.
 func sourceMarked(s *api.ApplicationStatus) bool {

@@ -136,7 +136,9 @@ func (n *run) targets(items []*apply.Item) []health.Target {
 // covers says whether a run is of what a head has for the application, of its
 // spec and with the variables that are there now.
 func (n *run) covers(ctx context.Context, head Commit, result render.Result, l *live, vars variables) bool {
-	if n.generation != l.object.GetGeneration() || n.variables.version != vars.version || string(l.object.GetUID()) != n.uid {
+	// What runs is brought to its end with what was looked up when it began.
+	same := n.variables.version == vars.version || n.variables.named == vars.named && n.app.wait != nil && !n.app.wait.failed
+	if n.generation != l.object.GetGeneration() || !same || string(l.object.GetUID()) != n.uid {
 		return false
 	}
 	changed, known := n.repo.changes(ctx, n.commit, head.Hash())

@@ -39,12 +39,16 @@ type variables struct {
 	secret map[string]string
 	// decrypter has the keys; nil: there are none.
 	decrypter render.Decrypter
-	// masks are what was decrypted by it.
+	// masks are what was decrypted by it, or looked up in Secrets.
 	masks *render.Masks
 	// charts brings the chart of a repository, which chart names; nil: there is
 	// none.
 	charts charts.Source
 	chart  string
+	// cluster answers what the chart looks up; nil: nothing does.
+	cluster render.Cluster
+	// named is version without what was looked up.
+	named string
 }
 
 // missingError says that a ConfigMap or Secret can't be had, or that a key in it
@@ -59,7 +63,7 @@ func (e missingError) Error() string { return e.message }
 // variables reads what an Application names, with its own rights and in its own
 // namespace. Its sources wake it from then on.
 func (b *Brain) variables(ctx context.Context, a *app, application *api.Application) (variables, error) {
-	v := variables{secret: map[string]string{}}
+	v := variables{secret: map[string]string{}, cluster: b.lookups(a, application)}
 	var from []api.VariableSource
 	if substitute := application.Spec.Substitute; substitute != nil {
 		v.values, from = map[string]string{}, substitute.From
@@ -108,7 +112,7 @@ func (v variables) own(application *api.Application) variables {
 // request renders an application with them.
 func (v variables) request(head Commit, application *api.Application) render.Request {
 	r := render.Application(head.FS(), application)
-	r.Vars, r.Decrypter, r.Charts = v.values, v.decrypter, v.charts
+	r.Vars, r.Decrypter, r.Charts, r.Cluster = v.values, v.decrypter, v.charts, v.cluster
 	return r
 }
 
