@@ -83,7 +83,8 @@ func DiffRequest(ctx context.Context, clients *kube.Clients, application *api.Ap
 		request.Vars = values
 	}
 	if helm := application.Spec.Source.Helm; helm != nil && helm.Lookup {
-		request.Cluster = lookup.Cluster{Mapper: clients.Mapper, Client: act}
+		mine := diff.Owner{Namespace: application.Metadata.Namespace, Name: application.Metadata.Name}.Mine
+		request.Cluster = lookup.Cluster{Mapper: clients.Mapper, Client: act, Mine: mine}
 	}
 	result, err := render.Render(ctx, request)
 	if err != nil {

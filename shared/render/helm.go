@@ -59,7 +59,7 @@ type piece struct {
 	Apply bool // false: a hook for what Slipway doesn't do
 	// Varies says that it is another at each render.
 	Varies bool
-	// Kept says that it is there only as long as the chart's lookups find nothing.
+	// Kept says that it is there only as long as the chart's lookups don't find it.
 	Kept bool
 }
 

@@ -3,9 +3,11 @@ package render
 import (
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -35,6 +37,8 @@ type Cluster interface {
 	// What can't be found out is an error, never nil: a chart that takes it for
 	// missing makes passwords anew.
 	Lookup(ctx context.Context, q Lookup) (map[string]any, error)
+	// Own says of an object that was found that what is rendered has made it.
+	Own(object map[string]any) bool
 	// Capabilities are what the cluster says of itself.
 	Capabilities(ctx context.Context) (Capabilities, error)
 }
@@ -53,10 +57,12 @@ type query struct {
 	Lookup *Lookup
 }
 
-// What an answer to a query begins with. JSON follows what was found, and words
-// follow a refusal.
+// What an answer to a query begins with. JSON follows what was found; where
+// some of that is the chart's own, its length and, behind it, the JSON of the rest,
+// if there is any; words follow a refusal.
 const (
 	answerFound   = 'f'
+	answerOwn     = 'o'
 	answerNothing = 'n'
 	answerRefused = 'r'
 )
@@ -121,7 +127,7 @@ func (a *answering) answer(ctx context.Context, question []byte) []byte {
 	timed, cancel := context.WithTimeout(ctx, a.left)
 	defer cancel()
 	began := time.Now()
-	found, err := a.ask(timed, q)
+	found, rest, err := a.ask(timed, q)
 	a.left -= time.Since(began)
 	switch {
 	case ctx.Err() != nil:
@@ -133,32 +139,71 @@ func (a *answering) answer(ctx context.Context, question []byte) []byte {
 	case found == nil:
 		return []byte{answerNothing}
 	}
-	data, err := json.Marshal(found)
+	answer, err := found.encode(rest)
 	if err != nil {
 		return refuse(ReasonLookup, err, "")
 	}
-	if a.bytes += int64(len(data)); a.bytes > a.src.limits.LookupBytes {
+	if a.bytes += int64(len(answer)); a.bytes > a.src.limits.LookupBytes {
 		return refuse(ReasonTooLarge, fmt.Errorf("the chart looks up more than the limit of %d bytes", a.src.limits.LookupBytes), "look up single objects, not lists")
 	}
-	return append([]byte{answerFound}, data...)
+	return answer
 }
 
-func (a *answering) ask(ctx context.Context, q query) (any, error) {
+// ask gives what is found, and what of it isn't the chart's own.
+func (a *answering) ask(ctx context.Context, q query) (found, rest answer, err error) {
 	if q.Lookup == nil {
-		return a.cluster.Capabilities(ctx)
+		c, err := a.cluster.Capabilities(ctx)
+		found = answer{"capabilities": c}
+		return found, found, err
 	}
-	found, err := a.cluster.Lookup(ctx, *q.Lookup)
-	if err != nil || found == nil {
-		return nil, err
+	object, err := a.cluster.Lookup(ctx, *q.Lookup)
+	if err != nil || object == nil {
+		return nil, nil, err
 	}
-	a.hide(found)
-	return found, nil
+	a.hide(object)
+	return object, a.others(object), nil
+}
+
+// answer is what is told of a query.
+type answer map[string]any
+
+func (a answer) encode(rest answer) ([]byte, error) {
+	data, err := json.Marshal(a)
+	if err != nil || len(rest) == len(a) && len(itemsOf(rest)) == len(itemsOf(a)) {
+		return append([]byte{answerFound}, data...), err
+	}
+	data = slices.Concat(binary.BigEndian.AppendUint64([]byte{answerOwn}, uint64(len(data))), data)
+	if rest == nil {
+		return data, nil
+	}
+	more, err := json.Marshal(rest)
+	return append(data, more...), err
+}
+
+func itemsOf(object map[string]any) []any {
+	items, _ := object["items"].([]any)
+	return items
+}
+
+// others is what was found without what is the chart's own; nil where that is all.
+func (a *answering) others(found map[string]any) map[string]any {
+	if a.cluster.Own(found) {
+		return nil
+	}
+	if itemsOf(found) == nil {
+		return found
+	}
+	rest := maps.Clone(found)
+	rest["items"] = slices.DeleteFunc(slices.Clone(itemsOf(found)), func(item any) bool {
+		object, _ := item.(map[string]any)
+		return a.cluster.Own(object)
+	})
+	return rest
 }
 
 // hide has the values of Secrets, or of a list of them, told nowhere.
 func (a *answering) hide(found map[string]any) {
-	items, _ := found["items"].([]any)
-	for _, item := range slices.Concat(items, []any{found}) {
+	for _, item := range slices.Concat(itemsOf(found), []any{found}) {
 		object, _ := item.(map[string]any)
 		if object["kind"] != "Secret" || object["apiVersion"] != "v1" {
 			continue

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -31,6 +32,12 @@ func (c *cluster) Lookup(ctx context.Context, q render.Lookup) (map[string]any, 
 	}
 	var found map[string]any
 	return found, json.Unmarshal([]byte(text), &found)
+}
+
+// Own is everything but what is somebody's.
+func (c *cluster) Own(object map[string]any) bool {
+	meta, _ := object["metadata"].(map[string]any)
+	return object["kind"] != "SecretList" && object["kind"] != "NodeList" && meta["name"] != "foreign"
 }
 
 func (c *cluster) Capabilities(context.Context) (render.Capabilities, error) {
@@ -107,23 +114,30 @@ func TestAChartLeavesOutWhatIsThere(t *testing.T) {
 	files := repo(
 		"web/Chart.yaml", chartYAML,
 		"web/templates/pw.yaml", "{{ if not (lookup \"v1\" \"Secret\" .Release.Namespace \"pw\") }}\napiVersion: v1\nkind: Secret\nmetadata: {name: pw}\ndata: {password: {{ randAlphaNum 24 | b64enc }}}\n{{ end }}",
-		"web/templates/cm.yaml", cmOf("plain", "  found: {{ not (empty (lookup \"v1\" \"Secret\" .Release.Namespace \"pw\")) }}\n"),
+		"web/templates/cm.yaml", cmOf("plain", "  found: {{ b64dec (lookup \"v1\" \"Secret\" .Release.Namespace \"foreign\").data.password }}\n  all: {{ len (lookup \"v1\" \"Secret\" .Release.Namespace \"\").items }}\n"),
 	)
-	first, err := render.Render(t.Context(), looking(files, &cluster{}))
+	foreign := `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"foreign"},"data":{"password":"dHJ1ZQ=="}}`
+	there := map[render.Lookup]string{
+		password("shop", "foreign"): foreign,
+		password("shop", ""):        `{"apiVersion":"v1","kind":"SecretList","items":[` + foreign + `]}`,
+	}
+	first, err := render.Render(t.Context(), looking(files, &cluster{objects: maps.Clone(there)}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if pw := find(t, first, "pw"); pw.Kept || !pw.Varies {
 		t.Errorf("what isn't there is kept %v, varies %v", pw.Kept, pw.Varies)
 	}
-	second, err := render.Render(t.Context(), looking(files, &cluster{objects: map[render.Lookup]string{password("shop", "pw"): kept(hunter)}}))
+	there[password("shop", "pw")] = kept(hunter)
+	there[password("shop", "")] = `{"apiVersion":"v1","kind":"SecretList","items":[` + foreign + `,` + kept(hunter) + `]}`
+	second, err := render.Render(t.Context(), looking(files, &cluster{objects: there}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if pw := find(t, second, "pw"); !pw.Kept || !pw.Varies {
 		t.Errorf("what is there is kept %v, varies %v", pw.Kept, pw.Varies)
 	}
-	if plain := find(t, second, "plain"); len(second.Objects) != 2 || plain.Kept || !strings.Contains(string(plain.Raw), "found: true") {
+	if plain := find(t, second, "plain"); len(second.Objects) != 2 || plain.Kept || !strings.Contains(string(plain.Raw), "found: true\n  all: 2\n") {
 		t.Errorf("%d objects, plain is %s", len(second.Objects), plain.Raw)
 	}
 }

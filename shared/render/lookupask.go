@@ -1,6 +1,7 @@
 package render
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"regexp"
@@ -16,7 +17,7 @@ import (
 // asking is a child's side of [answering]. nil: there is no cluster.
 type asking struct {
 	ask    sandbox.Ask
-	silent bool // lookups find nothing
+	silent bool // lookups don't find what is the chart's own
 	asked  bool // a lookup was made
 }
 
@@ -29,6 +30,15 @@ func (k *asking) put(q query) ([]byte, error) {
 	switch answer[0] {
 	case answerFound:
 		return answer[1:], nil
+	case answerOwn:
+		own, rest := answer[9:], []byte(nil)
+		if length := binary.BigEndian.Uint64(answer[1:]); length < uint64(len(own)) {
+			own, rest = own[:length], own[length:]
+		}
+		if k.silent {
+			return rest, nil
+		}
+		return own, nil
 	case answerNothing:
 		return nil, nil
 	}
@@ -45,9 +55,6 @@ func (k *asking) functions() map[string]any {
 
 // lookup is Helm's function. Numbers are those that a client of Kubernetes gives.
 func (k *asking) lookup(apiVersion, kind, namespace, name string) (map[string]any, error) {
-	if k.silent {
-		return map[string]any{}, nil
-	}
 	k.asked = true
 	data, err := k.put(query{Lookup: &Lookup{apiVersion, kind, namespace, name}})
 	if err != nil || data == nil {
@@ -70,10 +77,11 @@ func (k *asking) clusterOf(files []*archive.BufferedFile) (*common.Capabilities,
 	if err != nil {
 		return nil, err
 	}
-	var c Capabilities
-	if err := json.Unmarshal(data, &c); err != nil {
+	var told struct{ Capabilities Capabilities }
+	if err := json.Unmarshal(data, &told); err != nil {
 		return nil, err
 	}
+	c := told.Capabilities
 	return &common.Capabilities{
 		KubeVersion: common.KubeVersion{Version: c.Version, Major: c.Major, Minor: c.Minor},
 		APIVersions: common.VersionSet(c.APIVersions), HelmVersion: common.DefaultCapabilities.HelmVersion,

@@ -3,7 +3,7 @@ package render
 import "bytes"
 
 // unanswered compares a render of a chart that has looked something up with one
-// in which it finds nothing. So is told what it makes up and keeps once it is
+// in which it finds nothing that it has made itself. So is told what it makes up and keeps once it is
 // there, which is no change of what it is rendered from, and what it leaves out
 // because it is there, which is nothing to be pruned. A chart that can't be
 // rendered so tells neither.

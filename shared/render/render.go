@@ -143,7 +143,7 @@ type Object struct {
 	// up a password, a certificate or a time, or hashes one.
 	Varies bool
 	// Kept says that the chart leaves the object out, and wouldn't if its lookups
-	// found nothing: it was made once, and stays as it is.
+	// found nothing of its own: it was made once, and stays as it is.
 	Kept bool
 	// rewritten says that Raw isn't the text that stands in File.
 	rewritten bool

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/slipway-cd/slipway/services/synchronizer/health"
 	"github.com/slipway-cd/slipway/shared/kube"
 	"github.com/slipway-cd/slipway/shared/render"
 )
@@ -23,6 +24,8 @@ type Cluster struct {
 	// Allowed errs for what may not be looked up, whatever those rights are; nil:
 	// they alone decide. A namespaced kind without a namespace is one of all.
 	Allowed func(q render.Lookup, r kube.Resource) error
+	// Mine says of an owner annotation that it is the application's; nil: none is.
+	Mine func(owner string) bool
 	// MostBytes of a list are taken; 0 means render's default.
 	MostBytes int64
 }
@@ -123,6 +126,13 @@ func (c Cluster) list(ctx context.Context, client dynamic.ResourceInterface) (ma
 		unstructured.RemoveNestedField(all.Object, "metadata", field)
 	}
 	return all.UnstructuredContent(), nil
+}
+
+// Own says whether the application's own objects are like this one.
+func (c Cluster) Own(object map[string]any) bool {
+	u := unstructured.Unstructured{Object: object}
+	owner := u.GetAnnotations()[health.OwnerAnnotation]
+	return c.Mine != nil && owner != "" && c.Mine(owner)
 }
 
 // Capabilities are what the cluster serves to everybody.

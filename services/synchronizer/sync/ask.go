@@ -45,6 +45,11 @@ func (l lookups) Lookup(ctx context.Context, q render.Lookup) (map[string]any, e
 	return c.Lookup(ctx, q)
 }
 
+// Own is [render.Cluster]'s.
+func (l lookups) Own(object map[string]any) bool {
+	return lookup.Cluster{Mine: func(owner string) bool { return owner == l.a.name.String() }}.Own(object)
+}
+
 // Capabilities are [render.Cluster]'s.
 func (l lookups) Capabilities(ctx context.Context) (render.Capabilities, error) {
 	c, err := l.cluster(ctx)
