@@ -294,7 +294,7 @@ func (a *applications) remove(obj any) {
 	if entry != nil {
 		a.brain.use(entry, nil)
 	}
-	for _, use := range []string{usedAsVariables, usedAsCredentials, usedAsKeys, usedAsKubeconfig, usedAsChart} {
+	for _, use := range []string{usedAsVariables, usedAsCredentials, usedAsKeys, usedAsKubeconfig, usedAsFormer, usedAsChart} {
 		a.setSources(keyOf(u), use, nil)
 	}
 }

@@ -223,6 +223,9 @@ func (b *Brain) inputs(ctx context.Context, a *app, l *live, head Commit, work W
 		_, err = b.destination(ctx, a, l.application)
 	}
 	if err == nil {
+		err = b.relocate(ctx, a, l)
+	}
+	if err == nil {
 		vars, err = b.chart(ctx, a, l.application, vars, chartSince(work, l.application.Spec.Sync.ResyncOrDefault()))
 	}
 	if _, is := missing(err); is || permanentSource(err) {
@@ -272,7 +275,7 @@ func reasonOf(err error) string {
 
 // sourceReasons are those that [Brain.markSource] gives, but for a Project's:
 // the same is said of what was rendered.
-var sourceReasons = []string{reasonSource, reasonRepository, reasonVariables, reasonDecryption, reasonKubeconfig, reasonCredentials, reasonKeys, reasonAccount, reasonChart, reasonBadChart, reasonLookup}
+var sourceReasons = []string{reasonSource, reasonRepository, reasonVariables, reasonDecryption, reasonKubeconfig, reasonCluster, reasonDestination, reasonCredentials, reasonKeys, reasonAccount, reasonChart, reasonBadChart, reasonLookup}
 
 // sourceMarked says that the status tells of a branch that can't be fetched.
 func sourceMarked(s *api.ApplicationStatus) bool {

@@ -224,9 +224,11 @@ func (b *Brain) intend(ctx context.Context, n *run, l *live) error {
 		told <- b.publish(ctx, n, b.startedEvents(n))
 	}()
 	b.supersede(ctx, n)
+	here := n.cluster.here(ctx, n.spec)
 	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
 		n.attempt(s)
 		n.begin(s)
+		s.Destination = &here
 		s.Inventory = apply.Union(n.items, s.Inventory)
 		if n.again {
 			return // what failed still stands, until it doesn't

@@ -16,7 +16,8 @@ const (
 	usedAsCredentials = "credentials"
 	usedAsKeys        = "keys"
 	usedAsKubeconfig  = "kubeconfig"
-	usedAsChart       = "chart" // its credentials
+	usedAsFormer      = "former" // kubeconfigs of clusters to which it went before
+	usedAsChart       = "chart"  // its credentials
 )
 
 // uses say of what is missing where it was named, and the reason of the condition.
