@@ -51,7 +51,7 @@ metadata: {name: only-if-there}
 func TestLookupEqualsHelm(t *testing.T) {
 	t.Parallel()
 	helm := filepath.Join(t.TempDir(), "helm")
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", helm, "helm.sh/helm/v4/cmd/helm")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", helm, "helm.sh/helm/v4/cmd/helm")
 	build.Dir = filepath.Join("..", "shared", "render", "testdata", "helm")
 	build.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
