@@ -135,10 +135,6 @@ func (f *flux) chart(s *source, out tree, holder, a *fluxApp) bool {
 
 // remoteChart writes a chart that is in no Git repository.
 func (f *flux) remoteChart(s *source, at value, out tree, holder *fluxApp, chart, repository, version string) bool {
-	if !has("remoteChart") {
-		at.note(Missing, "a chart from "+repository+" has no counterpart yet", "commit the chart (helm pull "+chart+" --version "+cmp.Or(version, "…")+" --untar), and write its folder in spec.source.path; no Application is written")
-		return false
-	}
 	var from *source
 	if holder != nil {
 		from = holder.s
