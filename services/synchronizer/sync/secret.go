@@ -59,6 +59,7 @@ func (b *Brain) secretsOf(ctx context.Context, a *app, application *api.Applicat
 	return all, nil
 }
 
+// dataOf is what a Secret holds. What is no base64 isn't of the API server's.
 func dataOf(u *unstructured.Unstructured) map[string][]byte {
 	values, _, _ := unstructured.NestedStringMap(u.Object, "data")
 	data := map[string][]byte{}

@@ -2,7 +2,6 @@ package sync
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -163,20 +162,16 @@ func (v variables) read(ctx context.Context, client dynamic.Interface, s source,
 		}
 		return "", err
 	}
-	values, _, err := unstructured.NestedMap(u.Object, "data")
-	if err != nil {
-		return "", fmt.Errorf("read %s for spec.substitute: its data is no mapping", s)
-	}
-	for name, encoded := range values {
-		value, _ := encoded.(string)
-		if s.resource == secrets {
-			data, err := base64.StdEncoding.DecodeString(value)
-			if err != nil || !utf8.Valid(data) {
-				continue // a key store, say: who names it is told that it has no value
+	values, _, _ := unstructured.NestedStringMap(u.Object, "data")
+	if s.resource == secrets {
+		values = map[string]string{}
+		for name, data := range dataOf(u) {
+			if utf8.Valid(data) { // else a key store, say: who names it is told that it has no value
+				values[name], v.secret[name] = string(data), string(data)
 			}
-			value = string(data)
-			v.secret[name] = value
 		}
+	}
+	for name, value := range values {
 		if api.VariableName(name) {
 			v.values[name] = value
 		}
@@ -194,17 +189,7 @@ func (v *variables) readKeys(ctx context.Context, client dynamic.Interface, s so
 	if err != nil {
 		return "", err
 	}
-	values, _, err := unstructured.NestedStringMap(u.Object, "data")
-	if err != nil {
-		return "", fmt.Errorf("read %s for spec.decryption: its data is no mapping", s)
-	}
-	data := make(map[string][]byte, len(values))
-	for name, encoded := range values {
-		if data[name], err = base64.StdEncoding.DecodeString(encoded); err != nil {
-			return "", fmt.Errorf("read %s for spec.decryption: %s is not base64", s, name)
-		}
-	}
-	keys, err := decrypt.Read(s.String(), data, trusted)
+	keys, err := decrypt.Read(s.String(), dataOf(u), trusted)
 	if err != nil {
 		return "", missingError{reason: reasonDecryption, message: "spec.decryption: " + err.Error()}
 	}
