@@ -30,7 +30,8 @@ data:
   nowhere: {{ lookup "v1" "Secret" "" "there" | toJson | quote }}
   namespace: {{ (lookup "v1" "Namespace" "" "default").metadata.name }} {{ (lookup "v1" "Namespace" "x" "default").metadata.name }}
   list: {{ range (lookup "v1" "ConfigMap" "default" "").items }}{{ .metadata.name }} {{ .kind }} {{ end }}
-  listed: {{ omit (lookup "v1" "ConfigMap" "default" "") "items" "metadata" | toJson | quote }} {{ keys (lookup "v1" "ConfigMap" "default" "").metadata | sortAlpha | join "," }}
+  listed: {{ omit (lookup "v1" "ConfigMap" "default" "") "items" "metadata" | toJson | quote }}
+  meta: {{ keys (lookup "v1" "ConfigMap" "default" "").metadata | sortAlpha | join "," }}
   empty: {{ (lookup "v1" "ConfigMap" "none" "").items | toJson | quote }}
   everywhere: {{ gt (len (lookup "v1" "ConfigMap" "" "").items) 3 }}
   unknown: {{ lookup "v1" "Boat" "default" "there" | toJson | quote }}
@@ -93,7 +94,7 @@ func TestLookupEqualsHelm(t *testing.T) {
 	}
 }
 
-const spying = "{{ $there := lookup \"v1\" \"Secret\" .Values.namespace .Values.name }}apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}}\ndata:\n  value: {{ if $there }}{{ if .Values.name }}{{ b64dec $there.data.word }}{{ else }}{{ len $there.items }}{{ end }}{{ else }}none{{ end }}\n"
+const spying = "{{ $there := lookup \"v1\" \"Secret\" .Values.namespace .Values.name }}apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}}\ndata:\n  value: {{ if $there }}{{ if .Values.name }}{{ b64dec $there.data.word }}{{ else }}{{ len $there.items | quote }}{{ end }}{{ else }}none{{ end }}\n"
 
 // TestTenantsLookUpTheirOwn has a tenant's chart look for a Secret of another
 // namespace: without rights it may not, and with rights a Project holds it.
