@@ -3,10 +3,14 @@ package e2e_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/slipway-cd/slipway/e2e/parts"
+	"github.com/slipway-cd/slipway/services/synchronizer"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/kube"
 )
 
 // TestAnotherCluster applies to a cluster that a kubeconfig names.
@@ -56,6 +60,28 @@ users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, com
 	if b.exists(t, "shop", "configmap", "away") {
 		t.Error("it is here, too")
 	}
+
+	// A diff is one with that cluster, where the Secret can be read.
+	file := filepath.Join(b.work, "away.yaml")
+	must(t, os.WriteFile(file, []byte(strings.TrimSuffix(application("shop", "away", b.url, "apps/away", to), "---\n")), 0o600))
+	config, err := kube.Load(kube.Options{Kubeconfig: b.cluster.Kubeconfig})
+	must(t, err)
+	clients, err := kube.New(config)
+	must(t, err)
+	compared := func(want, note string) {
+		t.Helper()
+		notes := ""
+		changes, err := synchronizer.Diff(t.Context(), clients, synchronizer.DiffOptions{
+			RenderOptions: synchronizer.RenderOptions{Application: file}, Trusted: []string{"shop"}, Note: func(n string) { notes += n },
+		})
+		if err != nil || len(changes) != 1 || string(changes[0].Action) != want || !strings.Contains(notes, note) {
+			t.Errorf("it differs by %+v, %v, with the note %q", changes, err, notes)
+		}
+	}
+	compared("unchanged", "")
+	must(t, os.WriteFile(file, []byte(strings.TrimSuffix(application("shop", "away", b.url, "apps/away", "  destination: {kubeconfigSecret: none}\n"), "---\n")), 0o600))
+	compared("created", "not with its own: spec.destination.kubeconfigSecret needs Secret shop/none")
+	must(t, os.Remove(file))
 
 	// It is put right there, and hears of commits; after a restart, too.
 	_, err = other.Kubectl(t.Context(), "patch", "configmap", "-n", "shop", "away", "--type", "merge", "-p", `{"data":{"value":"drifted"}}`)
