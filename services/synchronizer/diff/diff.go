@@ -224,6 +224,7 @@ var noise = [][]string{
 	{"metadata", "uid"},
 	{"metadata", "selfLink"},
 	{"metadata", "annotations", health.OwnerAnnotation},
+	{"metadata", "annotations", apply.RunAnnotation},
 	{"metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"},
 	{"metadata", "annotations", "deployment.kubernetes.io/revision"},
 }
