@@ -143,24 +143,17 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	if errors.Is(err, ErrUntrusted) || errors.Is(err, ErrKeys) {
 		return b.refuse(ctx, b.newRun(ctx, a, l, r, head, work, variables{version: l.status().Variables}, render.Result{}, started), l, reasonUntrusted, err)
 	}
+	var result render.Result
+	var renderErr error
+	if err == nil {
+		b.moved(a)
+		result, renderErr, err = b.renderHead(ctx, a, l, r, head, &vars)
+	}
 	if permanentSource(err) {
 		return nil // it is told
 	}
 	if err != nil {
 		return err
-	}
-	b.moved(a)
-	result, renderErr := render.Render(ctx, vars.request(head, l.application))
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	vars = vars.found(result)
-	r.index.set(a.key, result.Inputs)
-	if fault := lookupFault(renderErr); fault != nil {
-		if err := b.markSource(ctx, a, fault); err != nil || permanentSource(fault) {
-			return err
-		}
-		return fault
 	}
 	s := l.status()
 	sameSpec := s.ObservedGeneration == l.object.GetGeneration()

@@ -98,6 +98,25 @@ func (l lookups) allowed(to *cluster, q render.Lookup, r kube.Resource) error {
 	return &refusedError{reasonProject, fmt.Errorf("the chart looks up %s: %s: take that out of the chart, or have the Project allow it", q, why)}
 }
 
+// renderHead renders a head. What its chart looks up and can't find out is told,
+// and err; renderErr is what is wrong with the commit.
+func (b *Brain) renderHead(ctx context.Context, a *app, l *live, r *repo, head Commit, vars *variables) (result render.Result, renderErr, err error) {
+	result, renderErr = render.Render(ctx, vars.request(head, l.application))
+	if ctx.Err() != nil {
+		return result, nil, ctx.Err()
+	}
+	*vars = vars.found(result)
+	r.index.set(a.key, result.Inputs)
+	fault := lookupFault(renderErr)
+	if fault == nil {
+		return result, renderErr, nil
+	}
+	if err := b.markSource(ctx, a, fault); err != nil {
+		return result, nil, err
+	}
+	return result, nil, fault
+}
+
 // lookupFault is why a render has ended that could not look something up; nil
 // where it ended otherwise. Nothing that was rendered before changes by it.
 func lookupFault(err error) error {

@@ -60,40 +60,44 @@ func (c *cluster) is(ctx context.Context, r api.ClusterReference) (bool, error) 
 // which it goes now, before anything is sent there: it is deleted once all is
 // healthy in the new one. Where that can't be done, nothing is changed.
 func (b *Brain) relocate(ctx context.Context, a *app, l *live) error {
-	s, was := l.status(), l.status().Destination
+	s, was, left := l.status(), l.status().Destination, l.status().Former
 	c := b.clusterOf(a)
-	if was == nil {
-		b.apps.setSources(a.key, usedAsFormer, nil)
-		return nil
-	}
-	same, err := c.is(ctx, *was)
-	if err != nil {
-		return missingError{reason: reasonCluster, message: err.Error()}
-	}
-	prunes := l.application.Spec.Sync.Prunes() || l.object.GetDeletionTimestamp() != nil
-	if same || len(s.Inventory) == 0 {
-		if len(s.Former) == 0 || prunes {
-			b.watchFormer(a, s.Former)
-			return nil
+	moves := false
+	if was != nil && len(s.Inventory) > 0 {
+		same, err := c.is(ctx, *was)
+		if err != nil {
+			return missingError{reason: reasonCluster, message: err.Error()}
 		}
+		if moves = !same; moves {
+			left = append(slices.Clone(left), api.Former{Cluster: *was, Inventory: s.Inventory})
+		}
+	}
+	b.watchFormer(a, left) //nolint:contextcheck // a watch outlives the work that wants it
+	prunes := l.application.Spec.Sync.Prunes() || l.object.GetDeletionTimestamp() != nil
+	switch {
+	case moves:
+		return b.setApart(ctx, a, l, left, prunes)
+	case len(left) > 0 && !prunes:
 		return b.write(ctx, a, l, func(s *api.ApplicationStatus) { s.Former = nil })
 	}
-	left := append(slices.Clone(s.Former), api.Former{Cluster: *was, Inventory: s.Inventory})
-	b.watchFormer(a, left)
+	return nil
+}
+
+// setApart has an application begin anew in the cluster to which it goes now.
+func (b *Brain) setApart(ctx context.Context, a *app, l *live, left []api.Former, prunes bool) error {
+	c, was, objects := b.clusterOf(a), *l.status().Destination, len(l.status().Inventory)
+	message := fmt.Sprintf("%d objects are left in the cluster %s, since sync.prune is false", objects, was.Name)
 	if prunes {
-		if err := b.mayMove(ctx, a, l, *was); err != nil {
+		if err := b.mayMove(ctx, a, l, was); err != nil {
 			return err
 		}
+		message = fmt.Sprintf("it goes to the cluster %s: %d objects in %s are pruned once all is healthy there", c.name, objects, was.Name)
 	}
-	b.log.Info("goes to another cluster", "application", a.name.String(), "from", was.Name, "to", c.name, "objects", len(s.Inventory), "pruned", prunes)
-	message := fmt.Sprintf("%d objects are left in the cluster %s, since sync.prune is false", len(s.Inventory), was.Name)
-	if prunes {
-		message = fmt.Sprintf("it goes to the cluster %s: %d objects in %s are pruned once all is healthy there", c.name, len(s.Inventory), was.Name)
-	}
+	b.log.Info("goes to another cluster", "application", a.name.String(), "from", was.Name, "to", c.name, "objects", objects, "pruned", prunes)
 	b.notes.say(l.object, reasonDestination, message)
 	return b.write(ctx, a, l, func(s *api.ApplicationStatus) {
-		if prunes {
-			s.Former = left
+		if s.Former = left; !prunes {
+			s.Former = nil
 		}
 		now := c.here(ctx, l.application.Spec)
 		s.Destination, s.Inventory, s.Revision, s.Hooks = &now, nil, "", nil
@@ -112,6 +116,9 @@ func (b *Brain) mayMove(ctx context.Context, a *app, l *live, was api.ClusterRef
 	if _, is := missing(err); is {
 		return &refusedError{reasonDestination, fmt.Errorf("it goes to another cluster now, and its %d objects in %s can't be pruned: %w: nothing is changed; have %s lead there again (and name another one for the new cluster), or set sync.prune to false to leave them there",
 			objects, was.Name, err, kubeconfigOf(was))}
+	}
+	if err != nil && ctx.Err() == nil && !permanentSource(err) {
+		return missingError{reason: reasonCluster, message: err.Error()}
 	}
 	return err
 }
@@ -203,7 +210,6 @@ func (b *Brain) pruneFormer(ctx context.Context, n *run, l *live) error {
 	if err != nil {
 		return err
 	}
-	b.watchFormer(n.app, left)
 	if len(faults) > 0 {
 		return fmt.Errorf("prune in a former cluster: %s", strings.Join(faults, "; "))
 	}
