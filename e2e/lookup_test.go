@@ -147,3 +147,47 @@ func TestTenantsLookUpTheirOwn(t *testing.T) {
 	b.is(t, "blue", "own", "blues")
 	b.says(t, "blue", "own", api.ConditionReady, "Healthy")
 }
+
+const keeping = "apiVersion: v1\nkind: Secret\nmetadata: {name: kept}\ndata:\n  password: {{ with lookup \"v1\" \"Secret\" .Release.Namespace \"kept\" }}{{ .data.password }}{{ else }}{{ randAlphaNum 24 | b64enc }}{{ end }}\n"
+
+// TestAnOutageIsNoAbsence has a commit come while the API server is away in which
+// a chart looks up its password: it waits, and keeps it.
+func TestAnOutageIsNoAbsence(t *testing.T) {
+	t.Parallel()
+	b := newSyncBed(t)
+	dir := t.TempDir()
+	other, err := parts.StartCluster(t.Context(), parts.ClusterOptions{Dir: dir})
+	must(t, err)
+	t.Cleanup(func() { other.Kill() })
+	kubeconfig, err := os.ReadFile(other.Kubeconfig)
+	must(t, err)
+	const shop = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n"
+	must(t, other.Apply(t.Context(), shop))
+	first := b.push(t, "first", map[string]string{
+		"charts/kept/Chart.yaml": "apiVersion: v2\nname: kept\nversion: 0.1.0\n", "charts/kept/templates/secret.yaml": keeping, "charts/kept/templates/cm.yaml": settings("beside", "1"),
+	})
+	b.start(t)
+	must(t, parts.Eventually(t.Context(), syncPatience, func() error {
+		return b.cluster.Apply(t.Context(), shop+secretText("shop", "other", map[string]string{"value": string(kubeconfig)})+
+			sourced("shop", "kept", fmt.Sprintf("repository: %q, path: charts/kept, helm: {lookup: true}", b.url), "  destination: {kubeconfigSecret: other}\n"))
+	}))
+	b.becomes(t, "shop", "kept", "True", first)
+	password := func() string {
+		t.Helper()
+		out, err := other.Kubectl(t.Context(), "get", "secret", "-n", "shop", "kept", "-o", "jsonpath={.metadata.uid} {.data.password}")
+		must(t, err)
+		return out
+	}
+	before := password()
+	other.Kill()
+	second := b.push(t, "second", map[string]string{"charts/kept/templates/cm.yaml": settings("beside", "2")})
+	b.tell(t, second)
+	b.says(t, "shop", "kept", api.ConditionReconciling, "LookupFailed", "charts/kept/templates/secret.yaml:5: look up Secret shop/kept")
+	b.says(t, "shop", "kept", api.ConditionReady, "Healthy")
+	other, err = parts.StartCluster(t.Context(), parts.ClusterOptions{Dir: dir})
+	must(t, err)
+	b.becomes(t, "shop", "kept", "True", second)
+	if now := password(); now != before {
+		t.Errorf("the outage has changed the password: %q, and before %q", now, before)
+	}
+}
