@@ -89,6 +89,7 @@ func (f *flux) release(s *source, holder *fluxApp) {
 	}
 	carry(s, doc, fluxMark)
 	if f.chart(s, out, holder, a) {
+		set(out, true, "source", "helm", "lookup") // as Helm itself does: what a chart has made up stays
 		a.doc = doc
 	}
 }
