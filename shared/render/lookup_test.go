@@ -20,6 +20,8 @@ type cluster struct {
 	objects map[render.Lookup]string // JSON
 	fault   error
 	asked   int
+	// strangers says that nothing of it is the chart's own.
+	strangers bool
 }
 
 func (c *cluster) Lookup(ctx context.Context, q render.Lookup) (map[string]any, error) {
@@ -37,7 +39,7 @@ func (c *cluster) Lookup(ctx context.Context, q render.Lookup) (map[string]any, 
 // Own is everything but what is somebody's.
 func (c *cluster) Own(object map[string]any) bool {
 	meta, _ := object["metadata"].(map[string]any)
-	return object["kind"] != "SecretList" && object["kind"] != "NodeList" && meta["name"] != "foreign"
+	return !c.strangers && object["kind"] != "SecretList" && object["kind"] != "NodeList" && meta["name"] != "foreign"
 }
 
 func (c *cluster) Capabilities(context.Context) (render.Capabilities, error) {
@@ -100,6 +102,11 @@ func TestAChartKeepsWhatItMadeUp(t *testing.T) {
 	}
 	if !pw.Varies || find(t, second, "plain").Varies {
 		t.Error("what a chart makes up is no longer known for that once it is there")
+	}
+	// It is the same for one that is there and isn't known to be its own yet.
+	foreign := &cluster{objects: there.objects, strangers: true}
+	if third, err := render.Render(t.Context(), looking(keeps(), foreign)); err != nil || !find(t, third, "pw").Varies || find(t, third, "plain").Varies {
+		t.Errorf("what a chart makes up is not known before it has made it, %v", err)
 	}
 	without, err := render.Render(t.Context(), looking(keeps(), nil))
 	if err != nil || without.Asked {

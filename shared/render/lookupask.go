@@ -10,6 +10,7 @@ import (
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/loader/archive"
 	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-cd/slipway/shared/render/sandbox"
 )
@@ -17,8 +18,10 @@ import (
 // asking is a child's side of [answering]. nil: there is no cluster.
 type asking struct {
 	ask    sandbox.Ask
-	silent bool // lookups don't find what is the chart's own
 	asked  bool // a lookup was made
+	silent bool // lookups don't find what is the chart's own
+	// makes are the objects that the chart makes, which become its own.
+	makes map[ID]bool
 }
 
 func (k *asking) put(q query) ([]byte, error) {
@@ -62,7 +65,41 @@ func (k *asking) lookup(apiVersion, kind, namespace, name string) (map[string]an
 	}
 	var found map[string]any
 	err = kjson.UnmarshalCaseSensitivePreserveInts(data, &found)
+	if k.silent && k.makes[idOf(found)] {
+		return map[string]any{}, nil
+	}
 	return found, err
+}
+
+// idOf names an object, whatever its version.
+func idOf(object map[string]any) ID {
+	meta, _ := object["metadata"].(map[string]any)
+	apiVersion, _ := object["apiVersion"].(string)
+	id := ID{APIVersion: apiVersion}
+	id.APIVersion = id.Group()
+	id.Kind, _ = object["kind"].(string)
+	id.Namespace, _ = meta["namespace"].(string)
+	id.Name, _ = meta["name"].(string)
+	return id
+}
+
+// madeOf are the objects of a chart's pieces, each with the release's namespace
+// and without one: of which kind it is only a cluster knows.
+func (j job) madeOf(pieces []piece) map[ID]bool {
+	makes := map[ID]bool{}
+	for _, p := range pieces {
+		var object map[string]any
+		if yaml.Unmarshal(p.Text, &object) != nil {
+			continue // what is wrong with it is told elsewhere
+		}
+		id := idOf(object)
+		makes[id] = true
+		if id.Namespace == "" {
+			id.Namespace = j.Namespace
+			makes[id] = true
+		}
+	}
+	return makes
 }
 
 // aboutCluster is what a chart says that wants to know of its cluster.

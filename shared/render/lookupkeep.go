@@ -8,7 +8,7 @@ import "bytes"
 // because it is there, which is nothing to be pruned. A chart that can't be
 // rendered so tells neither.
 func (j job) unanswered(k *asking, pieces []piece, mayVary bool) []piece {
-	k.silent = true
+	k.silent, k.makes = true, j.madeOf(pieces)
 	without, err := j.afresh(k)
 	if err != nil {
 		return pieces
