@@ -231,6 +231,24 @@ func TestAnotherDestination(t *testing.T) {
 		t.Error("what shall stay is gone")
 	}
 
+	// A former cluster that is away for good is given up by the same word.
+	third := b.push(t, "third", map[string]string{"apps/away/cm.yaml": settings("away", "3")})
+	gone, err := parts.StartCluster(t.Context(), parts.ClusterOptions{Dir: t.TempDir()})
+	must(t, err)
+	t.Cleanup(gone.Kill)
+	must(t, gone.Apply(t.Context(), shop))
+	kubeconfig, err := os.ReadFile(gone.Kubeconfig)
+	must(t, err)
+	leads("gone", kubeconfig)
+	must(t, b.cluster.Apply(t.Context(), application("shop", "lost", b.url, "apps/away", "  destination: {kubeconfigSecret: gone}\n")))
+	b.becomes(t, "shop", "lost", "True", third)
+	gone.Kill()
+	must(t, b.cluster.Apply(t.Context(), "apiVersion: v1\nkind: Namespace\nmetadata: {name: lost}\n---\n"+
+		application("shop", "lost", b.url, "apps/away", "  destination: {namespace: lost}\n")))
+	b.says(t, "shop", "lost", api.ConditionReady, "PruneFailed", "could not prune in a former cluster", "set sync.prune to false")
+	must(t, b.cluster.Apply(t.Context(), application("shop", "lost", b.url, "apps/away", "  destination: {namespace: lost}\n  sync: {prune: false}\n")))
+	b.becomes(t, "shop", "lost", "True", third)
+
 	// An Application that goes while its objects are to be pruned elsewhere takes
 	// them along.
 	leads("home", ours)

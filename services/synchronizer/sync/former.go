@@ -201,7 +201,7 @@ func (b *Brain) pruneFormer(ctx context.Context, n *run, l *live) error {
 			left = append(left, api.Former{Cluster: f.Cluster, Inventory: rest})
 		}
 	}
-	message := fmt.Sprintf("applied %s, but could not prune in a former cluster: %s", n.short(), strings.Join(faults, "; "))
+	message := fmt.Sprintf("applied %s, but could not prune in a former cluster: %s; to leave there what is there, set sync.prune to false", n.short(), strings.Join(faults, "; "))
 	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
 		if s.Former = left; len(faults) > 0 {
 			conditions{ready: "False", reconciling: true, reason: reasonPruneFailed, message: message, generation: n.generation, now: time.Now()}.set(s)
@@ -221,6 +221,9 @@ func (b *Brain) pruneIn(ctx context.Context, n *run, l *live, c *cluster, f api.
 	spec := n.spec
 	spec.Destination.ServiceAccount, spec.Destination.KubeconfigSecret = f.Cluster.ServiceAccount, f.Cluster.Secret
 	client, err := b.rights(c, n.app.name.Namespace, spec)
+	if err == nil {
+		_, err = c.identity(ctx) // one that is away is waited for once, and not for each object
+	}
 	if err != nil {
 		return f.Inventory, []string{err.Error()}
 	}
