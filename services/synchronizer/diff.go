@@ -16,6 +16,7 @@ import (
 
 	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/services/synchronizer/diff"
+	"github.com/slipway-cd/slipway/services/synchronizer/lookup"
 	"github.com/slipway-cd/slipway/services/synchronizer/sync"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/kube"
@@ -81,6 +82,14 @@ func DiffRequest(ctx context.Context, clients *kube.Clients, application *api.Ap
 	if values := vars.Values(); values != nil {
 		request.Vars = values
 	}
+	to, act, err := destination(ctx, clients, act, application, o)
+	if err != nil {
+		return nil, err
+	}
+	if helm := application.Spec.Source.Helm; helm != nil && helm.Lookup {
+		mine := diff.Owner{Namespace: application.Metadata.Namespace, Name: application.Metadata.Name}.Mine
+		request.Cluster = lookup.Cluster{Mapper: to.Mapper, Client: act, Mine: mine}
+	}
 	result, err := render.Render(ctx, request)
 	if err != nil {
 		return nil, err
@@ -97,14 +106,15 @@ func DiffRequest(ctx context.Context, clients *kube.Clients, application *api.Ap
 	if o.RenderOptions.Namespace != "" {
 		target = o.RenderOptions.Namespace
 	}
-	applier := apply.New(clients, nil)
+	applier := apply.New(to, nil)
 	items, err := applier.Prepare(result.Objects, apply.Options{Namespace: target, Labels: spec.Labels, Annotations: spec.Annotations, Ignore: spec.Ignore})
 	if err != nil {
 		return nil, fmt.Errorf("ask the cluster for its kinds: %w", err)
 	}
-	changes := diff.Compare(ctx, diff.Clients{Applier: applier, Look: clients.Dynamic, Act: act, Marks: o.Marks}, owner, items)
+	changes := diff.Compare(ctx, diff.Clients{Applier: applier, Look: to.Dynamic, Act: act, Marks: o.Marks}, owner, items)
 	for i := range changes {
-		changes[i].Diff, changes[i].Message = vars.Redacted(changes[i].Diff), vars.Redacted(changes[i].Message)
+		c := &changes[i]
+		c.Diff, c.Message = result.Masks.Hide(vars.Redacted(c.Diff)), result.Masks.Hide(vars.Redacted(c.Message))
 	}
 	return changes, ctx.Err()
 }
@@ -133,6 +143,28 @@ func rights(ctx context.Context, clients *kube.Clients, application *api.Applica
 		return nil, fmt.Errorf("ask the cluster: %w", err)
 	}
 	return client, nil
+}
+
+// destination is the cluster of the Application's objects, and a client with its
+// rights there: as the synchronizer has it, where its Secret may be read.
+func destination(ctx context.Context, clients *kube.Clients, act dynamic.Interface, application *api.Application, o DiffOptions) (*kube.Clients, dynamic.Interface, error) {
+	to := application.Spec.Destination
+	if to.KubeconfigSecret == "" {
+		return clients, act, nil
+	}
+	other, err := sync.Elsewhere(ctx, act, application.Metadata.Namespace, to.KubeconfigSecret)
+	if err != nil && ctx.Err() == nil {
+		o.Note(fmt.Sprintf("it is compared with the cluster of your kubeconfig, not with its own: %v", err))
+		return clients, act, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if to.ServiceAccount == "" {
+		return other, other.Dynamic, nil
+	}
+	act, err = other.As(application.Metadata.Namespace, to.ServiceAccount)
+	return other, act, err
 }
 
 // diffVariables are those of a file, or of the cluster.
@@ -173,9 +205,15 @@ func ownerOf(ctx context.Context, clients *kube.Clients, application *api.Applic
 	if err != nil {
 		return owner, err
 	}
-	if live != nil && live.Status != nil {
-		owner.Inventory = live.Status.Inventory
+	if live == nil || live.Status == nil {
+		return owner, nil
 	}
+	s := live.Status
+	if was := s.Destination; was != nil && was.Secret != application.Spec.Destination.KubeconfigSecret {
+		o.Note(fmt.Sprintf("it goes to another cluster than before: what of its %d objects in %s would be pruned is not told", len(s.Inventory), was.Name))
+		return owner, nil
+	}
+	owner.Inventory = s.Inventory
 	return owner, nil
 }
 

@@ -43,7 +43,7 @@ type RenderOptions struct {
 // order. It uses no cluster, and the network only for charts that lie outside of the
 // repository.
 func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
-	dir, request, _, err := folder(o)
+	dir, request, application, err := folder(o)
 	if err != nil {
 		return err
 	}
@@ -59,6 +59,9 @@ func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 		return err
 	}
 	result, err := render.Render(ctx, request)
+	if err != nil && application != nil && application.Spec.Source.Helm != nil && application.Spec.Source.Helm.Lookup {
+		return fmt.Errorf("%w (what the chart looks up isn't found here, without a cluster: `slipway diff` has one)", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,10 @@ type ApplicationStatus struct {
 	Drift *Drift `json:"drift,omitempty"`
 	// Images are the whole references of the last sync.
 	Images []string `json:"images,omitempty"`
+	// Destination is the cluster of the inventory; nil where none was noted.
+	Destination *ClusterReference `json:"destination,omitempty"`
+	// Former is what is still to be pruned in clusters to which it went before.
+	Former []Former `json:"former,omitempty"`
 	// Inventory is everything that was, or was about to be, applied.
 	Inventory []InventoryEntry `json:"inventory,omitempty"`
 	// Hooks are those of the attempted sync; nil where it has none.
@@ -73,6 +77,24 @@ type InventoryEntry struct {
 	Fields string `json:"fields,omitempty"`
 	// Hook says that it runs in a hook, and is nothing that stays.
 	Hook bool `json:"hook,omitempty"`
+}
+
+// ClusterReference says which cluster it was, and how it was reached.
+type ClusterReference struct {
+	// Name is the config's of our own cluster, and the API server's host of
+	// another.
+	Name string `json:"name"`
+	// UID is that of the namespace kube-system; empty where it may not be read.
+	UID string `json:"uid,omitempty"`
+	// Secret and ServiceAccount are those of the spec's destination.
+	Secret         string `json:"secret,omitempty"`
+	ServiceAccount string `json:"serviceAccount,omitempty"`
+}
+
+// Former is what is left in a cluster to which an application went before.
+type Former struct {
+	Cluster   ClusterReference `json:"cluster"`
+	Inventory []InventoryEntry `json:"inventory"`
 }
 
 // Drift is an episode in which the cluster is not as applied, or was put right

@@ -30,6 +30,9 @@ type HelmSource struct {
 	ValuesFiles []string `json:"valuesFiles,omitempty"`
 	// Values are applied last. A null takes away what the chart sets.
 	Values map[string]any `json:"values,omitempty"`
+	// Lookup has the chart look things up in the cluster of its objects, and see
+	// that cluster's version and kinds. Without it lookups find nothing.
+	Lookup bool `json:"lookup,omitempty"`
 }
 
 // maxRelease is the longest name that Helm takes for a release.

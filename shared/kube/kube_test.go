@@ -89,6 +89,25 @@ func TestMapperLearnsAKindThatAppears(t *testing.T) {
 	}
 }
 
+func TestLookAsksForOneVersionAlone(t *testing.T) {
+	h, clients := dock(t)
+	ship := schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Ship"}
+	r, ok, err := clients.Mapper.Look(t.Context(), boatKind)
+	if err != nil || !ok || r.GroupVersionResource != boats || !r.Namespaced {
+		t.Errorf("%+v, %v, %v", r, ok, err)
+	}
+	if _, ok, err := clients.Mapper.Look(t.Context(), ship); ok || err != nil {
+		t.Errorf("a kind that its version lacks gives %v, %v", ok, err)
+	}
+	ship.Group = "sea.example"
+	if _, _, err := clients.Mapper.Look(t.Context(), ship); !errors.As(err, new(*kube.UnknownKindError)) {
+		t.Errorf("a version that isn't served gives %v", err)
+	}
+	if n := h.asked.Load(); n != 0 {
+		t.Errorf("all groups were asked for %d times", n)
+	}
+}
+
 func TestAsActsForTheAccount(t *testing.T) {
 	h, clients := dock(t)
 	client, err := clients.As("shop", "deployer")

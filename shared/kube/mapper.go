@@ -23,6 +23,7 @@ type Resource struct {
 // Mapper knows where the objects of a kind are. It asks the cluster again
 // when it meets a kind that it doesn't know, at most once in [relearn].
 type Mapper struct {
+	direct    *discovery.DiscoveryClient
 	discovery discovery.CachedDiscoveryInterface
 	deferred  *restmapper.DeferredDiscoveryRESTMapper
 
@@ -41,7 +42,7 @@ func newMapper(config *rest.Config, client *http.Client) (*Mapper, error) {
 	}
 	cached := memory.NewMemCacheClient(d)
 	return &Mapper{
-		discovery: cached, deferred: restmapper.NewDeferredDiscoveryRESTMapper(cached),
+		direct: d, discovery: cached, deferred: restmapper.NewDeferredDiscoveryRESTMapper(cached),
 		known: map[schema.GroupVersionKind]Resource{},
 	}, nil
 }

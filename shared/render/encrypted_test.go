@@ -64,16 +64,16 @@ func TestMasks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
-		`host: Invalid value: "s3cr3t/word": no`:   `host: Invalid value: (a decrypted value): no`,
-		"cannot unmarshal !!str `s3cr3t/...` into": "cannot unmarshal !!str (a decrypted value) into",
-		`data "one \"two\" three" and raw`:         `data (a decrypted value) and raw`,
-		`"x one \"two\" three"`:                    `"x (a decrypted value)"`,
-		"one\n  \"two\" three":                     "(a decrypted value)",
-		`got "line one\nline two of it"`:           `got "(a decrypted value)"`,
-		`got line two of it!`:                      `got (a decrypted value)!`,
-		`base64 czNjcjN0L3dvcmQ=`:                  `base64 (a decrypted value)`,
-		`bytes [112 105 110 45 49]`:                `bytes [(a decrypted value)]`,
-		`about "ab"`:                               `about (a decrypted value)`,
+		`host: Invalid value: "s3cr3t/word": no`:   `host: Invalid value: (a secret value): no`,
+		"cannot unmarshal !!str `s3cr3t/...` into": "cannot unmarshal !!str (a secret value) into",
+		`data "one \"two\" three" and raw`:         `data (a secret value) and raw`,
+		`"x one \"two\" three"`:                    `"x (a secret value)"`,
+		"one\n  \"two\" three":                     "(a secret value)",
+		`got "line one\nline two of it"`:           `got "(a secret value)"`,
+		`got line two of it!`:                      `got (a secret value)!`,
+		`base64 czNjcjN0L3dvcmQ=`:                  `base64 (a secret value)`,
+		`bytes [112 105 110 45 49]`:                `bytes [(a secret value)]`,
+		`about "ab"`:                               `about (a secret value)`,
 		`nothing`:                                  `nothing`,
 	} {
 		if hidden := got.Masks.Hide(text); hidden != want {

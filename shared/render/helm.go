@@ -59,6 +59,8 @@ type piece struct {
 	Apply bool // false: a hook for what Slipway doesn't do
 	// Varies says that it is another at each render.
 	Varies bool
+	// Kept says that it is there only as long as the chart's lookups don't find it.
+	Kept bool
 }
 
 // renderChart gives what `helm template --include-crds` prints.
@@ -96,8 +98,10 @@ func renderChart(ctx context.Context, src *source, dir string, h Release) (Resul
 	if len(faults) > 0 {
 		return result, errors.Join(faults...)
 	}
-	j.Used = src.bytes
-	pieces, err := inflate(ctx, j)
+	j.Used, j.Cluster = src.bytes, src.cluster != nil
+	asked := newAnswering(src.cluster, src)
+	pieces, err := inflate(ctx, j, asked)
+	result.Asked = asked.asked()
 	if err != nil {
 		return result, err
 	}
@@ -127,12 +131,12 @@ func valuesFile(src *source, name string) ([]byte, error) {
 }
 
 // inflate lets a child render.
-func inflate(ctx context.Context, j job) ([]piece, error) {
-	answer, err := runJob(ctx, j, nil)
+func inflate(ctx context.Context, j job, asked *answering) ([]piece, error) {
+	answer, err := runJob(ctx, j, asked.answers(ctx))
 	if err != nil {
-		return nil, childError("the chart", path.Join(j.Chart, chartFile), err)
+		err = childError("the chart", path.Join(j.Chart, chartFile), err)
 	}
-	return answer.Pieces, nil
+	return answer.Pieces, asked.over(err)
 }
 
 // chartObjects are the objects of what helm prints.
@@ -141,15 +145,21 @@ func chartObjects(src *source, pieces []piece) ([]Object, error) {
 	var faults []error
 	own := map[ID]bool{} // what isn't a hook
 	definitions := map[ID]bool{}
+	there := map[ID]bool{}
 	for _, p := range pieces {
 		if !p.Apply {
 			continue
 		}
 		found, err := p.objects(src)
+		if p.Kept {
+			objects = append(objects, keptOf(found, err, p, there)...)
+			continue
+		}
 		if err != nil {
 			faults = append(faults, err)
 		}
 		for _, o := range found {
+			there[o.ID] = true
 			// What Helm makes twice is kept in sync once: a hook that is also
 			// an object, a CRD of a chart that is there under two names.
 			if p.Hook && own[o.ID] || p.CRD && definitions[o.ID] {
@@ -165,6 +175,20 @@ func chartObjects(src *source, pieces []piece) ([]Object, error) {
 		}
 	}
 	return objects, errors.Join(faults...)
+}
+
+// keptOf are the objects of a piece that is kept which are not there otherwise.
+// It isn't what is applied: no fault of it counts.
+func keptOf(found []Object, fault error, p piece, there map[ID]bool) []Object {
+	var kept []Object
+	for _, o := range found {
+		if _, err := o.turn(); fault == nil && err == nil && !there[o.ID] {
+			there[o.ID] = true
+			o.Varies, o.Kept = p.Varies, true
+			kept = append(kept, o)
+		}
+	}
+	return kept
 }
 
 // objects are those of a piece. Its first line is helm's comment, so that the

@@ -51,7 +51,7 @@ func BenchmarkChart(b *testing.B) {
 			b.Fatal(err)
 		}
 		for b.Loop() {
-			if pieces, err := j.inflate(); err != nil || len(pieces) != 10 {
+			if pieces, err := j.inflate(nil); err != nil || len(pieces) != 10 {
 				b.Fatal(len(pieces), err)
 			}
 		}

@@ -17,38 +17,56 @@ import (
 	"helm.sh/helm/v4/pkg/engine"
 	release "helm.sh/helm/v4/pkg/release/v1"
 	releaseutil "helm.sh/helm/v4/pkg/release/v1/util"
+
+	"github.com/slipway-cd/slipway/shared/render/sandbox"
 )
 
 // anew are the functions of templates that don't give the same twice.
 var anew = regexp.MustCompile(`\b(rand(AlphaNum|Alpha|Ascii|Numeric|Bytes|Int)|gen(PrivateKey|CA|CAWithKey|SelfSignedCert|SelfSignedCertWithKey|SignedCert|SignedCertWithKey)|uuidv4|htpasswd|bcrypt|encryptAES|shuffle|now|ago|keys|values)\b`)
 
-// inflate does what `helm template --include-crds` does. What a chart makes up
-// anew each time is found by doing it twice, where it may.
-func (j job) inflate() ([]piece, error) {
+// inflate does what `helm template --include-crds` does, and with a cluster what
+// its --dry-run=server does. What a chart makes up anew each time is found by
+// doing it twice, where it may.
+func (j job) inflate(ask sandbox.Ask) ([]piece, error) {
 	files, where, err := j.unpack()
 	if err != nil {
 		return nil, err
 	}
+	var k *asking
+	if j.Cluster {
+		k = &asking{ask: ask}
+	}
 	mayVary := slices.ContainsFunc(files, func(f *archive.BufferedFile) bool { return anew.Match(f.Data) })
-	pieces, err := j.once(files, where)
-	if err != nil || !mayVary {
-		return pieces, err
-	}
-	if files, where, err = j.unpack(); err != nil { // Helm's loader renames them
-		return nil, err
-	}
-	again, err := j.once(files, where)
+	pieces, err := j.once(files, where, k)
 	if err != nil {
 		return nil, err
 	}
-	for i := range pieces {
-		pieces[i].Varies = len(again) != len(pieces) || !bytes.Equal(pieces[i].Text, again[i].Text)
+	if mayVary {
+		again, err := j.afresh(k)
+		if err != nil {
+			return nil, err
+		}
+		for i := range pieces {
+			pieces[i].Varies = len(again) != len(pieces) || !bytes.Equal(pieces[i].Text, again[i].Text)
+		}
+	}
+	if k != nil && k.asked {
+		pieces = j.unanswered(k, pieces, mayVary)
 	}
 	return pieces, nil
 }
 
+// afresh does it again: Helm's loader has changed the files.
+func (j job) afresh(k *asking) ([]piece, error) {
+	files, where, err := j.unpack()
+	if err != nil {
+		return nil, err
+	}
+	return j.once(files, where, k)
+}
+
 // once takes the steps of `helm template`.
-func (j job) once(files []*archive.BufferedFile, places places) ([]piece, error) {
+func (j job) once(files []*archive.BufferedFile, places places, k *asking) ([]piece, error) {
 	c, err := j.load(files, places)
 	if err != nil {
 		return nil, err
@@ -64,7 +82,7 @@ func (j job) once(files []*archive.BufferedFile, places places) ([]piece, error)
 		return nil, j.fault(chartFile, ReasonBuild, "dependencies: "+oneLine(err.Error()), "")
 	}
 	names := places.templates(c)
-	capabilities, err := j.capabilities(c)
+	capabilities, err := j.capabilities(c, k, files)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +95,7 @@ func (j job) once(files []*archive.BufferedFile, places places) ([]piece, error)
 	if err != nil {
 		return nil, j.valuesFault(err)
 	}
-	printed, err := engine.Engine{}.Render(c, top) //nolint:staticcheck // what stops it is the process' end
+	printed, err := engine.Engine{CustomTemplateFuncs: k.functions()}.Render(c, top) //nolint:staticcheck // what stops it is the process' end
 	if err != nil {
 		return nil, j.templateFault(names, err)
 	}
@@ -149,16 +167,25 @@ func (j job) values() (common.Values, error) {
 	return merged, nil
 }
 
-func (j job) capabilities(c *chart.Chart) (*common.Capabilities, error) {
-	capabilities := common.DefaultCapabilities.Copy()
-	version, err := common.ParseKubeVersion(j.KubeVersion)
+// capabilities are the cluster's, or those of `helm template`.
+func (j job) capabilities(c *chart.Chart, k *asking, files []*archive.BufferedFile) (*common.Capabilities, error) {
+	capabilities, err := k.clusterOf(files)
 	if err != nil {
-		return nil, j.fault(chartFile, ReasonInvalid, fmt.Sprintf("%q is not a version of Kubernetes", j.KubeVersion), "")
+		return nil, j.fault(chartFile, ReasonLookup, oneLine(err.Error()), "")
 	}
-	capabilities.KubeVersion = *version
-	capabilities.APIVersions = slices.Concat(capabilities.APIVersions, common.VersionSet(j.APIVersions))
+	whose := "which is what the cluster runs"
+	if capabilities == nil {
+		capabilities, whose = common.DefaultCapabilities.Copy(), "as `helm template` does"
+		version, err := common.ParseKubeVersion(j.KubeVersion)
+		if err != nil {
+			return nil, j.fault(chartFile, ReasonInvalid, fmt.Sprintf("%q is not a version of Kubernetes", j.KubeVersion), "")
+		}
+		capabilities.KubeVersion = *version
+		capabilities.APIVersions = slices.Concat(capabilities.APIVersions, common.VersionSet(j.APIVersions))
+	}
+	version := &capabilities.KubeVersion
 	if want := c.Metadata.KubeVersion; want != "" && !chartutil.IsCompatibleRange(want, version.String()) {
-		return nil, j.fault(chartFile, ReasonBuild, fmt.Sprintf("the chart wants Kubernetes %s, and charts are rendered for %s, as `helm template` does", want, version.Version), "change kubeVersion")
+		return nil, j.fault(chartFile, ReasonBuild, fmt.Sprintf("the chart wants Kubernetes %s, and charts are rendered for %s, %s", want, version.Version, whose), "change kubeVersion")
 	}
 	return capabilities, nil
 }

@@ -88,6 +88,9 @@ func (j job) templateFault(names places, err error) error {
 			text = message // what the chart's author wrote
 		}
 	}
+	if j.Cluster && len(text) > longest { // a part of a secret would not be known for one
+		text = "a template fails with more words than can be shown beside what was looked up"
+	}
 	fault.Message = "helm: " + oneLine(text)
 	return fault
 }

@@ -27,6 +27,7 @@ type job struct {
 	APIVersions []string
 	Limits      Limits
 	Used        int64 // of Limits.TotalBytes
+	Cluster     bool  // there is one to be asked
 }
 
 // file is one of a job; those of the chart are named from its folder on.
@@ -120,7 +121,7 @@ func doJob(request []byte, ask sandbox.Ask) []byte {
 	case j.Kustomization != nil:
 		answer.Built, err = j.Kustomization.build(ask)
 	default:
-		answer.Pieces, err = j.inflate()
+		answer.Pieces, err = j.inflate(ask)
 	}
 	if err != nil {
 		e, ok := errors.AsType[*Error](err)

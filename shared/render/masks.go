@@ -16,7 +16,7 @@ import (
 type Masks struct{ values map[string]bool }
 
 // masked stands in the place of such a text.
-const masked = "(a decrypted value)"
+const masked = "(a secret value)"
 
 const (
 	// shortest is how long a value or a line of it is that is hidden wherever

@@ -39,6 +39,10 @@ type Request struct {
 	Lenient bool
 	// Charts brings what Helm.Remote names. nil: such a chart is an error.
 	Charts charts.Source
+	// Cluster answers what a chart looks up, and is the one that it sees: as with
+	// `helm template --dry-run=server`. nil: a chart finds nothing, and sees what
+	// [Release] says.
+	Cluster Cluster
 	// Limits bound the work; the zero value is [DefaultLimits].
 	Limits Limits
 }
@@ -51,10 +55,13 @@ type Limits struct {
 	// Time and Memory (bytes) are what a chart's templates may take.
 	Time   time.Duration
 	Memory int64
+	// Lookups and LookupBytes (of JSON) are what a chart may look up.
+	Lookups     int
+	LookupBytes int64
 }
 
 // DefaultLimits hold where a request says nothing.
-var DefaultLimits = Limits{FileBytes: 4 << 20, TotalBytes: 64 << 20, Documents: 20_000, Time: 30 * time.Second, Memory: 512 << 20}
+var DefaultLimits = Limits{FileBytes: 4 << 20, TotalBytes: 64 << 20, Documents: 20_000, Time: 30 * time.Second, Memory: 512 << 20, Lookups: 100, LookupBytes: 8 << 20}
 
 func (l Limits) orDefault() Limits {
 	if l.FileBytes == 0 {
@@ -71,6 +78,12 @@ func (l Limits) orDefault() Limits {
 	}
 	if l.Memory == 0 {
 		l.Memory = DefaultLimits.Memory
+	}
+	if l.Lookups == 0 {
+		l.Lookups = DefaultLimits.Lookups
+	}
+	if l.LookupBytes == 0 {
+		l.LookupBytes = DefaultLimits.LookupBytes
 	}
 	return l
 }
@@ -129,6 +142,9 @@ type Object struct {
 	// Varies says that the object is another at each render: its chart makes
 	// up a password, a certificate or a time, or hashes one.
 	Varies bool
+	// Kept says that the chart leaves the object out, and wouldn't if its lookups
+	// found nothing of its own: it was made once, and stays as it is.
+	Kept bool
 	// rewritten says that Raw isn't the text that stands in File.
 	rewritten bool
 }
@@ -145,7 +161,10 @@ type Result struct {
 	// files and directories, also such as aren't there (yet). A directory
 	// stands for everything below it; "." is the whole repository.
 	Inputs []string
-	// Masks are the values that were decrypted, also when the render failed.
+	// Asked says that it depends on what the cluster answered, too; also when the
+	// render failed.
+	Asked bool
+	// Masks are the values that were decrypted or looked up in Secrets, also when the render failed.
 	// They are in no error of Render.
 	Masks *Masks
 }
@@ -175,7 +194,7 @@ func Render(ctx context.Context, req Request) (Result, error) {
 			Help: "write it without a leading slash and without \"..\"",
 		}
 	}
-	src := &source{fsys: req.FS, limits: req.Limits.orDefault(), dirs: map[string]bool{}, sealed: req.Sealed && req.Decrypter == nil, plain: map[string][]byte{}, charts: req.Charts}
+	src := &source{fsys: req.FS, limits: req.Limits.orDefault(), dirs: map[string]bool{}, sealed: req.Sealed && req.Decrypter == nil, plain: map[string][]byte{}, charts: req.Charts, cluster: req.Cluster}
 	if req.Decrypter != nil {
 		src.decrypter = func(format Format, data []byte) ([]byte, []string, error) {
 			return req.Decrypter.Decrypt(ctx, format, data)

@@ -19,8 +19,10 @@ type source struct {
 	limits Limits
 	dirs   map[string]bool // known to be directories, not links
 	charts charts.Source
-	bytes  int64
-	docs   int
+	// cluster is what charts may ask; nil: nothing.
+	cluster Cluster
+	bytes   int64
+	docs    int
 
 	// decrypter is nil where there are no keys; sealed leaves what is encrypted
 	// as it is then.

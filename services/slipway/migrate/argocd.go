@@ -127,9 +127,7 @@ func (a *argo) source(s *source, out tree) bool {
 		return a.remoteChart(s, from, refs, out)
 	}
 	set(out, webAddress(from.at("repoURL").text()), "source", "repository")
-	if !a.revision(from.at("targetRevision"), out) {
-		return false
-	}
+	a.revision(from.at("targetRevision"), out)
 	dir := cleanPath(from.at("path").text())
 	set(out, dir, "source", "path")
 	a.directory(from.at("directory"), dir)
@@ -142,16 +140,15 @@ var (
 	versionly = regexp.MustCompile(`^[v=<>~^]?v?\d+(\.(\d+|\*|x))*(-.*)?$|[<>~^*]`)
 )
 
-// revision writes the branch.
-func (a *argo) revision(v value, out tree) bool {
+// revision writes what is followed.
+func (a *argo) revision(v value, out tree) {
 	text := v.text()
 	kind := ""
 	switch {
 	case text == "" || text == "HEAD":
 		branch := cmp.Or(a.Branch, "main")
 		v.note(Different, "it follows the repository's default branch, which is taken to be "+branch, "say which it is with --branch, if it is another")
-		set(out, branch, "source", "branch")
-		return true
+		kind, text = "branch", branch
 	case commitID.MatchString(text):
 		kind = "commit"
 	case strings.HasPrefix(text, "refs/tags/"):
@@ -161,15 +158,9 @@ func (a *argo) revision(v value, out tree) bool {
 	case versionly.MatchString(text):
 		kind = "tag"
 	default:
-		set(out, strings.TrimPrefix(text, "refs/heads/"), "source", "branch")
-		return true
+		kind, text = "branch", strings.TrimPrefix(text, "refs/heads/")
 	}
-	if has(kind) {
-		set(out, text, "source", kind)
-		return true
-	}
-	v.note(Missing, "an application follows a branch, and "+text+" looks like a "+kind, "use a branch that is moved to what you release; no Application is written")
-	return false
+	set(out, text, "source", kind)
 }
 
 // directory reads how a plain folder is read.

@@ -9,13 +9,6 @@ import (
 
 // project writes what a team may do.
 func (a *argo) project(s *source) {
-	if !hasProject() {
-		for _, k := range s.at().keys() {
-			s.at(k).take()
-		}
-		s.at().note(Missing, "has no counterpart yet", "an Application acts with the rights of an account of its namespace: give that what the team may do")
-		return
-	}
 	spec := tree{}
 	namespaces := append([]string{s.namespace}, s.at("spec", "sourceNamespaces").list()...)
 	set(spec, anyList(namespaces), "namespaces")

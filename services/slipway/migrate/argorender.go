@@ -12,11 +12,6 @@ import (
 
 func (a *argo) remoteChart(s *source, from value, refs map[string]value, out tree) bool {
 	repoURL, name, version := from.at("repoURL").text(), from.at("chart").text(), from.at("targetRevision").text()
-	if !has("remoteChart") {
-		from.at("chart").note(Missing, "a chart from "+repoURL+" has no counterpart yet", "commit the chart (helm pull "+name+" --version "+cmp.Or(version, "…")+" --untar), and write its folder in spec.source.path; no Application is written")
-		a.helm(s, from, refs, ".", tree{})
-		return false
-	}
 	repository, branch := a.Repository, cmp.Or(a.Branch, "main")
 	for _, v := range refs {
 		repository = webAddress(v.at("repoURL").text())
@@ -124,8 +119,8 @@ func parameter(p value, values tree) {
 
 // kustomize writes what is set beside the kustomization.
 func (a *argo) kustomize(v value, out tree) {
-	if !v.there() || !has("kustomize") {
-		return // it is told of as what nobody has read
+	if !v.there() {
+		return
 	}
 	var images []any
 	for _, i := range v.at("images").list() {

@@ -38,11 +38,7 @@ func (a *argo) syncPolicy(s *source, out, doc tree) {
 		policy.note(Different, "it is synced by hand", "it is written suspended: `slipway resume` has it synced by itself")
 		suspend(doc, "it was synced by hand in Argo CD")
 	case !automated.at("selfHeal").is(false):
-		if has("selfHeal") {
-			set(out, false, "sync", "selfHeal")
-		} else {
-			automated.note(Different, "what others change is put right", "name the fields that others set in spec.ignore")
-		}
+		set(out, false, "sync", "selfHeal")
 	}
 	if !automated.at("prune").is(false) {
 		set(out, false, "sync", "prune")

@@ -3,7 +3,6 @@ package migrate
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -131,7 +130,7 @@ func (f *flux) kustomization(s *source) {
 		return
 	}
 	set(out, a.path, "source", "path")
-	f.kustomizationRights(s, out, doc)
+	f.kustomizationRights(s, out)
 	f.kustomizationSync(s, out, doc)
 	f.kustomizationContent(s, out, doc)
 	carry(s, doc, fluxMark)
@@ -144,7 +143,7 @@ func (f *flux) kustomization(s *source) {
 	a.doc = doc
 }
 
-func (f *flux) kustomizationRights(s *source, out, doc tree) {
+func (f *flux) kustomizationRights(s *source, out tree) {
 	spec := s.at("spec")
 	set(out, spec.at("targetNamespace").text(), "destination", "namespace")
 	if v := spec.at("targetNamespace"); v.there() {
@@ -156,14 +155,7 @@ func (f *flux) kustomizationRights(s *source, out, doc tree) {
 		spec.note(Different, "it names no serviceAccountName, so Flux applies with its own rights",
 			"name an account of namespace "+s.namespace+" in spec.destination.serviceAccount, or that namespace in synchronizer.trusted of the config")
 	}
-	if config := spec.at("kubeConfig"); config.there() {
-		if has("kubeconfigSecret") {
-			set(out, config.at("secretRef", "name").text(), "destination", "kubeconfigSecret")
-		} else {
-			config.drop(Missing, "another cluster has no counterpart yet", "run a synchronizer there, and write the Application to that cluster's root; it is written suspended")
-			suspend(doc, "it is for another cluster (migrated from Flux)")
-		}
-	}
+	set(out, spec.at("kubeConfig", "secretRef", "name").text(), "destination", "kubeconfigSecret")
 }
 
 func (f *flux) kustomizationSync(s *source, out, doc tree) {
@@ -213,19 +205,17 @@ func (f *flux) kustomizationContent(s *source, out, doc tree) {
 	}
 	f.substitution(s, out)
 	if d := spec.at("decryption"); d.there() {
-		if has("decryption") && d.at("provider").text() == "sops" {
+		if d.at("provider").text() == "sops" {
 			set(out, d.at("secretRef", "name").text(), "decryption", "secret")
 		} else {
-			d.drop(Missing, "encrypted files have no counterpart yet", "it is written suspended: its Secrets would be applied encrypted")
-			suspend(doc, "its files are encrypted, which is not supported yet (migrated from Flux)")
+			d.drop(Missing, "only files that SOPS encrypted have a counterpart", "it is written suspended: its Secrets would be applied encrypted")
+			suspend(doc, "its files are encrypted by something else than SOPS (migrated from Flux)")
 		}
 	}
 	kustomize := tree{}
 	for _, field := range []string{"patches", "components", "images"} {
-		if v := spec.at(field); v.there() && has("kustomize") {
+		if v := spec.at(field); v.there() {
 			set(kustomize, v.tree(), field)
-		} else {
-			v.drop(Missing, "has no counterpart yet", "write it into the kustomization.yaml of "+fmt.Sprint(out["source"].(tree)["path"]))
 		}
 	}
 	set(out, kustomize, "source", "kustomize")

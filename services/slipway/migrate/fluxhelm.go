@@ -89,6 +89,7 @@ func (f *flux) release(s *source, holder *fluxApp) {
 	}
 	carry(s, doc, fluxMark)
 	if f.chart(s, out, holder, a) {
+		set(out, true, "source", "helm", "lookup") // as Helm itself does: what a chart has made up stays
 		a.doc = doc
 	}
 }
@@ -135,10 +136,6 @@ func (f *flux) chart(s *source, out tree, holder, a *fluxApp) bool {
 
 // remoteChart writes a chart that is in no Git repository.
 func (f *flux) remoteChart(s *source, at value, out tree, holder *fluxApp, chart, repository, version string) bool {
-	if !has("remoteChart") {
-		at.note(Missing, "a chart from "+repository+" has no counterpart yet", "commit the chart (helm pull "+chart+" --version "+cmp.Or(version, "…")+" --untar), and write its folder in spec.source.path; no Application is written")
-		return false
-	}
 	var from *source
 	if holder != nil {
 		from = holder.s

@@ -31,7 +31,8 @@ func (f *flux) gitSource(s *source, ref value, at string, out tree) (string, boo
 	}
 	url := git.at("spec", "url")
 	set(out, webAddress(url.text()), "source", "repository")
-	return at, f.gitRef(git, out)
+	f.gitRef(git, out)
+	return at, true
 }
 
 // artifact finds which folder of which source an artifact's folder is a copy of.
@@ -98,7 +99,7 @@ func webAddress(url string) string {
 	return url
 }
 
-func (f *flux) gitRef(git *source, out tree) bool {
+func (f *flux) gitRef(git *source, out tree) {
 	ref := git.at("spec", "ref")
 	branch := ref.at("branch").text()
 	for _, kind := range []string{"commit", "semver", "tag"} {
@@ -106,12 +107,8 @@ func (f *flux) gitRef(git *source, out tree) bool {
 		if !v.there() {
 			continue
 		}
-		if has(kind) {
-			set(out, v.text(), "source", kind)
-			return true
-		}
-		v.drop(Missing, "an application follows a branch", "use a branch that is moved to what you release; no Application is written of it")
-		return false
+		set(out, v.text(), "source", kind)
+		return
 	}
 	if branch == "" {
 		branch = "master"
@@ -119,11 +116,6 @@ func (f *flux) gitRef(git *source, out tree) bool {
 	}
 	set(out, branch, "source", "branch")
 	if secret := git.at("spec", "secretRef"); secret.there() {
-		if has("secret") {
-			set(out, secret.at("name").text(), "source", "secret")
-		} else {
-			secret.drop(Different, "credentials of repositories are in the config", "name them in slipway.yaml, under repositories[].credentials or credentials")
-		}
+		set(out, secret.at("name").text(), "source", "secret")
 	}
-	return true
 }

@@ -215,45 +215,6 @@ func unindexed(field string) string {
 	return b.String()
 }
 
-// features are fields of ours that an api may lack; each is known by a document
-// that only one that has it takes. What is lacking is told as missing, and
-// written as soon as it is there.
-var features = map[string]string{
-	"remoteChart":      `source: {repository: "https://x/y.git", branch: main, path: p, helm: {chart: c, repository: "https://charts.example.com", version: 1.0.0}}`,
-	"kustomize":        `source: {repository: "https://x/y.git", branch: main, path: p, kustomize: {patches: [{patch: "a: b", target: {kind: Deployment}}], components: [../c], images: [{name: a, newTag: b}]}}`,
-	"tag":              `source: {repository: "https://x/y.git", tag: v1, path: p}`,
-	"semver":           `source: {repository: "https://x/y.git", semver: ">=1", path: p}`,
-	"commit":           `source: {repository: "https://x/y.git", commit: 0123456789012345678901234567890123456789, path: p}`,
-	"secret":           `source: {repository: "https://x/y.git", branch: main, path: p, secret: s}`,
-	"kubeconfigSecret": `{source: {repository: "https://x/y.git", branch: main, path: p}, destination: {kubeconfigSecret: s}}`,
-	"decryption":       `{source: {repository: "https://x/y.git", branch: main, path: p}, decryption: {secret: s}}`,
-	"selfHeal":         `{source: {repository: "https://x/y.git", branch: main, path: p}, sync: {selfHeal: false}}`,
-}
-
-// has says whether our documents can say something.
-func has(feature string) bool {
-	spec, known := features[feature]
-	if !known {
-		return false
-	}
-	spec = strings.TrimSpace(spec)
-	if !strings.HasPrefix(spec, "{") {
-		spec = "{" + spec + "}"
-	}
-	docs, err := api.Decode(feature, []byte("apiVersion: "+api.APIVersion+"\nkind: Application\nmetadata: {name: a, namespace: b}\nspec: "+spec+"\n"))
-	return err == nil && len(docs) == 1
-}
-
-// hasProject says whether there are Projects.
-func hasProject() bool {
-	docs, err := api.Decode("project", []byte("apiVersion: "+api.APIVersion+`
-kind: Project
-metadata: {name: a}
-spec: {namespaces: [a], repositories: ["git.example.com/a/**"], destinations: [{cluster: "*", namespaces: [a]}], kinds: {deny: [Pod]}}
-`))
-	return err == nil && len(docs) == 1
-}
-
 // cleanPath is a folder of a repository as ours are written.
 func cleanPath(p string) string {
 	p = path.Clean("/" + p)[1:]

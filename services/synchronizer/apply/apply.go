@@ -261,10 +261,15 @@ func (a *Applier) before(ctx context.Context, item *Item, fresh bool) (state, er
 	if err != nil {
 		return state{}, fmt.Errorf("look at it: %w", err)
 	}
+	return stateOf(live), nil
+}
+
+// stateOf is an object as it was read.
+func stateOf(live metav1.Object) state {
 	return state{
-		exists: true, owner: live.Annotations[health.OwnerAnnotation], uid: string(live.UID),
-		version: live.ResourceVersion, fields: health.OurFields(live),
-	}, nil
+		exists: true, owner: live.GetAnnotations()[health.OwnerAnnotation], uid: string(live.GetUID()),
+		version: live.GetResourceVersion(), fields: health.OurFields(live),
+	}
 }
 
 func (a *Applier) metadata(ctx context.Context, r kube.Resource, namespace, name string) (*metav1.PartialObjectMetadata, error) {

@@ -2,16 +2,13 @@ package apply
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
-	"github.com/slipway-cd/slipway/services/synchronizer/health"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/kube"
 )
@@ -38,28 +35,29 @@ func (a *Applier) Try(ctx context.Context, look, client dynamic.Interface, item 
 	if t.Err != nil {
 		return t
 	}
+	var before state
 	live, err := a.resource(look, item).Get(ctx, item.Name, metav1.GetOptions{})
 	switch {
 	case err == nil:
-		t.Live = live
+		t.Live, before = live, stateOf(live)
 	case !apierrors.IsNotFound(err):
 		t.Err = fmt.Errorf("look at it: %w", err)
 		return t
 	}
-	if t.Live != nil {
-		if owner := live.GetAnnotations()[health.OwnerAnnotation]; owner != "" && !mine(owner) {
-			t.Err = fmt.Errorf("%w: %s", ErrOwned, owner)
-			return t
-		}
-	}
-	if item.leaves(state{exists: t.Live != nil}) {
-		t.Then, t.Note = t.Live, "it is left to others: its annotations say so"
+	if before.owner != "" && !mine(before.owner) {
+		t.Err = fmt.Errorf("%w: %s", ErrOwned, before.owner)
 		return t
 	}
-	return a.try(ctx, client, t)
+	if item.leaves(before) {
+		if t.Then, t.Note = t.Live, "it is left to others: its annotations say so"; item.Kept {
+			t.Note = "it stays: its chart makes it where it is missing, and leaves it out since it is there"
+		}
+		return t
+	}
+	return a.try(ctx, client, t, before)
 }
 
-func (a *Applier) try(ctx context.Context, client dynamic.Interface, t Trial) Trial {
+func (a *Applier) try(ctx context.Context, client dynamic.Interface, t Trial, before state) Trial {
 	t.Item.dry = true
 	then, err := a.send(ctx, Actor{Client: client}, t.Item, "")
 	switch {
@@ -68,7 +66,7 @@ func (a *Applier) try(ctx context.Context, client dynamic.Interface, t Trial) Tr
 	case t.Live == nil && apierrors.IsNotFound(err):
 		// Its namespace or its kind comes in the same commit, or is missing.
 		t.Err = err
-	case apierrors.IsInvalid(err) && t.Live != nil && says(t.Item.Object.GetAnnotations(), forced) != "":
+	case before.owner != "" && t.Item.remade(before, err):
 		t.Then, t.Note = t.Item.Object, "it can't be changed to this: it would be deleted and made anew, as its annotation says"
 	default:
 		t.Err = err
@@ -94,39 +92,15 @@ type Pruning struct {
 }
 
 func (a *Applier) wouldPrune(ctx context.Context, look dynamic.Interface, mine func(owner string) bool, e api.InventoryEntry) Pruning {
-	p := Pruning{Pruned: Pruned{Entry: e}}
-	resource, err := a.clients.Mapper.Find(schema.GroupVersionKind{Group: e.Group, Version: e.Version, Kind: e.Kind})
-	if _, unknown := errors.AsType[*kube.UnknownKindError](err); unknown {
-		p.Kept = "its kind is gone from the cluster, and it with it"
-		return p
-	}
-	if err != nil {
-		p.Err = err
-		return p
-	}
-	live, err := a.resource(look, &Item{Resource: resource, Namespace: e.Namespace}).Get(ctx, e.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		p.Kept = "it is gone already"
-		return p
-	}
-	if err != nil {
-		p.Err = fmt.Errorf("look at it: %w", err)
-		return p
-	}
-	p.Live = live
-	meta := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
-		UID: live.GetUID(), Annotations: live.GetAnnotations(), ManagedFields: live.GetManagedFields(),
-	}}
-	owner := meta.Annotations[health.OwnerAnnotation]
-	if !mine(owner) && owner != "" {
-		p.Kept = "it is " + owner + "'s now"
-		return p
-	}
-	if p.Kept = notOurs(meta, owner, e); p.Kept == "" {
-		if by := says(live.GetAnnotations(), kept); by != "" {
-			p.Kept = "its annotation " + by + " says so"
+	var live *unstructured.Unstructured
+	_, p := a.mayPrune(e, mine, func(r kube.Resource) (_ metav1.Object, err error) {
+		if live, err = a.resource(look, &Item{Resource: r, Namespace: e.Namespace}).Get(ctx, e.Name, metav1.GetOptions{}); err != nil {
+			live = nil
 		}
+		return live, err
+	})
+	if p.Deleted && live == nil {
+		p.Deleted, p.Kept = false, "it is gone already"
 	}
-	p.Deleted = p.Kept == ""
-	return p
+	return Pruning{Pruned: p, Live: live}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
 )
 
-// runAnnotation says for which run a hook was started.
-const runAnnotation = "slipway.dev/run"
+// RunAnnotation says for which run a hook was started.
+const RunAnnotation = "slipway.dev/run"
 
 // Run starts a hook, unless it was started for this run before. What ran for
 // another is deleted first, if it is a Job, a Pod or of a custom kind; other
@@ -30,7 +30,7 @@ func (a *Applier) Run(ctx context.Context, as Actor, item *Item, run string) Out
 	}
 	if err == nil {
 		switch by := live.Annotations[health.OwnerAnnotation]; {
-		case by == as.Owner && live.Annotations[runAnnotation] == run && live.DeletionTimestamp == nil:
+		case by == as.Owner && live.Annotations[RunAnnotation] == run && live.DeletionTimestamp == nil:
 			item.UID, item.ResourceVersion = string(live.UID), live.ResourceVersion
 			return Outcome{Item: item, Action: Unchanged}
 		case by == "" && item.ends():
@@ -51,7 +51,7 @@ func (a *Applier) Run(ctx context.Context, as Actor, item *Item, run string) Out
 
 // sendFor notes the run on the object.
 func (i *Item) sendFor(run string) {
-	i.Object.SetAnnotations(merge(i.Object.GetAnnotations(), map[string]string{runAnnotation: run}))
+	i.Object.SetAnnotations(merge(i.Object.GetAnnotations(), map[string]string{RunAnnotation: run}))
 }
 
 // ends says whether an object does its work once and is then over: to have it

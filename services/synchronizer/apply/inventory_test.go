@@ -61,7 +61,7 @@ func TestOnlyWhatIsOursIsPruned(t *testing.T) {
 		live := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
 			Annotations: map[string]string{health.OwnerAnnotation: tt.owner}, ManagedFields: tt.fields, UID: types.UID(tt.uid),
 		}}
-		if why := notOurs(live, "a/b/c", api.InventoryEntry{UID: "1"}); (why == "") != tt.may {
+		if why := notOurs(live, func(owner string) bool { return owner == "a/b/c" }, api.InventoryEntry{UID: "1"}); (why == "") != tt.may {
 			t.Errorf("%s: %q", tt.name, why)
 		}
 	}

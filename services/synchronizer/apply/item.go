@@ -27,6 +27,7 @@ type Item struct {
 	Where           string // file and line
 	Object          *unstructured.Unstructured
 	Varies          bool // it is another at each render
+	Kept            bool // its chart made it once, and leaves it out since it is there
 	// UID and ResourceVersion are known once it is applied.
 	UID, ResourceVersion string
 	// Err says why it can't be applied.
@@ -88,7 +89,7 @@ func (a *Applier) Prepare(objects []render.Object, o Options) ([]*Item, error) {
 		u := &unstructured.Unstructured{Object: object.Map}
 		item := &Item{
 			Kind: u.GroupVersionKind(), Namespace: u.GetNamespace(), Name: u.GetName(), Stage: object.Stage(),
-			Where: object.Where(), Object: u, Varies: object.Varies, raw: object.Raw, added: added, namespace: o.Namespace, adopt: o.Adopt,
+			Where: object.Where(), Object: u, Varies: object.Varies, Kept: object.Kept, raw: object.Raw, added: added, namespace: o.Namespace, adopt: o.Adopt,
 		}
 		if item.Turn, err = render.TurnOf(u.GetAnnotations()); err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", item.Where, item, err)

@@ -102,25 +102,15 @@ func (a *Applier) pruneOne(ctx context.Context, as Actor, e api.InventoryEntry) 
 }
 
 func (a *Applier) tryPrune(ctx context.Context, as Actor, e api.InventoryEntry) Pruned {
-	resource, err := a.clients.Mapper.Find(schema.GroupVersionKind{Group: e.Group, Version: e.Version, Kind: e.Kind})
-	if _, unknown := errors.AsType[*kube.UnknownKindError](err); unknown {
-		return Pruned{Entry: e, Kept: "its kind is gone from the cluster, and it with it"}
-	}
-	if err != nil {
-		return Pruned{Entry: e, Err: err}
-	}
-	live, err := a.metadata(ctx, resource, e.Namespace, e.Name)
-	if apierrors.IsNotFound(err) {
-		return Pruned{Entry: e, Deleted: true}
-	}
-	if err != nil {
-		return Pruned{Entry: e, Err: fmt.Errorf("look at it: %w", err)}
-	}
-	if why := notOurs(live, as.Owner, e); why != "" {
-		return Pruned{Entry: e, Kept: why}
-	}
-	if by := says(live.Annotations, kept); by != "" {
-		return Pruned{Entry: e, Kept: "its annotation " + by + " says so"}
+	var live *metav1.PartialObjectMetadata
+	resource, p := a.mayPrune(e, func(owner string) bool { return owner == as.Owner }, func(r kube.Resource) (_ metav1.Object, err error) {
+		if live, err = a.metadata(ctx, r, e.Namespace, e.Name); err != nil {
+			live = nil
+		}
+		return live, err
+	})
+	if !p.Deleted || live == nil {
+		return p
 	}
 	if as.Claimed != nil && !e.Hook { // who else has a hook runs it himself
 		by, err := as.Claimed(ctx, e)
@@ -136,7 +126,7 @@ func (a *Applier) tryPrune(ctx context.Context, as Actor, e api.InventoryEntry) 
 	}
 	item := &Item{Resource: resource, Namespace: e.Namespace, Name: e.Name}
 	background := metav1.DeletePropagationBackground
-	err = a.resource(as.Client, item).Delete(ctx, e.Name, metav1.DeleteOptions{
+	err := a.resource(as.Client, item).Delete(ctx, e.Name, metav1.DeleteOptions{
 		PropagationPolicy: &background,
 		Preconditions:     &metav1.Preconditions{UID: &live.UID, ResourceVersion: &live.ResourceVersion},
 	})
@@ -147,16 +137,47 @@ func (a *Applier) tryPrune(ctx context.Context, as Actor, e api.InventoryEntry) 
 	return Pruned{Entry: e, Deleted: true}
 }
 
+// mayPrune looks at an entry's object and says, as far as the object itself
+// tells, whether it is to be deleted. One that isn't there is deleted already.
+// Mine says of an owner that it is the application.
+func (a *Applier) mayPrune(e api.InventoryEntry, mine func(owner string) bool, look func(kube.Resource) (metav1.Object, error)) (kube.Resource, Pruned) {
+	p := Pruned{Entry: e}
+	resource, err := a.clients.Mapper.Find(schema.GroupVersionKind{Group: e.Group, Version: e.Version, Kind: e.Kind})
+	if _, unknown := errors.AsType[*kube.UnknownKindError](err); unknown {
+		p.Kept = "its kind is gone from the cluster, and it with it"
+		return resource, p
+	}
+	var live metav1.Object
+	if err == nil {
+		if live, err = look(resource); err != nil && !apierrors.IsNotFound(err) {
+			err = fmt.Errorf("look at it: %w", err)
+		}
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+	case err != nil:
+		p.Err = err
+	default:
+		if p.Kept = notOurs(live, mine, e); p.Kept == "" {
+			if by := says(live.GetAnnotations(), kept); by != "" {
+				p.Kept = "its annotation " + by + " says so"
+			}
+		}
+	}
+	p.Deleted = p.Err == nil && p.Kept == ""
+	return resource, p
+}
+
 // notOurs says why an object must not be deleted; "" when it may.
-func notOurs(live *metav1.PartialObjectMetadata, owner string, e api.InventoryEntry) string {
-	switch named := live.Annotations[health.OwnerAnnotation]; {
-	case named == "":
+func notOurs(live metav1.Object, mine func(owner string) bool, e api.InventoryEntry) string {
+	switch before := stateOf(live); {
+	case before.owner == "":
 		return "it doesn't say that it is ours"
-	case named != owner:
-		return "it is " + named + "'s now"
-	case health.OurFields(live) == 0:
+	case !mine(before.owner):
+		return "it is " + before.owner + "'s now"
+	case before.fields == 0:
 		return "it was not applied by us"
-	case e.UID != "" && string(live.UID) != e.UID && !e.Hook: // a hook we make anew ourselves
+	case e.UID != "" && before.uid != e.UID && !e.Hook: // a hook we make anew ourselves
 		return "it was made anew by somebody else"
 	}
 	return ""

@@ -55,11 +55,16 @@ func says(annotations map[string]string, wishes []wish) string {
 }
 
 // Ignored says that the item is never sent, and that nobody waits for it.
-func (i *Item) Ignored() bool { return says(i.Object.GetAnnotations(), ignored) != "" }
+func (i *Item) Ignored() bool { return i.Kept || says(i.Object.GetAnnotations(), ignored) != "" }
 
 // leaves says whether an item is not to be sent now.
 func (i *Item) leaves(before state) bool {
 	return i.Ignored() || before.exists && says(i.Object.GetAnnotations(), ifNotPresent) != ""
+}
+
+// remade says whether an object that can't be changed is to be made anew.
+func (i *Item) remade(before state, fault error) bool {
+	return apierrors.IsInvalid(fault) && before.exists && says(i.Object.GetAnnotations(), forced) != ""
 }
 
 // errRemade says that an object was deleted to be made anew, and isn't gone yet.
@@ -68,7 +73,7 @@ var errRemade = errors.New("it is deleted to be made anew, since it can't be cha
 // remake deletes an object that can't be changed to what it shall be, if it is
 // ours and wants that. done says that it may be sent again.
 func (a *Applier) remake(ctx context.Context, as Actor, item *Item, before state, fault error) (done bool, err error) {
-	if !apierrors.IsInvalid(fault) || !before.exists || before.owner != as.Owner || says(item.Object.GetAnnotations(), forced) == "" {
+	if before.owner != as.Owner || !item.remade(before, fault) {
 		return false, fault
 	}
 	if err := as.held(ctx); err != nil {

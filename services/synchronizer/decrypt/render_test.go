@@ -80,7 +80,7 @@ func TestEncryptedFilesRenderAsTheirPlainText(t *testing.T) {
 				t.Errorf("%s:\n%s\nwant\n%s", shape, o.Raw, want.Objects[min(i, len(want.Objects)-1)].Raw)
 			}
 		}
-		if hidden := got.Masks.Hide("it is hunter2-correct, hunter2-env and hunter2-more"); strings.Count(hidden, "hunter2") != 3-strings.Count(hidden, "(a decrypted value)") || hidden == "it is hunter2-correct, hunter2-env and hunter2-more" {
+		if hidden := got.Masks.Hide("it is hunter2-correct, hunter2-env and hunter2-more"); strings.Count(hidden, "hunter2") != 3-strings.Count(hidden, "(a secret value)") || hidden == "it is hunter2-correct, hunter2-env and hunter2-more" {
 			t.Errorf("%s: %s", shape, hidden)
 		}
 

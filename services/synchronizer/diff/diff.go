@@ -81,9 +81,9 @@ type Owner struct {
 	Prunes          bool
 }
 
-// mine says whether an owner annotation names the application, whatever its
+// Mine says whether an owner annotation names the application, whatever its
 // cluster is called.
-func (o Owner) mine(owner string) bool {
+func (o Owner) Mine(owner string) bool {
 	_, name, _ := strings.Cut(owner, "/")
 	return o.Name == "" || name == o.Namespace+"/"+o.Name
 }
@@ -98,7 +98,7 @@ func Compare(ctx context.Context, c Clients, owner Owner, items []*apply.Item) [
 		slots <- struct{}{}
 		done.Go(func() {
 			defer func() { <-slots }()
-			trials[i] = c.Applier.Try(ctx, c.Look, c.Act, item, owner.mine)
+			trials[i] = c.Applier.Try(ctx, c.Look, c.Act, item, owner.Mine)
 		})
 	}
 	done.Wait()
@@ -224,6 +224,7 @@ var noise = [][]string{
 	{"metadata", "uid"},
 	{"metadata", "selfLink"},
 	{"metadata", "annotations", health.OwnerAnnotation},
+	{"metadata", "annotations", apply.RunAnnotation},
 	{"metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"},
 	{"metadata", "annotations", "deployment.kubernetes.io/revision"},
 }
@@ -251,7 +252,7 @@ func text(o *unstructured.Unstructured, hidden *masks) []byte {
 // gone is what would be pruned.
 func (c Clients) gone(ctx context.Context, owner Owner, items []*apply.Item, hidden *masks) []Change {
 	var changes []Change
-	for _, p := range c.Applier.WouldPrune(ctx, c.Look, owner.mine, apply.Gone(owner.Inventory, items)) {
+	for _, p := range c.Applier.WouldPrune(ctx, c.Look, owner.Mine, apply.Gone(owner.Inventory, items)) {
 		e := p.Entry
 		change := Change{Action: Kept, Group: e.Group, Version: e.Version, Kind: e.Kind, Namespace: e.Namespace, Name: e.Name, Message: p.Kept}
 		switch {

@@ -55,10 +55,10 @@ func TestAnotherToolsMarksMayGo(t *testing.T) {
 func TestAnOwnerIsKnownWhateverItsClusterIsCalled(t *testing.T) {
 	t.Parallel()
 	for owner, want := range map[string]bool{"north/shop/web": true, "south/shop/web": true, "north/shop/api": false, "shop/web": false, "": false} {
-		if got := (Owner{Namespace: "shop", Name: "web"}).mine(owner); got != want {
+		if got := (Owner{Namespace: "shop", Name: "web"}).Mine(owner); got != want {
 			t.Errorf("%q: %v", owner, got)
 		}
-		if !(Owner{}).mine(owner) {
+		if !(Owner{}).Mine(owner) {
 			t.Errorf("%q isn't a folder's", owner)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
+	"github.com/slipway-cd/slipway/shared/api"
 )
 
 // The names that mark an object as ours.
@@ -102,8 +103,13 @@ func compute(o *unstructured.Unstructured) (status.Status, string) {
 	if r != nil {
 		return r.Judge(o.Object, time.Time{}) // ours are known to be cheap
 	}
-	if o.GroupVersionKind().GroupKind() == (schema.GroupKind{Group: "batch", Kind: "Job"}) {
+	switch o.GroupVersionKind().GroupKind() {
+	case schema.GroupKind{Group: "batch", Kind: "Job"}:
 		return jobStatus(o)
+	case schema.GroupKind{Group: api.Group, Kind: api.ApplicationKind}:
+		if state, message, known := applicationStatus(o); known {
+			return state, message
+		}
 	}
 	result, err := status.Compute(o)
 	if err != nil {

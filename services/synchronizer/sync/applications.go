@@ -17,7 +17,6 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/slipway-cd/slipway/events"
-	"github.com/slipway-cd/slipway/services/synchronizer/health"
 	"github.com/slipway-cd/slipway/shared/api"
 )
 
@@ -83,17 +82,6 @@ func (a *app) saw(commit string) time.Time {
 	seen := &attempt{commit, time.Now()}
 	a.tried.Store(seen)
 	return seen.at
-}
-
-// wait is a sync that was applied and whose objects aren't all healthy yet.
-type wait struct {
-	run      *run
-	targets  []health.Target
-	deadline *time.Timer
-	expired  bool
-	failed   bool // told already
-	queued   bool // the next step is in the queue: whoever changes the cluster holds the application
-	told     time.Time
 }
 
 func newApplications(b *Brain) *applications {
@@ -176,34 +164,6 @@ func asks(before, now *unstructured.Unstructured) bool {
 
 func hasKey(m map[string]string, key string) bool { _, there := m[key]; return there }
 
-// wakeup is a wake-up on its way into the durable queue.
-type wakeup struct {
-	key, reason string
-	branch      bool // key is a branch, not an application
-}
-
-// store moves wake-ups into the durable queue, until each is there.
-func (a *applications) store(ctx context.Context) error {
-	for {
-		w, shutdown := a.wakeups.Get()
-		if shutdown {
-			return nil
-		}
-		queue := a.brain.appQ
-		if w.branch {
-			queue = a.brain.repoQ
-		}
-		err := queue.Put(ctx, w.key, Wake{Reason: w.reason})
-		a.wakeups.Done(w)
-		if err == nil {
-			a.wakeups.Forget(w)
-		} else if ctx.Err() == nil {
-			a.brain.log.Warn("wake: try again", "key", w.key, "error", err)
-			a.wakeups.AddRateLimited(w)
-		}
-	}
-}
-
 // entry finds or makes what we hold of an Application, and keeps the index of
 // sources.
 func (a *applications) entry(u *unstructured.Unstructured, application *api.Application) *app {
@@ -259,19 +219,6 @@ func (a *applications) arm(entry *app, every time.Duration) {
 	entry.resync = timer
 }
 
-// unlink takes an application out of the index of its source.
-func (a *applications) unlink(entry *app) {
-	delete(a.bySource[entry.source], entry.key)
-	if r := a.brain.repos.opened(entry.source); r != nil {
-		r.index.drop(entry.key)
-	}
-	if len(a.bySource[entry.source]) == 0 {
-		delete(a.bySource, entry.source)
-		delete(a.followed, entry.source)
-		a.brain.repos.drop(entry.source)
-	}
-}
-
 func (a *applications) remove(obj any) {
 	if last, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = last.Obj
@@ -295,7 +242,7 @@ func (a *applications) remove(obj any) {
 	if entry != nil {
 		a.brain.use(entry, nil)
 	}
-	for _, use := range []string{usedAsVariables, usedAsCredentials, usedAsKeys, usedAsKubeconfig, usedAsChart} {
+	for _, use := range []string{usedAsVariables, usedAsCredentials, usedAsKeys, usedAsKubeconfig, usedAsFormer, usedAsChart} {
 		a.setSources(keyOf(u), use, nil)
 	}
 }
@@ -325,62 +272,6 @@ func (a *applications) cached(key string) *unstructured.Unstructured {
 	}
 	u, _ := obj.(*unstructured.Unstructured)
 	return u
-}
-
-func (a *applications) of(source string) []*app {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	all := make([]*app, 0, len(a.bySource[source]))
-	for _, entry := range a.bySource[source] {
-		all = append(all, entry)
-	}
-	return all
-}
-
-// isWatched says whether an application is woken by its objects.
-func (a *applications) isWatched(key string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.waiting[""][key] || a.guarded[key]
-}
-
-// setGuarded notes that an application is woken by its objects though it waits
-// for nothing. Pods, which are many and nobody's in particular, don't wake it.
-func (a *applications) setGuarded(key string, on bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if on {
-		a.guarded[key] = true
-	} else {
-		delete(a.guarded, key)
-	}
-}
-
-func (a *applications) waitingIn(namespace string) []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var all []string
-	for key := range a.waiting[namespace] {
-		all = append(all, key)
-	}
-	return all
-}
-
-// setWaiting notes for which namespaces' events an application is woken.
-func (a *applications) setWaiting(key string, namespaces map[string]bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for namespace, keys := range a.waiting {
-		if delete(keys, key); len(keys) == 0 {
-			delete(a.waiting, namespace)
-		}
-	}
-	for namespace := range namespaces {
-		if a.waiting[namespace] == nil {
-			a.waiting[namespace] = map[string]bool{}
-		}
-		a.waiting[namespace][key] = true
-	}
 }
 
 func (a *applications) stopTimers() {

@@ -143,19 +143,18 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	if errors.Is(err, ErrUntrusted) || errors.Is(err, ErrKeys) {
 		return b.refuse(ctx, b.newRun(ctx, a, l, r, head, work, variables{version: l.status().Variables}, render.Result{}, started), l, reasonUntrusted, err)
 	}
+	var result render.Result
+	var renderErr error
+	if err == nil {
+		b.moved(a)
+		result, renderErr, err = b.renderHead(ctx, a, l, r, head, &vars)
+	}
 	if permanentSource(err) {
 		return nil // it is told
 	}
 	if err != nil {
 		return err
 	}
-	b.moved(a)
-	result, renderErr := render.Render(ctx, vars.request(head, l.application))
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	vars.masks = result.Masks
-	r.index.set(a.key, result.Inputs)
 	s := l.status()
 	sameSpec := s.ObservedGeneration == l.object.GetGeneration()
 	changed, known := r.changes(ctx, s.Revision, head.Hash())
@@ -217,6 +216,9 @@ func (b *Brain) inputs(ctx context.Context, a *app, l *live, head Commit, work W
 		_, err = b.destination(ctx, a, l.application)
 	}
 	if err == nil {
+		err = b.relocate(ctx, a, l)
+	}
+	if err == nil {
 		vars, err = b.chart(ctx, a, l.application, vars, chartSince(work, l.application.Spec.Sync.ResyncOrDefault()))
 	}
 	if _, is := missing(err); is || permanentSource(err) {
@@ -266,7 +268,7 @@ func reasonOf(err error) string {
 
 // sourceReasons are those that [Brain.markSource] gives, but for a Project's:
 // the same is said of what was rendered.
-var sourceReasons = []string{reasonSource, reasonRepository, reasonVariables, reasonDecryption, reasonKubeconfig, reasonCredentials, reasonKeys, reasonAccount, reasonChart, reasonBadChart}
+var sourceReasons = []string{reasonSource, reasonRepository, reasonVariables, reasonDecryption, reasonKubeconfig, reasonCluster, reasonDestination, reasonCredentials, reasonKeys, reasonAccount, reasonChart, reasonBadChart, reasonLookup}
 
 // sourceMarked says that the status tells of a branch that can't be fetched.
 func sourceMarked(s *api.ApplicationStatus) bool {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"k8s.io/client-go/dynamic"
 
@@ -16,7 +17,10 @@ import (
 	"github.com/slipway-cd/slipway/shared/kube"
 )
 
-const reasonKubeconfig = "KubeconfigMissing"
+const (
+	reasonKubeconfig = "KubeconfigMissing"
+	reasonCluster    = "ClusterUnavailable"
+)
 
 // cluster is where objects go: the synchronizer's own, or another one, by the
 // rights that a Secret of the Application's namespace has there.
@@ -28,6 +32,8 @@ type cluster struct {
 	watches *kube.Watches
 	watcher *health.Watcher
 	applier *apply.Applier
+
+	uid atomic.Pointer[string] // its identity, once it is known
 
 	// Of another one:
 	key   string             // Secret and version
@@ -82,27 +88,34 @@ func (b *Brain) remote(key string, data map[string][]byte) (*cluster, error) {
 	if c, ok := b.clusters[key]; ok {
 		return c, nil
 	}
-	at := slices.IndexFunc(kubeconfigKeys, func(k string) bool { return len(data[k]) > 0 })
-	if at < 0 {
-		return nil, fmt.Errorf("it has no kubeconfig: put it under the key %s", kubeconfigKeys[0])
-	}
-	config, err := kube.Parse(data[kubeconfigKeys[at]])
-	if err != nil {
-		return nil, err
-	}
-	server, err := url.Parse(config.Host)
-	if err != nil {
-		return nil, fmt.Errorf("its server: %w", err)
-	}
-	clients, err := kube.New(config)
+	name, clients, err := dial(data)
 	if err != nil {
 		return nil, err
 	}
 	ctx, end := context.WithCancel(b.watchContext)
-	c := b.newCluster(ctx, strings.ToLower(server.Host), clients)
+	c := b.newCluster(ctx, name, clients)
 	c.key, c.end = key, end
 	b.clusters[key] = c
 	return c, nil
+}
+
+// dial makes the clients of a Secret's kubeconfig, and names its cluster. It
+// calls nobody.
+func dial(data map[string][]byte) (name string, clients *kube.Clients, err error) {
+	at := slices.IndexFunc(kubeconfigKeys, func(k string) bool { return len(data[k]) > 0 })
+	if at < 0 {
+		return "", nil, fmt.Errorf("it has no kubeconfig: put it under the key %s", kubeconfigKeys[0])
+	}
+	config, err := kube.Parse(data[kubeconfigKeys[at]])
+	if err != nil {
+		return "", nil, err
+	}
+	server, err := url.Parse(config.Host)
+	if err != nil {
+		return "", nil, fmt.Errorf("its server: %w", err)
+	}
+	clients, err = kube.New(config)
+	return strings.ToLower(server.Host), clients, err
 }
 
 // use notes which cluster an application uses. One that nobody uses any more,

@@ -29,6 +29,10 @@ func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
 			b.notes.warn(l.object, reasonDeleting, "its objects can't be deleted: "+err.Error()+"; to let it go without, set spec.onDelete: orphan")
 			return err
 		}
+		if err := b.relocate(ctx, a, l); err != nil {
+			b.notes.warn(l.object, reasonDeleting, "its objects can't be deleted: "+err.Error()+"; to let it go without, set spec.onDelete: orphan")
+			return err
+		}
 		n.lastHealthy, n.lastTried = l.status().Healthy, l.status().Attempted
 		if err := b.heirs(ctx, n, l); err != nil {
 			return err
@@ -39,6 +43,9 @@ func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
 		before := l.status().Inventory
 		dropped, err := b.prune(ctx, n, l, before)
 		if err != nil {
+			return err
+		}
+		if err := b.pruneFormer(ctx, n, l); err != nil {
 			return err
 		}
 		if err := b.publish(ctx, n, b.serviceEvents(n, l.status().History)); err != nil {

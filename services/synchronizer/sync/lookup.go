@@ -2,11 +2,13 @@ package sync
 
 import (
 	"context"
+	"fmt"
 	"maps"
 
 	"k8s.io/client-go/dynamic"
 
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/kube"
 )
 
 // Variables are what a substitute comes to in a cluster, for who renders without
@@ -23,6 +25,21 @@ func LookUp(ctx context.Context, client dynamic.Interface, namespace string, s *
 	}
 	maps.Copy(v.values, s.Vars)
 	return Variables{v}, nil
+}
+
+// Elsewhere reaches the cluster to which a Secret of an Application's namespace
+// leads. Client acts with the application's rights, in its namespace.
+func Elsewhere(ctx context.Context, client dynamic.Interface, namespace, name string) (*kube.Clients, error) {
+	s := source{secrets, namespace, name}
+	u, err := get(ctx, client, s, uses[usedAsKubeconfig].field, reasonKubeconfig, "")
+	if err != nil {
+		return nil, err
+	}
+	_, clients, err := dial(dataOf(u))
+	if err != nil {
+		return nil, fmt.Errorf("spec.destination.kubeconfigSecret: %s: %w", s, err)
+	}
+	return clients, nil
 }
 
 // Values are the variables by name.

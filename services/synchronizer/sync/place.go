@@ -120,6 +120,30 @@ func (a *applications) placeOf(key string) (p place, used bool) {
 	return p, used
 }
 
+// of are the applications of a place, by its key.
+func (a *applications) of(source string) []*app {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := make([]*app, 0, len(a.bySource[source]))
+	for _, entry := range a.bySource[source] {
+		all = append(all, entry)
+	}
+	return all
+}
+
+// unlink takes an application out of the index of its source.
+func (a *applications) unlink(entry *app) {
+	delete(a.bySource[entry.source], entry.key)
+	if r := a.brain.repos.opened(entry.source); r != nil {
+		r.index.drop(entry.key)
+	}
+	if len(a.bySource[entry.source]) == 0 {
+		delete(a.bySource, entry.source)
+		delete(a.followed, entry.source)
+		a.brain.repos.drop(entry.source)
+	}
+}
+
 // wakeGoverned wakes the applications of namespaces of which a Project says
 // something else than before.
 func (a *applications) wakeGoverned(governs func(namespace string) bool) {

@@ -219,8 +219,8 @@ func (b *Brain) compare(ctx context.Context, r *repo, a *app, head Commit, wake 
 		return b.appQ.Put(ctx, a.key, wake) // its worker says so
 	}
 	vars, known := b.knownChart(ctx, a, application, vars)
-	if !known {
-		return b.appQ.Put(ctx, a.key, wake) // its worker fetches it
+	if !known || vars.cluster != nil {
+		return b.appQ.Put(ctx, a.key, wake) // its worker fetches it, or looks what it finds now
 	}
 	var renderErr error
 	if !r.index.knows(a.key) {

@@ -140,7 +140,9 @@ func (n *run) targets(items []*apply.Item) []health.Target {
 // covers says whether a run is of what a head has for the application, of its
 // spec and with the variables that are there now.
 func (n *run) covers(ctx context.Context, head Commit, result render.Result, l *live, vars variables) bool {
-	if n.generation != l.object.GetGeneration() || n.variables.version != vars.version || string(l.object.GetUID()) != n.uid {
+	// What runs is brought to its end with what was looked up when it began.
+	same := n.variables.version == vars.version || n.variables.named == vars.named && n.app.wait != nil && !n.app.wait.failed
+	if n.generation != l.object.GetGeneration() || !same || string(l.object.GetUID()) != n.uid {
 		return false
 	}
 	changed, known := n.repo.changes(ctx, n.commit, head.Hash())
@@ -226,9 +228,11 @@ func (b *Brain) intend(ctx context.Context, n *run, l *live) error {
 		told <- b.publish(ctx, n, b.startedEvents(n))
 	}()
 	b.supersede(ctx, n)
+	here := n.cluster.here(ctx, n.spec)
 	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
 		n.attempt(s)
 		n.begin(s)
+		s.Destination = &here
 		s.Inventory = apply.Union(n.items, s.Inventory)
 		if n.again {
 			return // what failed still stands, until it doesn't

@@ -16,7 +16,8 @@ const (
 	usedAsCredentials = "credentials"
 	usedAsKeys        = "keys"
 	usedAsKubeconfig  = "kubeconfig"
-	usedAsChart       = "chart" // its credentials
+	usedAsFormer      = "former" // kubeconfigs of clusters to which it went before
+	usedAsChart       = "chart"  // its credentials
 )
 
 // uses say of what is missing where it was named, and the reason of the condition.
@@ -58,6 +59,7 @@ func (b *Brain) secretsOf(ctx context.Context, a *app, application *api.Applicat
 	return all, nil
 }
 
+// dataOf is what a Secret holds. What is no base64 isn't of the API server's.
 func dataOf(u *unstructured.Unstructured) map[string][]byte {
 	values, _, _ := unstructured.NestedStringMap(u.Object, "data")
 	data := map[string][]byte{}

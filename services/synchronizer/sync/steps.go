@@ -112,7 +112,7 @@ func (n *run) counted() string {
 func (n *run) more(l *live) bool {
 	step := n.plan[n.at]
 	return n.at+1 < len(n.plan) || len(n.pending(l, step)) > 0 ||
-		step.Last && n.spec.Sync.Prunes() && len(apply.Gone(l.status().Inventory, n.items)) > 0
+		step.Last && n.spec.Sync.Prunes() && len(apply.Gone(l.status().Inventory, n.items))+len(l.status().Former) > 0
 }
 
 // goOn takes up a run whose step was waited for, if it is ready.
@@ -138,6 +138,9 @@ func (b *Brain) passed(ctx context.Context, n *run, l *live) error {
 	if step.Last && n.spec.Sync.Prunes() {
 		var err error
 		if n.gone, err = b.prune(ctx, n, l, apply.Gone(l.status().Inventory, n.items)); err != nil {
+			return err
+		}
+		if err := b.pruneFormer(ctx, n, l); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,6 @@ package sync
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -39,12 +38,16 @@ type variables struct {
 	secret map[string]string
 	// decrypter has the keys; nil: there are none.
 	decrypter render.Decrypter
-	// masks are what was decrypted by it.
+	// masks are what was decrypted by it, or looked up in Secrets.
 	masks *render.Masks
 	// charts brings the chart of a repository, which chart names; nil: there is
 	// none.
 	charts charts.Source
 	chart  string
+	// cluster answers what the chart looks up; nil: nothing does.
+	cluster render.Cluster
+	// named is version without what was looked up.
+	named string
 }
 
 // missingError says that a ConfigMap or Secret can't be had, or that a key in it
@@ -59,7 +62,7 @@ func (e missingError) Error() string { return e.message }
 // variables reads what an Application names, with its own rights and in its own
 // namespace. Its sources wake it from then on.
 func (b *Brain) variables(ctx context.Context, a *app, application *api.Application) (variables, error) {
-	v := variables{secret: map[string]string{}}
+	v := variables{secret: map[string]string{}, cluster: b.lookups(a, application)}
 	var from []api.VariableSource
 	if substitute := application.Spec.Substitute; substitute != nil {
 		v.values, from = map[string]string{}, substitute.From
@@ -108,7 +111,7 @@ func (v variables) own(application *api.Application) variables {
 // request renders an application with them.
 func (v variables) request(head Commit, application *api.Application) render.Request {
 	r := render.Application(head.FS(), application)
-	r.Vars, r.Decrypter, r.Charts = v.values, v.decrypter, v.charts
+	r.Vars, r.Decrypter, r.Charts, r.Cluster = v.values, v.decrypter, v.charts, v.cluster
 	return r
 }
 
@@ -159,20 +162,16 @@ func (v variables) read(ctx context.Context, client dynamic.Interface, s source,
 		}
 		return "", err
 	}
-	values, _, err := unstructured.NestedMap(u.Object, "data")
-	if err != nil {
-		return "", fmt.Errorf("read %s for spec.substitute: its data is no mapping", s)
-	}
-	for name, encoded := range values {
-		value, _ := encoded.(string)
-		if s.resource == secrets {
-			data, err := base64.StdEncoding.DecodeString(value)
-			if err != nil || !utf8.Valid(data) {
-				continue // a key store, say: who names it is told that it has no value
+	values, _, _ := unstructured.NestedStringMap(u.Object, "data")
+	if s.resource == secrets {
+		values = map[string]string{}
+		for name, data := range dataOf(u) {
+			if utf8.Valid(data) { // else a key store, say: who names it is told that it has no value
+				values[name], v.secret[name] = string(data), string(data)
 			}
-			value = string(data)
-			v.secret[name] = value
 		}
+	}
+	for name, value := range values {
 		if api.VariableName(name) {
 			v.values[name] = value
 		}
@@ -190,17 +189,7 @@ func (v *variables) readKeys(ctx context.Context, client dynamic.Interface, s so
 	if err != nil {
 		return "", err
 	}
-	values, _, err := unstructured.NestedStringMap(u.Object, "data")
-	if err != nil {
-		return "", fmt.Errorf("read %s for spec.decryption: its data is no mapping", s)
-	}
-	data := make(map[string][]byte, len(values))
-	for name, encoded := range values {
-		if data[name], err = base64.StdEncoding.DecodeString(encoded); err != nil {
-			return "", fmt.Errorf("read %s for spec.decryption: %s is not base64", s, name)
-		}
-	}
-	keys, err := decrypt.Read(s.String(), data, trusted)
+	keys, err := decrypt.Read(s.String(), dataOf(u), trusted)
 	if err != nil {
 		return "", missingError{reason: reasonDecryption, message: "spec.decryption: " + err.Error()}
 	}
@@ -246,47 +235,4 @@ func (v variables) hide(err error) error {
 func missing(err error) (reason string, is bool) {
 	e, ok := errors.AsType[missingError](err)
 	return e.reason, ok
-}
-
-// setSources notes which ConfigMaps and Secrets wake an application, of those
-// that it uses for one thing.
-func (a *applications) setSources(key, use string, sources []source) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(sources) == 0 && len(a.uses[key][use]) == 0 {
-		return
-	}
-	for _, all := range a.uses[key] {
-		for _, s := range all {
-			if delete(a.sourced[s], key); len(a.sourced[s]) == 0 {
-				delete(a.sourced, s)
-			}
-		}
-	}
-	if a.uses[key] == nil {
-		a.uses[key] = map[string][]source{}
-	}
-	if a.uses[key][use] = sources; len(sources) == 0 {
-		delete(a.uses[key], use)
-	}
-	for _, all := range a.uses[key] {
-		for _, s := range all {
-			if a.sourced[s] == nil {
-				a.sourced[s] = map[string]bool{}
-			}
-			a.sourced[s][key] = true
-		}
-	}
-	if len(a.uses[key]) == 0 {
-		delete(a.uses, key)
-	}
-}
-
-// wakeSourced wakes the applications whose variables come from a source.
-func (a *applications) wakeSourced(s source) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for key := range a.sourced[s] {
-		a.wakeups.Add(wakeup{key, ReasonVariables, false})
-	}
 }

@@ -1,0 +1,64 @@
+package sync
+
+import (
+	"time"
+
+	"github.com/slipway-cd/slipway/services/synchronizer/health"
+)
+
+// wait is a sync that was applied and whose objects aren't all healthy yet.
+type wait struct {
+	run      *run
+	targets  []health.Target
+	deadline *time.Timer
+	expired  bool
+	failed   bool // told already
+	queued   bool // the next step is in the queue: whoever changes the cluster holds the application
+	told     time.Time
+}
+
+// isWatched says whether an application is woken by its objects.
+func (a *applications) isWatched(key string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.waiting[""][key] || a.guarded[key]
+}
+
+// setGuarded notes that an application is woken by its objects though it waits
+// for nothing. Pods, which are many and nobody's in particular, don't wake it.
+func (a *applications) setGuarded(key string, on bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if on {
+		a.guarded[key] = true
+	} else {
+		delete(a.guarded, key)
+	}
+}
+
+func (a *applications) waitingIn(namespace string) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var all []string
+	for key := range a.waiting[namespace] {
+		all = append(all, key)
+	}
+	return all
+}
+
+// setWaiting notes for which namespaces' events an application is woken.
+func (a *applications) setWaiting(key string, namespaces map[string]bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for namespace, keys := range a.waiting {
+		if delete(keys, key); len(keys) == 0 {
+			delete(a.waiting, namespace)
+		}
+	}
+	for namespace := range namespaces {
+		if a.waiting[namespace] == nil {
+			a.waiting[namespace] = map[string]bool{}
+		}
+		a.waiting[namespace][key] = true
+	}
+}
