@@ -23,7 +23,7 @@ const (
 // topLevel is what may lie at the top, besides dot files and what git ignores.
 var topLevel = []string{
 	"README.md", "Makefile", "go.work", "go.work.sum", "docker-compose.yaml", "events", "shared", "services",
-	"deploy", "e2e", "LICENSE", "CONTRIBUTING.md",
+	"deploy", "e2e", "LICENSE", "CONTRIBUTING.md", "REFERENCE.md",
 	"bin", // ignored by git
 }
 

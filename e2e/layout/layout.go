@@ -45,7 +45,7 @@ var owners = []struct {
 	what   string
 	owners []string
 }{
-	{"github.com/nats-io/", []string{"shared/bus"}},
+	{"github.com/nats-io/", []string{"shared/bus", "e2e/subscribers"}},
 	{"github.com/go-git/", []string{"shared/gitrepo"}},
 	{"k8s.io/client-go", []string{"shared/kube", "services/synchronizer", "services/rollouts", "e2e"}},
 	{"github.com/sigstore/", []string{"services/automator"}},

@@ -23,6 +23,7 @@ const (
 	GiteaProgram       Name = "gitea"
 	PostReceiveProgram Name = "post-receive"
 	NATSProgram        Name = "nats-server"
+	NATSCLIProgram     Name = "nats"
 	CaddyProgram       Name = "caddy"
 )
 

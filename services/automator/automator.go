@@ -148,29 +148,34 @@ func assemble(ctx context.Context, s *service.Service) (*parts, error) {
 	if p.pulls, err = promote.OpenPulls(ctx, s.Bus, hosts(s.Config)); err != nil {
 		return nil, err
 	}
-	name, email, err := s.Config.Automator.Commit.Identity()
-	if err != nil {
-		return nil, fmt.Errorf("automator.commit.author: %w", err)
-	}
-	wording, err := promote.ParseWording(s.Config.Automator.Commit.Message)
-	if err != nil {
-		return nil, fmt.Errorf("automator.commit.message: %w", err)
-	}
-	signer, err := gitconfig.Signer(s.Config.Automator.Commit)
-	if err != nil {
-		return nil, err
-	}
 	if p.metrics, err = promote.NewMetrics(s.Metrics); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	revisions := &promote.Revisions{Registry: client}
 	p.sweeper = &promote.Sweeper{Health: p.health, Revisions: revisions, Aliases: s.Config.Aliases(), Tags: p.tags, Queue: p.queues.sweeps, Registry: client, Repos: p.repos, Bus: s.Bus, Log: s.Log, Interval: s.Config.Sweep.Interval}
 	p.confirmer = &promote.Confirmer{Tags: p.tags, Queue: p.queues.images, Registry: client, Repos: p.repos, Aliases: s.Config.Aliases(), Log: s.Log}
-	p.deployer = &promote.Deployer{
-		Repos: p.repos, Tags: p.tags, Health: p.health, Approvals: p.approvals, Due: p.due, Pulls: p.pulls, Waiting: p.waiting, Checker: &promote.Checker{Registry: client}, Revisions: revisions, Bus: s.Bus, Log: s.Log,
-		Name: name, Email: email, Signer: signer, Wording: wording, NewImages: p.sweeper.New, Announcer: announcer, Metrics: p.metrics,
+	p.deployer, err = p.newDeployer(client, revisions, announcer)
+	return p, err
+}
+
+// newDeployer makes the deployer of the parts that are there.
+func (p *parts) newDeployer(client *registry.Client, revisions *promote.Revisions, announcer *promote.Announcer) (*promote.Deployer, error) {
+	name, email, err := p.Config.Automator.Commit.Identity()
+	if err != nil {
+		return nil, fmt.Errorf("automator.commit.author: %w", err)
 	}
-	return p, nil
+	wording, err := promote.ParseWording(p.Config.Automator.Commit.Message)
+	if err != nil {
+		return nil, fmt.Errorf("automator.commit.message: %w", err)
+	}
+	signer, err := gitconfig.Signer(p.Config.Automator.Commit)
+	if err != nil {
+		return nil, err
+	}
+	return &promote.Deployer{
+		Repos: p.repos, Tags: p.tags, Health: p.health, Approvals: p.approvals, Due: p.due, Pulls: p.pulls, Waiting: p.waiting, Checker: &promote.Checker{Registry: client}, Revisions: revisions, Bus: p.Bus, Log: p.Log,
+		Name: name, Email: email, Signer: signer, Wording: wording, NewImages: p.sweeper.New, Announcer: announcer, Metrics: p.metrics,
+	}, nil
 }
 
 // hosts gives the hosts of the config's pull requests, each made when it is

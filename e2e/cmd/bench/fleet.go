@@ -134,7 +134,7 @@ func (f *fleet) commits(ctx context.Context, w *local.World, o *local.Observer) 
 		return fmt.Errorf("watch the services: %w", err)
 	}
 	defer changes.Stop()
-	var changed, untouched []time.Duration
+	var changed []time.Duration
 	for i := range fleetTries {
 		app := name(i * 37 % f.Applications)
 		mark := fmt.Sprintf("t%d", i)
@@ -155,6 +155,13 @@ func (f *fleet) commits(ctx context.Context, w *local.World, o *local.Observer) 
 			return err
 		}
 	}
+	f.ChangedMs = median(changed)
+	return f.none(ctx, w, c)
+}
+
+// none measures commits of no application.
+func (f *fleet) none(ctx context.Context, w *local.World, c *local.Clone) error {
+	var untouched []time.Duration
 	var calls atomic.Int64
 	for i := range 1 + fleetTries {
 		calls.Store(0)
@@ -179,7 +186,7 @@ func (f *fleet) commits(ctx context.Context, w *local.World, o *local.Observer) 
 		f.Calls = max(f.Calls, calls.Load())
 	}
 	w.APIProxy.Hook(nil)
-	f.ChangedMs, f.UntouchedMs = median(changed), median(untouched)
+	f.UntouchedMs = median(untouched)
 	return nil
 }
 

@@ -5,8 +5,8 @@ protocol: https://docs.nats.io/reference/reference-protocols/nats-protocol
     NATS_URL=nats://deck:secret@localhost:4222 ./subscribe.py --name deck
 
 It prints one line for each event: when, what, about what, and the chain. What
-came while it was away comes when it is back. Exit 1: the server refuses
-something, or is gone; start it again.
+came while it was away comes when it is back. The consumer is made by who looks
+after the bus. Exit 1: the server refuses something, or is gone; start it again.
 """
 
 import argparse
@@ -91,18 +91,10 @@ class Nats:
 def main():
     args = argparse.ArgumentParser(description="Print Slipway's events.")
     args.add_argument("--name", required=True, help="of the durable consumer: what was read is kept under it")
-    args.add_argument("--subject", default="slipway.>", help="such as slipway.service.>")
     args.add_argument("--count", type=int, help="end after so many events")
     args.add_argument("--ca"), args.add_argument("--cert"), args.add_argument("--key")
     o = args.parse_args()
     nats = Nats(os.environ.get("NATS_URL", "nats://localhost:4222"), o.ca, o.cert, o.key)
-
-    config = {"durable_name": o.name, "filter_subject": o.subject, "ack_policy": "explicit", "deliver_policy": "all"}
-    nats.ask(f"$JS.API.CONSUMER.CREATE.{STREAM}.{o.name}.{o.subject}", {"stream_name": STREAM, "config": config})
-    _, status, body = nats.message()
-    answer = json.loads(body or b"{}")
-    if status or "error" in answer:
-        sys.exit(f"make the consumer {o.name}: {status or answer['error']['description']}")
 
     done = 0
     while o.count is None or done < o.count:
@@ -121,4 +113,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except OSError as e:
+        sys.exit(f"the connection to NATS: {e}")

@@ -1,6 +1,7 @@
-// Command subscribe prints Slipway's events, by a durable consumer.
+// Command subscribe prints Slipway's events, by a durable consumer that is
+// there.
 //
-//	NATS_URL=nats://deck:secret@localhost:4222 subscribe -name deck -subject 'slipway.service.>'
+//	NATS_URL=nats://deck:secret@localhost:4222 subscribe -name deck -inbox _INBOX.deck
 package main
 
 import (
@@ -19,18 +20,17 @@ import (
 
 func main() {
 	name := flag.String("name", "", "of the durable consumer: what was read is kept under it")
-	subject := flag.String("subject", "slipway.>", "which events")
-	inbox := flag.String("inbox", "_INBOX.subscriber", "where answers come; a server lets each user have its own: _INBOX.<user>")
+	inbox := flag.String("inbox", "_INBOX", "where answers come: a server may let each user have its own")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := subscribe(ctx, *name, *subject, *inbox); err != nil {
+	if err := subscribe(ctx, *name, *inbox); err != nil {
 		fmt.Fprintln(os.Stderr, "subscribe:", err)
 		os.Exit(1)
 	}
 }
 
-func subscribe(ctx context.Context, name, subject, inbox string) error {
+func subscribe(ctx context.Context, name, inbox string) error {
 	nc, err := nats.Connect(os.Getenv("NATS_URL"), nats.CustomInboxPrefix(inbox))
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
@@ -40,9 +40,9 @@ func subscribe(ctx context.Context, name, subject, inbox string) error {
 	if err != nil {
 		return err
 	}
-	c, err := js.CreateOrUpdateConsumer(ctx, "SLIPWAY", jetstream.ConsumerConfig{Durable: name, FilterSubject: subject, AckPolicy: jetstream.AckExplicitPolicy})
+	c, err := js.Consumer(ctx, "SLIPWAY", name)
 	if err != nil {
-		return fmt.Errorf("make the consumer %s: %w", name, err)
+		return fmt.Errorf("find the consumer %s: %w", name, err)
 	}
 	reading, err := c.Consume(func(m jetstream.Msg) {
 		e, err := events.Parse(m.Data())
