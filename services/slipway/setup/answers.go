@@ -150,6 +150,9 @@ func (a Answers) Check() error {
 		fault("url", "it must be https:// or http:// with a host, and no more than a path behind it")
 	}
 	a.checkProviders(fault)
+	if a.Registry.Email != "" && a.Registry.Provider != "gar" {
+		fault("registry-oidc-email", "it is for gar")
+	}
 	if (a.Cert == "") != (a.Key == "") {
 		fault("tls-cert", "it and --tls-key are given together or not at all")
 	}
