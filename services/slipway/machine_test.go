@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/slipway-cd/slipway/shared/bus/bustest"
 	"github.com/slipway-cd/slipway/shared/service/servicetest"
@@ -24,6 +25,7 @@ type machine struct {
 	dir, config, data    string
 	hooks, metrics, nats string // addresses
 	env                  []string
+	program              string // another than the test's own
 	attr                 *syscall.SysProcAttr
 }
 
@@ -87,15 +89,28 @@ func freeAddress(t *testing.T) string {
 // command is the program as a user would run it.
 func (m *machine) command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "slipway", args...) // testscript has put it there
+	program := "slipway" // testscript has put it there
+	if m.program != "" {
+		program = m.program
+	}
+	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = m.dir, append(os.Environ(), m.env...), m.attr
 	return cmd
 }
 
-// run gives the exit code of a command, and all that it says.
+// run gives the exit code of a command, and all that it says. One that doesn't
+// end is killed.
 func (m *machine) run(t *testing.T, args ...string) (code int, says string) {
 	t.Helper()
-	out, err := m.command(t, args...).CombinedOutput()
+	cmd := m.command(t, args...)
+	var all syncBuffer
+	cmd.Stdout, cmd.Stderr = &all, &all
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	err := cmd.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
@@ -103,7 +118,7 @@ func (m *machine) run(t *testing.T, args ...string) (code int, says string) {
 	if exit != nil {
 		code = exit.ExitCode()
 	}
-	return code, string(out)
+	return code, all.String()
 }
 
 // does runs a command that must go well.
