@@ -2,6 +2,8 @@ package slipway_test
 
 import (
 	"fmt"
+	"hash/fnv"
+	"math/rand"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -89,10 +91,13 @@ sweep: {interval: 1h}
 	return s
 }
 
-// push puts an image into the registry and gives its digest.
+// push puts an image into the registry and gives its digest, which is the same
+// on every machine.
 func (s *shop) push(t *testing.T, app, tag string) string {
 	t.Helper()
-	image, err := random.Image(64, 1)
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(app + ":" + tag)) // it never errs
+	image, err := random.Image(64, 1, random.WithSource(rand.NewSource(int64(h.Sum64()))))
 	if err != nil {
 		t.Fatal(err)
 	}
