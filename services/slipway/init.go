@@ -37,6 +37,7 @@ func newInit() *cobra.Command {
 		},
 	}
 	initFlags(c, &a)
+	c.Flags().BoolVar(&a.Systemd, "systemd", false, "the config is for deploy/systemd's unit, which hands the secrets over as its credentials")
 	c.Flags().BoolVar(&yes, "yes", false, "ask nothing, also on a terminal")
 	c.Flags().BoolVar(&force, "force", false, "write over a config that is there; secrets that are there stay")
 	c.Flags().BoolVar(&show, "show-secrets", false, "print the webhooks' secrets, not only where they are")

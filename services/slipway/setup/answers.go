@@ -24,6 +24,9 @@ var ErrInput = errors.New("the answers make no config")
 type Answers struct {
 	Config  string // the file to write
 	Secrets string // the folder for secrets; default: secrets beside the config
+	// Systemd says that the process reads the files of that folder where systemd
+	// puts its credentials.
+	Systemd bool
 	Data    string
 	Cluster string
 	URL     string // by which senders reach the listener for webhooks
@@ -186,6 +189,24 @@ func (a Answers) checkProviders(fault func(flag, format string, args ...any)) {
 			fault(p.topic, "it is needed for aws-sns: the ARN of the topic that may send")
 		}
 	}
+}
+
+// Credentials begins the paths at which a unit's process finds the files of
+// LoadCredential=secrets:FOLDER.
+const Credentials = "/run/credentials/slipway.service/secrets_"
+
+// atRun are the answers with the paths that the process has.
+func (a Answers) atRun() Answers {
+	if !a.Systemd {
+		return a
+	}
+	for _, file := range []*string{&a.Registry.Token, &a.Git.Token, &a.Git.SSHKey, &a.Git.KnownHosts, &a.Cert, &a.Key, &a.Kubeconfig} {
+		if dir, name := filepath.Split(*file); *file != "" && filepath.Clean(dir) == a.Secrets {
+			*file = Credentials + name
+		}
+	}
+	a.Secrets = Credentials
+	return a
 }
 
 // bySSH says whether the config repo is reached by SSH.

@@ -32,7 +32,11 @@ func (a Answers) Tell(w io.Writer, registry, git webhook.Provider, show bool) er
 	if a.Cert == "" && strings.HasPrefix(a.URL, "https://") {
 		fmt.Fprintf(w, "  - TLS: %s must end at a proxy before listen.hooks, or listen.tls have a certificate\n", a.URL)
 	}
-	fmt.Fprintf(w, "  - slipway up --config %s\n", a.Config)
+	if a.Systemd {
+		fmt.Fprintln(w, "  - systemctl enable --now slipway (deploy/systemd/README.md)")
+	} else {
+		fmt.Fprintf(w, "  - slipway up --config %s\n", a.Config)
+	}
 	return nil
 }
 

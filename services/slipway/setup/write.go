@@ -16,7 +16,12 @@ import (
 var ErrExists = errors.New("the config is there already")
 
 // secretFile is where a source's secret lies.
-func (a Answers) secretFile(source string) string { return filepath.Join(a.Secrets, source) }
+func (a Answers) secretFile(source string) string {
+	if a.Secrets == Credentials {
+		return Credentials + source
+	}
+	return filepath.Join(a.Secrets, source)
+}
 
 // sources are those that have a secret of ours.
 func (a Answers) sources() []string {
@@ -37,16 +42,12 @@ func (a Answers) Write(force bool, check func(service.Config) error) error {
 	if _, err := os.Lstat(a.Config); err == nil && !force {
 		return fmt.Errorf("%w: %s", ErrExists, a.Config)
 	}
-	text, err := a.Text()
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(filepath.Dir(a.Config), 0o755); err != nil {
 		return fmt.Errorf("write the config: %w", err)
 	}
 	drawn, err := a.draw()
 	if err == nil {
-		err = a.place(text, check)
+		err = a.place(check)
 	}
 	if err != nil {
 		for _, file := range drawn {
@@ -85,25 +86,45 @@ func (a Answers) draw() (drawn []string, err error) {
 
 // place writes the config beside, reads it as `slipway up` will, and only then
 // puts it where it belongs.
-func (a Answers) place(text string, check func(service.Config) error) error {
-	f, err := os.CreateTemp(filepath.Dir(a.Config), ".slipway-init-*.yaml")
+func (a Answers) place(check func(service.Config) error) error {
+	beside, err := a.write()
 	if err != nil {
 		return fmt.Errorf("write the config: %w", err)
 	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		return fmt.Errorf("write the config: %w", err)
-	}
-	cfg, err := service.Load(f.Name())
+	defer func() { os.Remove(beside) }()
+	cfg, err := service.Load(beside)
 	if err == nil {
 		err = check(cfg)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)
 	}
-	if err := os.Rename(f.Name(), a.Config); err != nil {
+	if a.Systemd { // whose credentials are there when it runs
+		os.Remove(beside)
+		if beside, err = a.atRun().write(); err != nil {
+			return fmt.Errorf("write the config: %w", err)
+		}
+	}
+	if err := os.Rename(beside, a.Config); err != nil {
 		return fmt.Errorf("write the config: %w", err)
 	}
 	return nil
+}
+
+// write writes the config under a name of its own, in the folder where it will
+// be.
+func (a Answers) write() (name string, err error) {
+	text, err := a.Text()
+	if err != nil {
+		return "", err
+	}
+	f, err := os.CreateTemp(filepath.Dir(a.Config), ".slipway-init-*.yaml")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		os.Remove(f.Name())
+	}
+	return f.Name(), err
 }
