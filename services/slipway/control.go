@@ -60,6 +60,7 @@ func (b *embedded) control(ctx context.Context) error {
 // serveBackup copies the streams while the bus stands still, then sends the
 // copy.
 func (b *embedded) serveBackup(w http.ResponseWriter, r *http.Request) error {
+	ctx := r.Context()
 	m := backup.Manifest{Version: program(), Made: time.Now().UTC()}
 	var dir string
 	var end func() error
@@ -70,21 +71,21 @@ func (b *embedded) serveBackup(w http.ResponseWriter, r *http.Request) error {
 	if end != nil {
 		defer func() {
 			if err := end(); err != nil {
-				b.log.WarnContext(r.Context(), "remove what a backup has left", "error", err.Error())
+				b.log.WarnContext(ctx, "remove what a backup has left", "error", err.Error())
 			}
 		}()
 	}
 	if err != nil {
-		b.log.ErrorContext(r.Context(), "no backup is made", "error", err.Error())
+		b.log.ErrorContext(ctx, "no backup is made", "error", err.Error())
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return err
 	}
 	m.PausedMs = paused.Milliseconds()
 	if m, err = backup.Write(w, dir, m); err != nil {
-		b.log.WarnContext(r.Context(), "a backup was not taken", "error", err.Error())
+		b.log.WarnContext(ctx, "a backup was not taken", "error", err.Error())
 		panic(http.ErrAbortHandler) // who asked must not take it for whole
 	}
-	b.log.InfoContext(r.Context(), "backed up", "files", len(m.Files), "bytes", m.Bytes(), "paused", paused.String())
+	b.log.InfoContext(ctx, "backed up", "files", len(m.Files), "bytes", m.Bytes(), "paused", paused.String())
 	return nil
 }
 

@@ -101,11 +101,7 @@ func mustRead(t *testing.T, file string) string {
 // readable is a copy of the program that every user may run.
 func readable(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "slipway-program-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := t.TempDir()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +119,7 @@ func readable(t *testing.T) string {
 	if _, err := io.Copy(out, in); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(out.Close(), os.Chmod(dir, 0o755)); err != nil {
+	if err := errors.Join(out.Close(), os.Chmod(filepath.Dir(dir), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	return program

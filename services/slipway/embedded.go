@@ -50,8 +50,7 @@ func busFault(cfg service.Config, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EACCES) {
 		return fmt.Errorf("%w:\n%w", service.ErrConfig, service.ListenFault("bus.embedded.listen", cfg.Bus.Embedded.Listen, err))
 	}
-	var address *net.AddrError
-	if errors.As(err, &address) {
+	if _, ok := errors.AsType[*net.AddrError](err); ok {
 		return fmt.Errorf("%w:\nbus.embedded.listen: %w", service.ErrConfig, err)
 	}
 	return fmt.Errorf("start the embedded bus: %w", err)
@@ -110,7 +109,7 @@ func (b *embedded) guard(ctx context.Context) error {
 		}
 		if free, enough := b.space(); !enough {
 			if !told {
-				b.log.ErrorContext(ctx, "the disk of the data folder is full: webhooks are refused until there is room", "data", b.data, "freeBytes", free, "error", fault.Error())
+				b.log.ErrorContext(ctx, "the disk of the data folder is full: webhooks are refused until there is room", "data", b.data, "free_bytes", free, "error", fault.Error())
 			}
 			told = true
 			continue

@@ -55,12 +55,7 @@ const awayRepository = "repositories:\n- url: http://127.0.0.1:1/acme/config.git
 
 func newMachine(t *testing.T, rest string) *machine {
 	t.Helper()
-	// A socket's path is short.
-	dir, err := os.MkdirTemp("", "slipway-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := t.TempDir()
 	m := &machine{
 		dir: dir, config: filepath.Join(dir, "slipway.yaml"), data: filepath.Join(dir, "data"),
 		hooks: freeAddress(t), metrics: freeAddress(t), nats: freeAddress(t),

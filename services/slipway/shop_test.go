@@ -3,6 +3,8 @@ package slipway_test
 import (
 	"fmt"
 	"hash/fnv"
+	"io"
+	"log"
 	"math/rand"
 	"net/http"
 	"net/http/httptest"
@@ -17,8 +19,6 @@ import (
 
 	"github.com/slipway-cd/slipway/shared/bus/bustest"
 	"github.com/slipway-cd/slipway/shared/gitrepo/gitrepotest"
-	"io"
-	"log"
 )
 
 // shop is a machine with a registry and a Git host, which may be away, and two

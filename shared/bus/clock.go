@@ -56,10 +56,6 @@ func (b *Bus) compareClocks(ctx context.Context) {
 	if ahead.Abs() <= clockTolerance {
 		return
 	}
-	side := "ahead of"
-	if ahead < 0 {
-		side = "behind"
-	}
-	b.log.Warn("this machine's clock is "+ahead.Abs().Round(time.Second).String()+" "+side+" the NATS server's: put the wrong one right (NTP); signatures and certificates are judged by ours",
-		"ours", after.UTC().Format(time.RFC3339), "theirs", theirs.UTC().Format(time.RFC3339))
+	b.log.Warn("this machine's clock and the NATS server's are apart: put the wrong one right (NTP); signatures and certificates are judged by ours",
+		"ahead", ahead.Round(time.Second).String(), "ours", after.UTC().Format(time.RFC3339), "theirs", theirs.UTC().Format(time.RFC3339))
 }

@@ -51,9 +51,9 @@ func (k *keys) tell(ctx context.Context, log *slog.Logger) {
 	text, refused := fault(k.leaf(), time.Now())
 	switch {
 	case refused:
-		log.ErrorContext(ctx, text)
+		log.ErrorContext(ctx, "our certificate is refused by callers", "why", text)
 	case text != "":
-		log.WarnContext(ctx, text)
+		log.WarnContext(ctx, "our certificate ends soon", "why", text)
 	}
 }
 

@@ -155,15 +155,15 @@ func (s server) serve() error {
 }
 
 // takeUp takes up a changed config as far as it isn't the parts'.
-func (l *listeners) takeUp(former, now Config) error {
+func (l *listeners) takeUp(ctx context.Context, former, now Config) error {
 	if !reflect.DeepEqual(now.Bus, former.Bus) {
 		return errors.New("bus: a changed bus needs a restart")
 	}
-	return l.reload(now)
+	return l.reload(ctx, now)
 }
 
 // reload takes up what of a changed config the listeners can: the keys.
-func (l *listeners) reload(cfg Config) error {
+func (l *listeners) reload(ctx context.Context, cfg Config) error {
 	now := cfg.Listen
 	now.TLS = l.cfg.TLS
 	if now != l.cfg || (cfg.Listen.TLS == TLS{}) != (l.cfg.TLS == TLS{}) {
@@ -172,7 +172,7 @@ func (l *listeners) reload(cfg Config) error {
 	if err := l.keys.load(cfg.Listen.TLS); err != nil {
 		return err
 	}
-	l.keys.tell(context.Background(), l.log)
+	l.keys.tell(ctx, l.log)
 	return nil
 }
 

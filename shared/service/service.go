@@ -114,7 +114,7 @@ func Run(ctx context.Context, cfg Config, parts ...Part) error {
 	})
 	if cfg.File != "" {
 		own := &Service{Name: "listeners", Config: cfg, Log: log.With("service", "listeners"), Metrics: metrics}
-		group.Go(func() error { return own.Watch(ctx, func(now Config) error { return l.takeUp(cfg, now) }) })
+		group.Go(func() error { return own.Watch(ctx, func(now Config) error { return l.takeUp(ctx, cfg, now) }) })
 	}
 	defer context.AfterFunc(ctx, func() { notify("STOPPING=1") })()
 	err = group.Wait()

@@ -11,7 +11,7 @@ func TestAFieldThatIsNotKnownIsHelpedWith(t *testing.T) {
 	for text, want := range map[string]string{
 		"people: []":                "line 1: field people is not known (it belongs to automator.people)",
 		"busses: {}":                "line 1: field busses is not known (did you mean bus?)",
-		"bus: {Embeded: {}}":        "field Embeded is not known (did you mean embedded?)",
+		"bus: {embed: {}}":          "field embed is not known (did you mean embedded?)",
 		"tls: {cert: x}":            "field tls is not known (it belongs to listen.tls)",
 		"listen: {hook: x}":         "field hook is not known (did you mean hooks?)",
 		"automator: {interval: 5m}": "field interval is not known (it belongs to sweep.interval)",

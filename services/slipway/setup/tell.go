@@ -3,6 +3,7 @@ package setup
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/slipway-cd/slipway/shared/service"
@@ -69,10 +70,5 @@ func (a Answers) tellSender(w io.Writer, title, name string, s webhook.Setup, sh
 
 // has says whether a source has a secret of ours.
 func (a Answers) has(source string) bool {
-	for _, s := range a.sources() {
-		if s == source {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(a.sources(), source)
 }

@@ -102,7 +102,11 @@ func free(o *server.Options) error {
 	if o.Port == server.RANDOM_PORT {
 		return nil
 	}
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(o.Host, strconv.Itoa(o.Port)))
+	addr, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(o.Host, strconv.Itoa(o.Port)))
+	if err != nil {
+		return err
+	}
+	l, err := net.ListenTCP("tcp", addr)
 	if err != nil {
 		return err
 	}
