@@ -102,7 +102,7 @@ func (b *embedded) guard(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		fault := b.healthy()
+		fault := b.writable()
 		if fault == nil {
 			wait, told = guardInterval, false
 			continue
@@ -126,10 +126,10 @@ func (b *embedded) guard(ctx context.Context) error {
 	}
 }
 
-func (b *embedded) healthy() error {
+func (b *embedded) writable() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.server.Healthy()
+	return b.server.Writable()
 }
 
 // space tells the free bytes of the data folder's disk, and whether they are

@@ -93,8 +93,8 @@ var Now = time.Now
 // tolerance is how far a signed time stamp may be off (Standard Webhooks).
 const tolerance = 5 * time.Minute
 
-// apart says how old a signed time stamp is, and what that may mean.
-func apart(age time.Duration) string {
+// Apart says how old a signed time stamp is, and what that may mean.
+func Apart(age time.Duration) string {
 	side := "before"
 	if age < 0 {
 		side = "after"
@@ -112,7 +112,7 @@ func StandardWebhooks(r Request, secrets []string, now time.Time) error {
 		return fmt.Errorf("%w: it needs the headers Webhook-Id and Webhook-Timestamp", ErrProof)
 	}
 	if age := now.Sub(time.Unix(seconds, 0)); age.Abs() > tolerance {
-		return fmt.Errorf("%w: header Webhook-Timestamp is %s", ErrProof, apart(age))
+		return fmt.Errorf("%w: header Webhook-Timestamp is %s", ErrProof, Apart(age))
 	}
 	fits := 0
 	for _, secret := range secrets {

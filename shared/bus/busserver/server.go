@@ -166,13 +166,25 @@ func (s *Server) Shutdown() {
 	s.server.WaitForShutdown()
 }
 
-// Healthy errs while streams can't be written to, such as after the disk was
-// full: they stay so, also when there is room again, until the server is
-// started anew.
+// Healthy errs where a stream or consumer could not be recovered or can't be
+// written to.
 func (s *Server) Healthy() error {
 	health := s.server.Healthz(&server.HealthzOptions{})
 	if health.Error != "" {
 		return errors.New(health.Error)
+	}
+	return nil
+}
+
+// Writable errs while a stream can't be written to, such as after the disk was
+// full: it stays so, also when there is room again, until the server is started
+// anew.
+func (s *Server) Writable() error {
+	for _, e := range s.server.Healthz(&server.HealthzOptions{Details: true}).Errors {
+		// The server has no better word for it.
+		if strings.Contains(e.Error, "write error") {
+			return errors.New(e.Error)
+		}
 	}
 	return nil
 }
