@@ -1,10 +1,13 @@
 package slipway_test
 
 import (
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/slipway-cd/slipway/shared/bus/bustest"
 	"github.com/slipway-cd/slipway/shared/service/servicetest"
 )
 
@@ -82,4 +85,40 @@ func TestRestoreRefusesWhatWouldLoseSomething(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 	m.up(t)
+}
+
+// TestBackupsWhileWebhooksComeLoseNone makes backups under traffic: what was
+// accepted is there, whatever the moment was.
+func TestBackupsWhileWebhooksComeLoseNone(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, awayRepository)
+	m.up(t)
+	stop, sent := make(chan struct{}), make(chan int)
+	go func() {
+		accepted := 0
+		defer func() { sent <- accepted }()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			// A sender sends again what isn't accepted.
+			h := github(pushOf("refs/heads/main", "x")).with("X-Github-Delivery", fmt.Sprint(accepted)).signed()
+			if m.send(t, h) == http.StatusAccepted {
+				accepted++
+			}
+		}
+	}()
+	file := filepath.Join(m.dir, "slipway.backup")
+	for range 3 {
+		m.does(t, "backup", "--config", m.config, "--force", file)
+		m.does(t, "restore", "--dry-run", file)
+	}
+	close(stop)
+	accepted := bustest.Receive(t, "the end of the traffic", sent)
+	if n := m.events(t); n < accepted || n > accepted+1 { // the last may have been stored unheard
+		t.Errorf("%d events of %d accepted webhooks", n, accepted)
+	}
+	t.Logf("%d webhooks", accepted)
 }

@@ -53,6 +53,7 @@ func (a Answers) Write(force bool, check func(service.Config) error) error {
 		for _, file := range drawn {
 			err = errors.Join(err, os.Remove(file))
 		}
+		_ = os.Remove(a.Secrets) // where it is empty now
 	}
 	return err
 }
