@@ -349,6 +349,9 @@ func cmdSlipway(ts *testscript.TestScript, _ bool, args []string) {
 	case "start":
 		check(ts, p.Start())
 		check(ts, world(ts).w.Ready(context.Background()))
+	case "backup", "restore":
+		w := world(ts)
+		check(ts, ts.Exec(filepath.Join(w.bin, "slipway"), append([]string{args[0], "--config", w.w.Config}, args[1:]...)...))
 	default:
 		ts.Fatalf("slipway: unknown %s", args[0])
 	}

@@ -96,8 +96,8 @@ func Comments(root fs.FS, packages []Package, folder func(Package) string) []str
 }
 
 // Services holds the shape of services/ and demands the same names in the
-// README, in deploy/ and in docker-compose.yaml, as soon as those exist. deploy/compose alone
-// has no folders of services.
+// README, in deploy/ and in docker-compose.yaml, as soon as those exist. deploy/compose and
+// deploy/systemd have no folders of services.
 func Services(root fs.FS) []string {
 	entries, err := fs.ReadDir(root, "services")
 	if err != nil {
@@ -130,10 +130,10 @@ func Services(root fs.FS) []string {
 	return faults
 }
 
-// deployed says whether deploy/ has more than what Compose reads.
+// deployed says whether deploy/ has more than what Compose and systemd read.
 func deployed(root fs.FS) bool {
 	entries, err := fs.ReadDir(root, "deploy")
-	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != "compose" })
+	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != "compose" && e.Name() != "systemd" })
 }
 
 var (

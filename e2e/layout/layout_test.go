@@ -114,7 +114,7 @@ func TestServicesFindsWhatOnePlaceLacks(t *testing.T) {
 	expect(t, Services(with("README.md", "See services/b.")), "README.md does not name services/a")
 	expect(t, Services(with("deploy/a/a.yaml", "x")))
 	expect(t, Services(with("deploy/b/b.yaml", "x")), "deploy/ lacks a")
-	expect(t, Services(with("deploy/compose/a.yaml", "x")))
+	expect(t, Services(with("deploy/compose/a.yaml", "x", "deploy/systemd/a.service", "x")))
 	expect(t, Services(with("docker-compose.yaml", "services:\n  a:\n    image: x\n")))
 	expect(t, Services(with("docker-compose.yaml", "services:\n  ab:\n    image: x\n")), "docker-compose.yaml lacks a")
 }

@@ -13,8 +13,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-cd/slipway/services/automator"
+	"github.com/slipway-cd/slipway/services/slipway/backup"
 	"github.com/slipway-cd/slipway/services/slipway/bootstrap"
 	"github.com/slipway-cd/slipway/services/slipway/migrate"
+	"github.com/slipway-cd/slipway/services/slipway/setup"
 	"github.com/slipway-cd/slipway/services/synchronizer"
 	"github.com/slipway-cd/slipway/shared/service"
 	"github.com/slipway-cd/slipway/shared/webhook"
@@ -53,7 +55,7 @@ func exitCode(err error) int {
 	if refused(err) {
 		return exitRefused
 	}
-	for _, wrong := range []error{errUsage, migrate.ErrInput, bootstrap.ErrInput, automator.ErrInput, synchronizer.ErrInput, service.ErrConfig, webhook.ErrBody, webhook.ErrContentType, webhook.ErrTooLarge} {
+	for _, wrong := range []error{errUsage, backup.ErrInput, setup.ErrInput, migrate.ErrInput, bootstrap.ErrInput, automator.ErrInput, synchronizer.ErrInput, service.ErrConfig, webhook.ErrBody, webhook.ErrContentType, webhook.ErrTooLarge} {
 		if errors.Is(err, wrong) {
 			return exitUsage
 		}
@@ -72,7 +74,10 @@ func newRoot() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	root.AddCommand(
+		newInit(),
 		newUp(),
+		newBackup(),
+		newRestore(),
 		group("policy", "Look into deployment policies", newTry()),
 		group("image", "Edit image references", newSet()),
 		newRender(),

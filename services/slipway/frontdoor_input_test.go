@@ -70,6 +70,12 @@ func TestZ13TimeStampsOutsideOfTheirToleranceAre401(t *testing.T) {
 	for _, stamp := range []string{"", "1", "-1", fmt.Sprint(now.UnixMilli()), fmt.Sprint(now.Unix() + 400)} {
 		f.wants(t, "GitLab's stamp "+stamp, gitlab.with("Webhook-Timestamp", stamp), 0, http.StatusUnauthorized)
 	}
+	// The sender hears nothing of it, and who runs the receiver all.
+	for _, words := range []string{"header X-Gitee-Timestamp is 6m", "0s before our clock", "0s after our clock", "header Webhook-Timestamp is 6m", "one of the clocks is wrong"} {
+		if !strings.Contains(f.log.String(), words) {
+			t.Errorf("the log doesn't say %q", words)
+		}
+	}
 }
 
 // strange are names outside of every grammar.

@@ -6,17 +6,17 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-cd/slipway/services/automator"
 	gitreceiver "github.com/slipway-cd/slipway/services/git-receiver"
 	registryreceiver "github.com/slipway-cd/slipway/services/registry-receiver"
+	"github.com/slipway-cd/slipway/services/slipway/backup"
 	"github.com/slipway-cd/slipway/services/synchronizer"
-	"github.com/slipway-cd/slipway/shared/bus/busserver"
 	"github.com/slipway-cd/slipway/shared/service"
 	"github.com/slipway-cd/slipway/shared/webhook"
 )
@@ -46,30 +46,28 @@ func parts() []service.Part {
 
 // Up runs all services in this process until ctx ends.
 func Up(ctx context.Context, cfg service.Config) error {
-	if cfg.Bus.Embedded != nil {
-		server, err := startBus(cfg)
-		if err != nil {
-			return err
-		}
-		defer server.Shutdown()
+	claim, err := backup.Take(cfg.Data)
+	if errors.Is(err, backup.ErrInUse) {
+		return fmt.Errorf("%w:\ndata: %w: stop the other `slipway up`, backup or restore, or give this one a folder of its own", service.ErrConfig, err)
 	}
-	return service.Run(ctx, cfg, parts()...)
-}
-
-// startBus starts JetStream with a token of its own in the data folder.
-func startBus(cfg service.Config) (*busserver.Server, error) {
-	token, err := busToken(service.TokenFile(cfg))
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("%w:\ndata: %w", service.ErrConfig, err)
 	}
-	server, err := busserver.Start(busserver.Options{
-		Dir: filepath.Join(cfg.Data, "jetstream"), Addr: cfg.Bus.Embedded.Listen, Token: token,
-		SyncAlways: cfg.Bus.Embedded.Sync == "always", Log: slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
+	defer claim.Release()
+	if cfg.Bus.Embedded == nil {
+		return service.Run(ctx, cfg, parts()...)
+	}
+	bus, err := startBus(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("start the embedded bus: %w", err)
+		return err
 	}
-	return server, nil
+	defer bus.shutdown()
+	group, ctx := errgroup.WithContext(ctx)
+	serving, stop := context.WithCancel(ctx)
+	group.Go(func() error { defer stop(); return service.Run(ctx, cfg, parts()...) })
+	group.Go(func() error { return bus.guard(serving) })
+	group.Go(func() error { return bus.control(serving) })
+	return group.Wait()
 }
 
 // busToken reads the token, or makes it on the first start.

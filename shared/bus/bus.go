@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,12 +39,15 @@ type Options struct {
 	Name string
 	// URL is one NATS URL or several separated by commas.
 	URL string
-	// CredentialsFile is a NATS .creds file; Token a plain token. Both may be
-	// empty. Neither is ever logged.
-	CredentialsFile, Token string
+	// CredentialsFile is a NATS .creds file; Token a plain token; User with
+	// Password a user of the server's own. At most one of the three. None is
+	// ever logged.
+	CredentialsFile, Token, User, Password string
 	// Replicas is the number of servers that keep each message: 1 when zero.
 	// An existing stream is raised to it and never lowered.
 	Replicas int
+	// Trying hears, while Connect tries, why the last attempt failed; may be nil.
+	Trying func(error)
 	// Log takes one line for each handled event; slog.Default() when nil.
 	Log *slog.Logger
 	// Metrics takes the slipway_bus_ metrics; none are shown when nil.
@@ -92,6 +96,9 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 	}
 	err = retry(ctx, Backoff{First: 50 * time.Millisecond, Max: 2 * time.Second}, func(tries int) error {
 		err := b.attempt(ctx, o.URL, opts)
+		if err != nil && o.Trying != nil {
+			o.Trying(err)
+		}
 		if err != nil && tries%10 == 1 {
 			b.log.Warn("bus not ready, trying again", "error", err)
 		}
@@ -101,6 +108,7 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		b.end()
 		return nil, fmt.Errorf("connect to the bus: %w", err)
 	}
+	b.repair.Go(b.watchClock)
 	return b, nil
 }
 
@@ -113,6 +121,7 @@ func (b *Bus) natsOptions(o Options) ([]nats.Option, error) {
 			return Backoff{First: 20 * time.Millisecond, Max: 2 * time.Second}.Delay(attempts)
 		}),
 		nats.PingInterval(10 * time.Second),
+		nats.IgnoreAuthErrorAbort(), // a password may be put right at the server
 		nats.DrainTimeout(closeTimeout),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
@@ -123,8 +132,17 @@ func (b *Bus) natsOptions(o Options) ([]nats.Option, error) {
 			b.log.Warn("bus connection", "error", err)
 		}),
 	}
-	if o.CredentialsFile != "" && o.Token != "" {
-		return nil, errors.New("connect to the bus: give a credentials file or a token, not both")
+	ways := 0
+	for _, given := range []bool{o.CredentialsFile != "", o.Token != "", o.User != "" || o.Password != ""} {
+		if given {
+			ways++
+		}
+	}
+	if ways > 1 {
+		return nil, errors.New("connect to the bus: give one of a credentials file, a token, and a user with a password")
+	}
+	if o.User != "" || o.Password != "" {
+		opts = append(opts, nats.UserInfo(o.User, o.Password))
 	}
 	if o.CredentialsFile != "" {
 		opts = append(opts, nats.UserCredentials(o.CredentialsFile))
@@ -138,7 +156,7 @@ func (b *Bus) natsOptions(o Options) ([]nats.Option, error) {
 func (b *Bus) attempt(ctx context.Context, url string, opts []nats.Option) error {
 	nc, err := nats.Connect(url, opts...)
 	if err != nil {
-		return fmt.Errorf("reach the server: %w", err)
+		return unreached(err)
 	}
 	b.nc = nc
 	if err = checkVersion(nc.ConnectedServerVersion()); err == nil {
@@ -151,6 +169,18 @@ func (b *Bus) attempt(ctx context.Context, url string, opts []nats.Option) error
 		nc.Close()
 	}
 	return err
+}
+
+// unreached says what to look at where the server didn't take the connection.
+func unreached(err error) error {
+	var expired x509.CertificateInvalidError
+	switch {
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
+		return fmt.Errorf("the server refuses our credentials (bus.credentials): %w", err)
+	case errors.As(err, &expired) && expired.Reason == x509.Expired:
+		return fmt.Errorf("the server's certificate %w (renew it there, or put this machine's clock right)", err)
+	}
+	return fmt.Errorf("reach the server: %w", err)
 }
 
 // checkVersion errs finally on a server without atomic batches. Older

@@ -25,6 +25,7 @@ type metrics struct {
 	workSecs  *prometheus.HistogramVec
 	waiting   *prometheus.GaugeVec
 	dead      *prometheus.CounterVec
+	clock     prometheus.Gauge
 }
 
 func newMetrics(to prometheus.Registerer) *metrics {
@@ -51,10 +52,14 @@ func newMetrics(to prometheus.Registerer) *metrics {
 		dead: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "slipway_bus_dead_total", Help: "Dead letters written, by consumer or queue.",
 		}, []string{"consumer"}),
+		clock: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "slipway_bus_clock_ahead_seconds", Help: "How far this machine's clock is ahead of the NATS server's; negative behind.",
+		}),
 	}
 	if to != nil {
 		m.published, m.handled, m.dead = register(to, m.published), register(to, m.handled), register(to, m.dead)
 		m.worked, m.waiting = register(to, m.worked), register(to, m.waiting)
+		m.clock = register(to, m.clock)
 		m.seconds, m.workSecs = register(to, m.seconds), register(to, m.workSecs)
 	}
 	return m

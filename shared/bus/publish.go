@@ -211,7 +211,7 @@ func full(err error) bool {
 	}
 	// The same code tells of a store that is being closed, which passes.
 	return api.ErrorCode == codeNoResources ||
-		api.ErrorCode == codeStoreFailed && strings.Contains(api.Description, "maximum")
+		api.ErrorCode == codeStoreFailed && (strings.Contains(api.Description, "maximum") || strings.Contains(api.Description, "no space left"))
 }
 
 // passing is true of a server that is away, has no leader or too much to do.

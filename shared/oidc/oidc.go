@@ -173,7 +173,7 @@ func (i *Issuer) Verify(ctx context.Context, token, audience string) (Claims, er
 	case away != nil:
 		return nil, away
 	case err != nil:
-		return nil, fmt.Errorf("%w: %s", ErrToken, fault(err))
+		return nil, fmt.Errorf("%w: %s%s", ErrToken, fault(err), i.apart(err, claims.MapClaims))
 	}
 	if err := claims.party(audience); err != nil {
 		return nil, err
@@ -228,6 +228,28 @@ var faults = []struct {
 	{jwt.ErrTokenRequiredClaimMissing, "it has no end (exp), issuer or audience"},
 	{errNoKey, errNoKey.Error()},
 	{jwt.ErrTokenSignatureInvalid, "its signature does not fit"},
+}
+
+// apart says how far the token's times are from our clock, where that is the
+// fault.
+func (i *Issuer) apart(err error, claims jwt.MapClaims) string {
+	var at *jwt.NumericDate
+	switch {
+	case errors.Is(err, jwt.ErrTokenExpired):
+		at, _ = claims.GetExpirationTime()
+	case errors.Is(err, jwt.ErrTokenNotValidYet):
+		at, _ = claims.GetNotBefore()
+	case errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
+		at, _ = claims.GetIssuedAt()
+	}
+	if at == nil {
+		return ""
+	}
+	off := i.now().Sub(at.Time).Round(time.Second)
+	if off < 0 {
+		return fmt.Sprintf(" (by %s, if our clock is right)", -off)
+	}
+	return fmt.Sprintf(" (%s ago, if our clock is right)", off)
 }
 
 func fault(err error) string {

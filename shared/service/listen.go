@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"reflect"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,6 +41,11 @@ func listen(ctx context.Context, cfg Listen, api bool, metrics *prometheus.Regis
 	if err := l.keys.load(cfg.TLS); err != nil {
 		return nil, fmt.Errorf("%w:\n%w", ErrConfig, err)
 	}
+	if cfg.TLS != (TLS{}) {
+		if err := metrics.Register(l.keys.metric()); err != nil {
+			return nil, err
+		}
+	}
 	ops := http.NewServeMux()
 	ops.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	ops.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -55,13 +62,29 @@ func listen(ctx context.Context, cfg Listen, api bool, metrics *prometheus.Regis
 		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.addr)
 		if err != nil {
 			l.close()
-			return nil, fmt.Errorf("%w:\nlisten.%s: %w", ErrConfig, d.name, err)
+			return nil, fmt.Errorf("%w:\n%w", ErrConfig, ListenFault("listen."+d.name, d.addr, err))
 		}
 		s := server{d.name, ln, NewServer(d.handler, log)}
 		s.http.TLSConfig = d.tls
 		l.servers = append(l.servers, s)
 	}
 	return l, nil
+}
+
+// ListenFault says why an address of the config can't be listened on, and what
+// to do.
+func ListenFault(field, addr string, err error) error {
+	_, port, split := net.SplitHostPort(addr)
+	switch {
+	case split != nil:
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s: port %s is in use by another process (`ss -ltnp 'sport = :%s'` names it): stop that, or give another address: %w", field, port, port, err)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s: port %s is only for privileged processes (CAP_NET_BIND_SERVICE): give one from 1024 on: %w", field, port, err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s: this machine has no such address: leave the host out to listen on all: %w", field, err)
+	}
+	return fmt.Errorf("%s: %w", field, err)
 }
 
 // NewServer is an HTTP server with the limits that hostile and slow callers
@@ -86,6 +109,10 @@ func (l *listeners) readyz(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "ok")
+	// No reason to send no traffic: callers that don't check get through.
+	if text, refused := fault(l.keys.leaf(), time.Now()); refused {
+		fmt.Fprintln(w, "warning:", text)
+	}
 }
 
 func (l *listeners) ready(healthy func() error) {
@@ -105,6 +132,7 @@ func (l *listeners) serve(ctx context.Context) error {
 			}
 		}()
 	}
+	go l.keys.watch(ctx, l.log)
 	select {
 	case err := <-failed:
 		return err
@@ -126,14 +154,26 @@ func (s server) serve() error {
 	return s.http.Serve(s.listener)
 }
 
+// takeUp takes up a changed config as far as it isn't the parts'.
+func (l *listeners) takeUp(ctx context.Context, former, now Config) error {
+	if !reflect.DeepEqual(now.Bus, former.Bus) {
+		return errors.New("bus: a changed bus needs a restart")
+	}
+	return l.reload(ctx, now)
+}
+
 // reload takes up what of a changed config the listeners can: the keys.
-func (l *listeners) reload(cfg Config) error {
+func (l *listeners) reload(ctx context.Context, cfg Config) error {
 	now := cfg.Listen
 	now.TLS = l.cfg.TLS
 	if now != l.cfg || (cfg.Listen.TLS == TLS{}) != (l.cfg.TLS == TLS{}) {
 		return errors.New("listen: other addresses, and TLS where there was none or none where it was, need a restart")
 	}
-	return l.keys.load(cfg.Listen.TLS)
+	if err := l.keys.load(cfg.Listen.TLS); err != nil {
+		return err
+	}
+	l.keys.tell(ctx, l.log)
+	return nil
 }
 
 func (l *listeners) close() {

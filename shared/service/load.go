@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -96,16 +95,6 @@ func decode(data []byte, into any, where string) []error {
 		all = append(all, fmt.Errorf("%s: %s", where, plain(fault)))
 	}
 	return all
-}
-
-var goType = regexp.MustCompile(` (not found in|into) (?:type )?\S+$`)
-
-// plain drops Go's type names from yaml's messages.
-func plain(fault string) string {
-	if strings.Contains(fault, "not found in type") {
-		return goType.ReplaceAllString(fault, " is not known")
-	}
-	return fault
 }
 
 const envPrefix = "SLIPWAY_"

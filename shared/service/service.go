@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-cd/slipway/shared/bus"
-	"github.com/slipway-cd/slipway/shared/tracing"
 )
 
 // Service is what a part of the process gets to work with.
@@ -99,46 +97,49 @@ func Run(ctx context.Context, cfg Config, parts ...Part) error {
 		return err
 	}
 	defer stop()
-	b, err := connect(ctx, cfg, names(parts), log, metrics, tracer)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
-	}
-	defer b.Close()
-	l.ready(b.Healthy)
-
 	group, ctx := errgroup.WithContext(ctx)
-	for _, p := range parts {
-		s := &Service{Name: p.Name, Config: cfg, Log: log.With("service", p.Name), Metrics: metrics, Bus: b, listeners: l}
-		run := p.Run
-		if p.Anew {
-			run = p.runAnew
-		}
-		group.Go(func() error {
-			if err := run(ctx, s); err != nil && ctx.Err() == nil {
-				return fmt.Errorf("%s: %w", p.Name, err)
-			}
-			return nil
-		})
-	}
+	// At once, so that who asks hears what is waited for.
 	group.Go(func() error { return l.serve(ctx) })
+	var b *bus.Bus
+	group.Go(func() (err error) {
+		if b, err = connect(ctx, cfg, l, bus.Options{Name: names(parts), Log: log, Metrics: metrics, Tracer: tracer}); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		l.ready(b.Healthy)
+		for _, p := range parts {
+			s := &Service{Name: p.Name, Config: cfg, Log: log.With("service", p.Name), Metrics: metrics, Bus: b, listeners: l}
+			group.Go(func() error { return p.start(ctx, s) })
+		}
+		log.Info("started", "parts", names(parts))
+		notify("READY=1\nSTATUS=running")
+		return nil
+	})
 	if cfg.File != "" {
 		own := &Service{Name: "listeners", Config: cfg, Log: log.With("service", "listeners"), Metrics: metrics}
-		group.Go(func() error {
-			return own.Watch(ctx, func(now Config) error {
-				if !reflect.DeepEqual(now.Bus, cfg.Bus) {
-					return errors.New("bus: a changed bus needs a restart")
-				}
-				return l.reload(now)
-			})
-		})
+		group.Go(func() error { return own.Watch(ctx, func(now Config) error { return l.takeUp(ctx, cfg, now) }) })
 	}
-	log.Info("started", "parts", names(parts))
+	defer context.AfterFunc(ctx, func() { notify("STOPPING=1") })()
 	err = group.Wait()
+	if b != nil {
+		b.Close()
+	}
 	log.Info("stopped", "parts", names(parts))
 	return err
+}
+
+// start runs a part until ctx ends.
+func (p Part) start(ctx context.Context, s *Service) error {
+	run := p.Run
+	if p.Anew {
+		run = p.runAnew
+	}
+	if err := run(ctx, s); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("%s: %w", p.Name, err)
+	}
+	return nil
 }
 
 // check asks every part for its faults, and tells them together.
@@ -158,12 +159,16 @@ func check(cfg Config, parts []Part) error {
 	return nil
 }
 
-func connect(ctx context.Context, cfg Config, name string, log *slog.Logger, metrics prometheus.Registerer, tracer *tracing.Tracer) (*bus.Bus, error) {
+func connect(ctx context.Context, cfg Config, l *listeners, of bus.Options) (*bus.Bus, error) {
 	o, err := BusOptions(cfg)
 	if err != nil {
 		return nil, err
 	}
-	o.Name, o.Log, o.Metrics, o.Tracer = name, log, metrics, tracer
+	o.Name, o.Log, o.Metrics, o.Tracer = of.Name, of.Log, of.Metrics, of.Tracer
+	o.Trying = func(err error) {
+		l.ready(func() error { return fmt.Errorf("starting, without the bus yet: %w", err) })
+		notify("STATUS=waiting for the bus: " + err.Error())
+	}
 	b, err := bus.Connect(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the bus: %w", err)
@@ -175,13 +180,21 @@ func connect(ctx context.Context, cfg Config, name string, log *slog.Logger, met
 // URL, or at the embedded server with the token in the data folder.
 func BusOptions(cfg Config) (bus.Options, error) {
 	o := bus.Options{URL: cfg.Bus.URL, CredentialsFile: cfg.Bus.Credentials.File, Replicas: cfg.Bus.Replicas}
-	if t := cfg.Bus.Credentials.Token; t != nil {
-		token, err := t.Read()
-		if err != nil {
-			return o, fmt.Errorf("bus.credentials.token: %w", err)
+	for _, secret := range []struct {
+		field string
+		from  *Secret
+		to    *string
+	}{{"token", cfg.Bus.Credentials.Token, &o.Token}, {"password", cfg.Bus.Credentials.Password, &o.Password}} {
+		if secret.from == nil {
+			continue
 		}
-		o.Token = token
+		value, err := secret.from.Read()
+		if err != nil {
+			return o, fmt.Errorf("bus.credentials.%s: %w", secret.field, err)
+		}
+		*secret.to = value
 	}
+	o.User = cfg.Bus.Credentials.User
 	if e := cfg.Bus.Embedded; e != nil {
 		o.URL = "nats://" + e.Listen
 		token, err := Secret{File: TokenFile(cfg)}.Read()

@@ -239,7 +239,7 @@ func unproved(err error) answer {
 	case errors.Is(err, ErrForbidden):
 		return answer{status: http.StatusForbidden, reason: "forbidden", detail: err.Error()}
 	case errors.Is(err, ErrProof):
-		return answer{status: http.StatusUnauthorized, reason: "proof", detail: "the request does not prove its sender: check the secret on both sides"}
+		return answer{status: http.StatusUnauthorized, reason: "proof", detail: "the request does not prove its sender: check the secret on both sides", cause: err}
 	default:
 		return answer{status: http.StatusServiceUnavailable, reason: "keys", detail: "the proof can't be checked now: send it again", cause: err}
 	}

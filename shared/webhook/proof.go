@@ -93,14 +93,26 @@ var Now = time.Now
 // tolerance is how far a signed time stamp may be off (Standard Webhooks).
 const tolerance = 5 * time.Minute
 
+// Apart says how old a signed time stamp is, and what that may mean.
+func Apart(age time.Duration) string {
+	side := "before"
+	if age < 0 {
+		side = "after"
+	}
+	return fmt.Sprintf("%s %s our clock: it is a repeat, or one of the clocks is wrong", age.Abs().Round(time.Second), side)
+}
+
 // StandardWebhooks verifies a signature of the Standard Webhooks
 // specification: HMAC-SHA256 of "id.timestamp.body" in base64, behind "v1,";
 // several are separated by blanks.
 func StandardWebhooks(r Request, secrets []string, now time.Time) error {
 	id, stamp := r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp")
 	seconds, err := strconv.ParseInt(stamp, 10, 64)
-	if id == "" || err != nil || now.Sub(time.Unix(seconds, 0)).Abs() > tolerance {
-		return fmt.Errorf("%w: header Webhook-Timestamp is not within five minutes of now", ErrProof)
+	if id == "" || err != nil {
+		return fmt.Errorf("%w: it needs the headers Webhook-Id and Webhook-Timestamp", ErrProof)
+	}
+	if age := now.Sub(time.Unix(seconds, 0)); age.Abs() > tolerance {
+		return fmt.Errorf("%w: header Webhook-Timestamp is %s", ErrProof, Apart(age))
 	}
 	fits := 0
 	for _, secret := range secrets {

@@ -104,8 +104,11 @@ func (v *SNS) Prove(ctx context.Context, r Request, s Source) error {
 		return fmt.Errorf("%w: SigningCertURL is not Amazon SNS's", ErrForbidden)
 	}
 	at, err := time.Parse(time.RFC3339, e.Timestamp)
-	if age := Now().Sub(at); err != nil || age > snsLast || age < -tolerance {
-		return fmt.Errorf("%w: Timestamp is not of the last hour", ErrProof)
+	if err != nil {
+		return fmt.Errorf("%w: Timestamp is no time", ErrProof)
+	}
+	if age := Now().Sub(at); age > snsLast || age < -tolerance {
+		return fmt.Errorf("%w: Timestamp is %s", ErrProof, Apart(age))
 	}
 	if s.Config.Signature == "v2" && e.SignatureVersion != "2" {
 		return fmt.Errorf("%w: SignatureVersion is not 2, as the source's config demands", ErrProof)

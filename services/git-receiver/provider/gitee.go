@@ -48,8 +48,11 @@ func signGitee(h http.Header, _ []byte, secret string, now time.Time) {
 func giteeProof(r webhook.Request, secrets []string, now time.Time) error {
 	stamp := r.Header.Get("X-Gitee-Timestamp")
 	ms, err := strconv.ParseInt(stamp, 10, 64)
-	if err != nil || now.Sub(time.UnixMilli(ms)).Abs() > giteeTolerance {
-		return fmt.Errorf("%w: header X-Gitee-Timestamp is not within five minutes of now", webhook.ErrProof)
+	if err != nil {
+		return fmt.Errorf("%w: header X-Gitee-Timestamp is missing, or no number", webhook.ErrProof)
+	}
+	if age := now.Sub(time.UnixMilli(ms)); age.Abs() > giteeTolerance {
+		return fmt.Errorf("%w: header X-Gitee-Timestamp is %s", webhook.ErrProof, webhook.Apart(age))
 	}
 	tokens := r.Header.Values("X-Gitee-Token")
 	if len(tokens) != 1 {

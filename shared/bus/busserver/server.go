@@ -3,6 +3,7 @@
 package busserver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -61,20 +62,55 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the bus server: %w", err)
 	}
+	// The server itself would only log that, and never be ready.
+	if err := free(opts); err != nil {
+		return nil, fmt.Errorf("start the bus server: %w", err)
+	}
 	s, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("start the bus server: %w", err)
 	}
-	if o.Log != nil {
-		s.SetLoggerV2(logger{o.Log}, false, false, false)
-	}
+	fatal := make(chan string, 1)
+	s.SetLoggerV2(logger{o.Log, fatal}, false, false, false)
 	s.Start()
-	if !s.ReadyForConnections(readyTimeout) {
+	if err := ready(s, fatal); err != nil {
 		s.Shutdown()
 		s.WaitForShutdown()
-		return nil, fmt.Errorf("start the bus server: not ready after %s", readyTimeout)
+		return nil, fmt.Errorf("start the bus server: %w", err)
 	}
 	return &Server{s}, nil
+}
+
+// ready waits until clients can connect, or the server says why they never can.
+func ready(s *server.Server, fatal <-chan string) error {
+	const look = 50 * time.Millisecond
+	for deadline := time.Now().Add(readyTimeout); time.Now().Before(deadline); {
+		if s.ReadyForConnections(look) {
+			return nil
+		}
+		select {
+		case why := <-fatal:
+			return errors.New(why)
+		default:
+		}
+	}
+	return fmt.Errorf("not ready after %s", readyTimeout)
+}
+
+// free errs where somebody else listens already.
+func free(o *server.Options) error {
+	if o.Port == server.RANDOM_PORT {
+		return nil
+	}
+	addr, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(o.Host, strconv.Itoa(o.Port)))
+	if err != nil {
+		return err
+	}
+	l, err := net.ListenTCP("tcp", addr)
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 func (o Options) server() (*server.Options, error) {
@@ -91,7 +127,7 @@ func (o Options) server() (*server.Options, error) {
 	opts := &server.Options{
 		ServerName: "slipway", Host: host, Port: port, Authorization: o.Token,
 		JetStream: true, StoreDir: o.Dir, SyncAlways: o.SyncAlways,
-		NoSigs: true, NoLog: o.Log == nil, DisableShortFirstPing: true,
+		NoSigs: true, DisableShortFirstPing: true,
 	}
 	if o.Monitor != "" {
 		if opts.HTTPHost, opts.HTTPPort, err = split(o.Monitor); err != nil {
@@ -130,20 +166,58 @@ func (s *Server) Shutdown() {
 	s.server.WaitForShutdown()
 }
 
-// logger is the server's log as slog; notices and traces are left out.
-type logger struct{ log *slog.Logger }
+// Healthy errs where a stream or consumer could not be recovered or can't be
+// written to.
+func (s *Server) Healthy() error {
+	health := s.server.Healthz(&server.HealthzOptions{})
+	if health.Error != "" {
+		return errors.New(health.Error)
+	}
+	return nil
+}
+
+// Writable errs while a stream can't be written to, such as after the disk was
+// full: it stays so, also when there is room again, until the server is started
+// anew.
+func (s *Server) Writable() error {
+	for _, e := range s.server.Healthz(&server.HealthzOptions{Details: true}).Errors {
+		// The server has no better word for it.
+		if strings.Contains(e.Error, "write error") {
+			return errors.New(e.Error)
+		}
+	}
+	return nil
+}
+
+// logger is the server's log as slog, where there is one; notices and traces
+// are left out.
+type logger struct {
+	log   *slog.Logger
+	fatal chan<- string // takes what the server can't start with
+}
 
 func (l logger) Noticef(string, ...any) {}
 func (l logger) Debugf(string, ...any)  {}
 func (l logger) Tracef(string, ...any)  {}
 func (l logger) Warnf(format string, v ...any) {
-	l.log.Warn("nats server", "says", fmt.Sprintf(format, v...))
+	l.write(slog.LevelWarn, fmt.Sprintf(format, v...))
 }
 
 func (l logger) Errorf(format string, v ...any) {
-	l.log.Error("nats server", "says", fmt.Sprintf(format, v...))
+	l.write(slog.LevelError, fmt.Sprintf(format, v...))
 }
 
 func (l logger) Fatalf(format string, v ...any) {
-	l.log.Error("nats server", "says", fmt.Sprintf(format, v...))
+	says := fmt.Sprintf(format, v...)
+	l.write(slog.LevelError, says)
+	select {
+	case l.fatal <- says:
+	default:
+	}
+}
+
+func (l logger) write(level slog.Level, says string) {
+	if l.log != nil {
+		l.log.Log(context.Background(), level, "nats server", "says", says)
+	}
 }
