@@ -54,6 +54,7 @@ type chaos struct {
 }
 
 var separateBin = sync.OnceValues(func() (string, error) {
+	built.Store(true)
 	dir, err := os.MkdirTemp("", "slipway-bin-")
 	if err != nil {
 		return "", err
@@ -73,13 +74,12 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-var built atomic.Bool // separateBin was asked for
+var built atomic.Bool // by separateBin
 
 // newChaos starts the parts of a world; its processes are started by begin.
 func newChaos(t *testing.T, o local.Options) *chaos {
 	t.Helper()
 	must(t, parts.Build(t.Context(), nil))
-	built.Store(true)
 	bin, err := separateBin()
 	must(t, err)
 	c := &chaos{
