@@ -75,6 +75,7 @@ func newRoot() *cobra.Command {
 		newUp(),
 		group("policy", "Look into deployment policies", newTry()),
 		group("image", "Edit image references", newSet()),
+		group("bus", "Set up the bus", newBusUsers()),
 		newRender(),
 		newDiff(),
 		newMigrate(),

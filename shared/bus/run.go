@@ -185,5 +185,11 @@ func (r *run) see(reading int, m jetstream.Msg, meta *jetstream.MsgMetadata) {
 }
 
 func (r *run) gauge() {
-	r.q.bus.metrics.waiting.WithLabelValues(r.q.name).Set(float64(r.board.waiting()))
+	keys, oldest := r.board.waiting()
+	r.q.bus.metrics.waiting.WithLabelValues(r.q.name).Set(float64(keys))
+	age := 0.0
+	if keys > 0 {
+		age = max(time.Since(oldest).Seconds(), 0)
+	}
+	r.q.bus.metrics.age.WithLabelValues(r.q.name).Set(age)
 }

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -102,6 +103,9 @@ func Run(ctx context.Context, cfg Config, parts ...Part) error {
 	}
 	defer b.Close()
 	l.ready(b.Healthy)
+	metrics.MustRegister(newExpiry(map[string]func() *x509.Certificate{
+		"listen": l.keys.own, "bus": ownCertificate(cfg.Bus.TLS), "bus-server": b.ServerCertificate,
+	}))
 
 	group, ctx := errgroup.WithContext(ctx)
 	for _, p := range parts {
@@ -157,7 +161,7 @@ func connect(ctx context.Context, cfg Config, name string, log *slog.Logger, met
 	if err != nil {
 		return nil, err
 	}
-	o.Name, o.Log, o.Metrics = name, log, metrics
+	o.Name, o.Log, o.Metrics, o.Inbox = name, log, metrics, []string{name, cfg.Cluster}
 	b, err := bus.Connect(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the bus: %w", err)
@@ -168,7 +172,7 @@ func connect(ctx context.Context, cfg Config, name string, log *slog.Logger, met
 // BusOptions says how the config's bus is reached from this machine: by its
 // URL, or at the embedded server with the token in the data folder.
 func BusOptions(cfg Config) (bus.Options, error) {
-	o := bus.Options{URL: cfg.Bus.URL, CredentialsFile: cfg.Bus.Credentials.File, Replicas: cfg.Bus.Replicas}
+	o := bus.Options{URL: cfg.Bus.URL, CredentialsFile: cfg.Bus.Credentials.File, TLS: bus.TLS(cfg.Bus.TLS), Replicas: cfg.Bus.Replicas}
 	if t := cfg.Bus.Credentials.Token; t != nil {
 		token, err := t.Read()
 		if err != nil {
