@@ -24,6 +24,7 @@ const (
 	PostReceiveProgram Name = "post-receive"
 	NATSProgram        Name = "nats-server"
 	CaddyProgram       Name = "caddy"
+	PromtoolProgram    Name = "promtool"
 )
 
 // Eventually calls check until it returns nil, ctx ends or the timeout has passed; the
