@@ -2,11 +2,9 @@ package deploy_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,7 +21,7 @@ import (
 )
 
 // busNames are those who show the bus a certificate.
-var busNames = []string{"registry-receiver", "git-receiver", "automator", "synchronizer", "slipway", "leaf-north", "stranger"}
+var busNames = []string{"registry-receiver", "git-receiver", "automator", "synchronizer", "slipway", "operator", "leaf-north", "stranger"}
 
 // production is a world whose services have what the overlay production gives
 // them: three NATS servers that know each by its certificate, and in the cluster
@@ -32,24 +30,26 @@ type production struct {
 	*local.World
 	nats   *deploy.NATS
 	bin    string
-	logs   []*local.Process
-	joined deploy.Objects
+	ca     *servicetest.CA
+	// overlay is production's, joined that of a cluster that joins.
+	overlay, joined deploy.Objects
 }
 
 func startProduction(t *testing.T) *production {
 	t.Helper()
 	ctx, dir := t.Context(), t.TempDir()
-	overlay, err := deploy.Overlay(ctx, root(t), "production", "slipway-system")
+	p := &production{bin: t.TempDir(), ca: servicetest.NewCA(t)}
+	var err error
+	p.overlay, err = deploy.Overlay(ctx, root(t), "production", "slipway-system")
 	must(t, err)
-	p := &production{bin: t.TempDir()}
 	p.joined, err = deploy.Overlay(ctx, root(t), "leaf", "slipway-system")
 	must(t, err)
-	config, err := overlay.Data("nats", "nats.conf")
+	config, err := p.overlay.Data("nats", "nats.conf")
 	must(t, err)
 	program, err := parts.Program(ctx, parts.NATSProgram)
 	must(t, err)
 	p.nats = &deploy.NATS{
-		Program: program, Dir: filepath.Join(dir, "nats"), Config: config, Certs: certificates(t),
+		Program: program, Dir: filepath.Join(dir, "nats"), Config: config, Certs: certificates(t, p.ca),
 		Users: grants.Config(grants.Users("local", "north")),
 	}
 	p.World, err = local.Start(ctx, local.Options{
@@ -58,7 +58,7 @@ func startProduction(t *testing.T) *production {
 	})
 	must(t, err)
 	t.Cleanup(p.Stop)
-	must(t, p.Cluster.Apply(ctx, overlay.Stream()))
+	must(t, p.Cluster.Apply(ctx, p.overlay.Stream()))
 	p.asAccount(t)
 	for _, process := range p.Processes {
 		must(t, process.Start())
@@ -77,9 +77,9 @@ func (p *production) built(t *testing.T) string {
 }
 
 // certificates writes those of the servers and of all who come.
-func certificates(t *testing.T) string {
+func certificates(t *testing.T, ca *servicetest.CA) string {
 	t.Helper()
-	dir, ca := t.TempDir(), servicetest.NewCA(t)
+	dir := t.TempDir()
 	servicetest.Write(t, filepath.Join(dir, "ca.crt"), ca.PEM())
 	for _, name := range append([]string{"nats"}, busNames...) {
 		var hosts []string
@@ -173,6 +173,9 @@ func TestProductionWorksWithTheLeastRights(t *testing.T) {
 	if all := p.violations(); len(all) > 0 {
 		t.Fatalf("the bus refused what a service needs:\n%s", strings.Join(all, "\n"))
 	}
-	_ = errors.New
-	_ = os.Getenv
+	t.Run("what nobody may", p.refuses)
+	t.Run("metrics", p.tells)
+	t.Run("an operator gives a dead letter back", p.replays)
+	t.Run("a cluster joins", p.joins)
+	t.Run("a certificate is renewed", p.reloads)
 }

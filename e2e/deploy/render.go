@@ -23,7 +23,12 @@ type Objects []render.Object
 // Overlay renders an overlay into a namespace, as a user's own kustomization
 // does that names it, with more components of deploy/kubernetes.
 func Overlay(ctx context.Context, root, name, namespace string, components ...string) (Objects, error) {
-	text := fmt.Sprintf("namespace: %s\nresources: [../%s/overlays/%s]\n", namespace, Folder, name)
+	return Path(ctx, root, Folder+"/overlays/"+name, namespace, components...)
+}
+
+// Path is [Overlay] for any folder with a kustomization.
+func Path(ctx context.Context, root, folder, namespace string, components ...string) (Objects, error) {
+	text := fmt.Sprintf("namespace: %s\nresources: [../%s]\n", namespace, folder)
 	if len(components) > 0 {
 		text += "components:\n"
 	}
@@ -34,7 +39,7 @@ func Overlay(ctx context.Context, root, name, namespace string, components ...st
 	fsys := with{os.DirFS(root), fstest.MapFS{own + "/kustomization.yaml": {Data: []byte(text), Mode: 0o644}}}
 	result, err := render.Render(ctx, render.Request{FS: fsys, Path: own})
 	if err != nil {
-		return nil, fmt.Errorf("render overlay %s: %w", name, err)
+		return nil, fmt.Errorf("render %s: %w", folder, err)
 	}
 	return result.Objects, nil
 }

@@ -59,13 +59,14 @@ var streams = []string{"SLIPWAY", "SLIPWAY_DEAD", "SLIPWAY_REPLAY", "SLIPWAY_WOR
 
 const (
 	eventStream  = "SLIPWAY"
+	deadStream   = "SLIPWAY_DEAD"
 	replayStream = "SLIPWAY_REPLAY"
 	workStream   = "SLIPWAY_WORK"
 	pastBucket   = "slipway-past"
 )
 
 // Users are those of a server: the services, with the synchronizer of its own
-// cluster, the command, and a leaf for each cluster that joins.
+// cluster, the command, the person who looks after it, and a leaf for each cluster that joins.
 func Users(cluster string, joined ...string) []User {
 	all := []User{
 		service("registry-receiver", "registry-receiver", services["registry-receiver"]),
@@ -73,6 +74,7 @@ func Users(cluster string, joined ...string) []User {
 		service("automator", "automator", services["automator"]),
 		service("synchronizer", "synchronizer", synchronizer(cluster)),
 		command(),
+		operator(),
 	}
 	all[3].Inbox += "." + cluster
 	for _, other := range joined {
@@ -87,7 +89,7 @@ func Users(cluster string, joined ...string) []User {
 	for i := range all {
 		u := &all[i]
 		u.Subscribe = []string{"_INBOX." + u.Inbox + ".>"}
-		if u.Name == "automator" || u.Name == "slipway" {
+		if slices.Contains(u.Publish, "$JS.API.CONSUMER.DELETE."+eventStream+".*") {
 			u.Never = others(durables, u.Name)
 		}
 		slices.Sort(u.Publish)
@@ -117,6 +119,7 @@ func service(name, emitter string, d does) User {
 		u.consumes(c)
 	}
 	if len(d.consumers) > 0 {
+		u.may("$JS.API.INFO") // which the client asks before it makes a bucket
 		u.opens(pastBucket)
 	}
 	for _, q := range d.queues {
@@ -138,6 +141,21 @@ func command() User {
 		u.may("$JS.API.STREAM.INFO." + s)
 	}
 	u.reads(eventStream)
+	return u
+}
+
+// operator is the user of a person who looks after it: it reads what happened and
+// what died, gives dead letters back and takes them off the list.
+func operator() User {
+	u := User{Name: "operator", Inbox: "operator"}
+	for _, s := range streams {
+		u.may("$JS.API.STREAM.INFO." + s)
+	}
+	u.reads(eventStream)
+	u.reads(deadStream)
+	u.may("$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST",
+		"$JS.API.STREAM.MSG.GET."+deadStream, "$JS.API.DIRECT.GET."+deadStream, "$JS.API.DIRECT.GET."+deadStream+".>",
+		"$JS.API.STREAM.MSG.DELETE."+deadStream, "slipwayreplay.>", "slipwaywork.>")
 	return u
 }
 

@@ -2,8 +2,11 @@ package bustest
 
 import (
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -54,4 +57,32 @@ func (r *Raw) taken(t testing.TB, subject string) bool {
 	}
 	err := r.nc.LastError()
 	return !errors.Is(err, nats.ErrPermissionViolation) || !strings.Contains(err.Error(), `"`+subject+`"`)
+}
+
+// Answered sends a request to each subject, to be answered below inbox, and then
+// one to last, which somebody answers: it gives those of the others that were
+// answered before.
+func (r *Raw) Answered(t testing.TB, inbox, last string, subjects ...string) (answered []string) {
+	t.Helper()
+	sub, err := r.nc.SubscribeSync(inbox + ".*")
+	if err != nil {
+		t.Fatalf("subscribe to %s: %v", inbox, err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	for i, subject := range append(subjects, last) {
+		if err := r.nc.PublishRequest(subject, fmt.Sprintf("%s.%d", inbox, i), nil); err != nil {
+			t.Fatalf("publish to %s: %v", subject, err)
+		}
+	}
+	for {
+		m, err := sub.NextMsg(30 * time.Second)
+		if err != nil {
+			t.Fatalf("%s was not answered: %v", last, err)
+		}
+		i, err := strconv.Atoi(strings.TrimPrefix(m.Subject, inbox+"."))
+		if err != nil || i == len(subjects) {
+			return answered
+		}
+		answered = append(answered, subjects[i])
+	}
 }
