@@ -116,6 +116,8 @@ func (p *production) refuses(t *testing.T) {
 // tells holds that the services have each metric that alerts, boards and scaling
 // name.
 func (p *production) tells(t *testing.T) {
+	_, err := p.Kubectl(t.Context(), "", "scale", "deployment", "web", "-n", "shop", "--replicas", "5")
+	must(t, err) // which is drift
 	var all strings.Builder
 	must(t, parts.Eventually(t.Context(), 30*time.Second, func() error {
 		all.Reset()

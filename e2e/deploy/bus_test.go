@@ -28,9 +28,9 @@ var busNames = []string{"registry-receiver", "git-receiver", "automator", "synch
 // the synchronizer's own account.
 type production struct {
 	*local.World
-	nats   *deploy.NATS
-	bin    string
-	ca     *servicetest.CA
+	nats *deploy.NATS
+	bin  string
+	ca   *servicetest.CA
 	// overlay is production's, joined that of a cluster that joins.
 	overlay, joined deploy.Objects
 }
