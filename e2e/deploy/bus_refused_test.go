@@ -204,10 +204,6 @@ func (p *production) joins(t *testing.T) {
 	must(t, queue.Put(ctx, "shop/web", "sync"))
 	bustest.Receive(t, "the work of the joined cluster", worked)
 	bustest.Receive(t, "a change that the hub's automator told of", heard)
-	e, err := events.New(events.Meta{ID: "north-1", Source: "/synchronizer/north", ChainID: "c", Time: time.Now()}, events.EnvironmentModified{})
-	if err == nil {
-		must(t, b.Publish(ctx, e))
-	}
 	end()
 	must(t, <-done)
 	must(t, <-done)
