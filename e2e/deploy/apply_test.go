@@ -112,6 +112,7 @@ func runs(ctx context.Context, c *parts.Cluster, namespace string, workloads map
 
 // refusesPods shows that the standard is in force where our own pods passed.
 func refusesPods(t *testing.T, c *parts.Cluster) {
+	t.Helper()
 	for name, spec := range map[string]string{
 		"as root":          `{"containers":[{"name":"x","image":"x"}]}`,
 		"on the node":      `{"hostNetwork":true,"containers":[{"name":"x","image":"x"}]}`,
@@ -130,6 +131,7 @@ func refusesPods(t *testing.T, c *parts.Cluster) {
 // isolated holds that all pods have a policy that says what they may, and that
 // nothing is open but what is meant to be.
 func isolated(t *testing.T) {
+	t.Helper()
 	objects, err := deploy.Overlay(t.Context(), root(t), "production", "slipway-system")
 	must(t, err)
 	open := map[string][]string{} // by policy, the ports that anybody reaches

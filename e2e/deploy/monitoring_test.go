@@ -16,7 +16,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-cd/slipway/e2e/deploy"
-	"github.com/slipway-cd/slipway/e2e/layout"
 	"github.com/slipway-cd/slipway/e2e/parts"
 )
 
@@ -112,7 +111,6 @@ func TestTheOperatorsRuleHasTheSameAlerts(t *testing.T) {
 	}
 }
 
-// LiveLinks, of the layout, knows what the anchors of a page are.
 func TestEachAlertHasARunbook(t *testing.T) {
 	const page = "https://github.com/slipway-cd/slipway/blob/main/"
 	for _, a := range alerts(t) {
@@ -128,7 +126,6 @@ func TestEachAlertHasARunbook(t *testing.T) {
 			t.Errorf("%s leads to %s, where there is no section of its own", a.Alert, target)
 		}
 	}
-	_ = layout.Module
 }
 
 var metricName = regexp.MustCompile(`\b(slipway|process|go)_[a-z0-9_]+\b`)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"testing/fstest"
 
 	"github.com/slipway-cd/slipway/shared/render"
@@ -28,15 +29,16 @@ func Overlay(ctx context.Context, root, name, namespace string, components ...st
 
 // Path is [Overlay] for any folder with a kustomization.
 func Path(ctx context.Context, root, folder, namespace string, components ...string) (Objects, error) {
-	text := fmt.Sprintf("namespace: %s\nresources: [../%s]\n", namespace, folder)
+	var text strings.Builder
+	fmt.Fprintf(&text, "namespace: %s\nresources: [../%s]\n", namespace, folder)
 	if len(components) > 0 {
-		text += "components:\n"
+		text.WriteString("components:\n")
 	}
 	for _, c := range components {
-		text += "- ../" + Folder + "/components/" + c + "\n"
+		fmt.Fprintf(&text, "- ../%s/components/%s\n", Folder, c)
 	}
 	const own = "own"
-	fsys := with{os.DirFS(root), fstest.MapFS{own + "/kustomization.yaml": {Data: []byte(text), Mode: 0o644}}}
+	fsys := with{os.DirFS(root), fstest.MapFS{own + "/kustomization.yaml": {Data: []byte(text.String()), Mode: 0o644}}}
 	result, err := render.Render(ctx, render.Request{FS: fsys, Path: own})
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", folder, err)

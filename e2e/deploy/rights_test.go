@@ -67,7 +67,7 @@ var (
 	applications = resource("slipway.dev", "v1alpha1", "applications")
 )
 
-func object(kind schema.GroupVersionResource, name, namespace, fields string, t *testing.T) *unstructured.Unstructured {
+func object(t *testing.T, kind schema.GroupVersionResource, name, namespace, fields string) *unstructured.Unstructured {
 	t.Helper()
 	kinds := map[string]string{
 		"secrets": "Secret", "configmaps": "ConfigMap", "pods": "Pod", "namespaces": "Namespace", "deployments": "Deployment",
@@ -102,7 +102,7 @@ func TestTheClusterGivesTheLeastRights(t *testing.T) {
 				"read its config":    func() error { return list(ctx, client, configMaps, "slipway-system") },
 				"see pods":           func() error { return list(ctx, client, pods, "slipway-system") },
 				"read Applications":  func() error { return list(ctx, client, applications, "shop") },
-				"change Deployments": func() error { return create(ctx, client, object(deployments, "x", "shop", "", t), deployments) },
+				"change Deployments": func() error { return create(ctx, client, object(t, deployments, "x", "shop", ""), deployments) },
 			} {
 				forbidden(t, account+" may "+what, try())
 			}
@@ -110,7 +110,7 @@ func TestTheClusterGivesTheLeastRights(t *testing.T) {
 	})
 	// A policy is in force some moments after it is there.
 	must(t, parts.Eventually(ctx, 30*time.Second, func() error {
-		u := object(bindings, "early", "kube-system", binding("view"), t)
+		u := object(t, bindings, "early", "kube-system", binding("view"))
 		if err := create(ctx, r.as(accounts+"slipway-system:synchronizer"), u, bindings); !apierrors.IsForbidden(err) && !apierrors.IsInvalid(err) {
 			_ = r.as("").Resource(bindings).Namespace("kube-system").Delete(ctx, "early", metav1.DeleteOptions{})
 			return errors.Join(errors.New("the policy is not in force"), err)
@@ -121,12 +121,13 @@ func TestTheClusterGivesTheLeastRights(t *testing.T) {
 }
 
 func synchronizerRights(ctx context.Context, t *testing.T, r rights, c *parts.Cluster) {
+	t.Helper()
 	own := r.withToken(c, "synchronizer", "")
 	for what, try := range map[string]func() error{
 		"watch what applications hold": func() error { return list(ctx, own, deployments, "") },
 		"read Applications":            func() error { return list(ctx, own, applications, "") },
-		"make a namespace":             func() error { return create(ctx, own, object(namespaces, "team", "", "", t), namespaces) },
-		"bind an account of a tenant":  func() error { return create(ctx, own, object(bindings, "b", "shop", binding("admin"), t), bindings) },
+		"make a namespace":             func() error { return create(ctx, own, object(t, namespaces, "team", "", ""), namespaces) },
+		"bind an account of a tenant":  func() error { return create(ctx, own, object(t, bindings, "b", "shop", binding("admin")), bindings) },
 		"bring its definitions up to date": func() error {
 			_, err := own.Resource(definitions).Patch(ctx, "applications.slipway.dev", "application/merge-patch+json", []byte(`{"metadata":{"labels":{"x":"y"}}}`), metav1.PatchOptions{})
 			return err
@@ -145,28 +146,28 @@ func synchronizerRights(ctx context.Context, t *testing.T, r rights, c *parts.Cl
 	}
 	shopping := func(user string) error { return list(ctx, r.withToken(c, "synchronizer", user), deployments, "shop") }
 	for what, try := range map[string]func() error{
-		"change what tenants have": func() error { return create(ctx, own, object(configMaps, "x", "shop", "", t), configMaps) },
+		"change what tenants have": func() error { return create(ctx, own, object(t, configMaps, "x", "shop", ""), configMaps) },
 		"make a pod beside itself": func() error {
-			return create(ctx, own, object(pods, "x", "slipway-system", `,"spec":{"containers":[{"name":"x","image":"x"}]}`, t), pods)
+			return create(ctx, own, object(t, pods, "x", "slipway-system", `,"spec":{"containers":[{"name":"x","image":"x"}]}`), pods)
 		},
-		"write Secrets": func() error { return create(ctx, own, object(secrets, "x", "slipway-system", "", t), secrets) },
+		"write Secrets": func() error { return create(ctx, own, object(t, secrets, "x", "slipway-system", ""), secrets) },
 		"make itself administrator": func() error {
-			return create(ctx, own, object(allBindings, "x", "", binding("cluster-admin"), t), allBindings)
+			return create(ctx, own, object(t, allBindings, "x", "", binding("cluster-admin")), allBindings)
 		},
 		"bind cluster-admin in a tenant": func() error {
-			return create(ctx, own, object(bindings, "c", "shop", binding("cluster-admin"), t), bindings)
+			return create(ctx, own, object(t, bindings, "c", "shop", binding("cluster-admin")), bindings)
 		},
 		"bind admin in kube-system": func() error {
-			return create(ctx, own, object(bindings, "a", "kube-system", binding("admin"), t), bindings)
+			return create(ctx, own, object(t, bindings, "a", "kube-system", binding("admin")), bindings)
 		},
 		"bind admin beside itself": func() error {
-			return create(ctx, own, object(bindings, "a", "slipway-system", binding("admin"), t), bindings)
+			return create(ctx, own, object(t, bindings, "a", "slipway-system", binding("admin")), bindings)
 		},
 		"widen its own role": func() error {
 			_, err := own.Resource(clusterRoles).Patch(ctx, "slipway-synchronizer", "application/merge-patch+json", []byte(`{"rules":[]}`), metav1.PatchOptions{})
 			return err
 		},
-		"define other kinds": func() error { return create(ctx, own, object(definitions, "x.example.com", "", "", t), definitions) },
+		"define other kinds": func() error { return create(ctx, own, object(t, definitions, "x.example.com", "", ""), definitions) },
 		"change others' definitions": func() error {
 			_, err := own.Resource(definitions).Patch(ctx, "certificates.cert-manager.io", "application/merge-patch+json", []byte(`{}`), metav1.PatchOptions{})
 			return err

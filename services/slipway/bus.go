@@ -2,6 +2,7 @@ package slipway
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -41,9 +42,9 @@ that joins. NAME is what that cluster's synchronizer has as its cluster.`,
 
 // again is the command that gives the same.
 func again(cluster string, joined []string) string {
-	line := "slipway bus users --cluster " + cluster
+	words := []string{"slipway bus users --cluster", cluster}
 	for _, name := range joined {
-		line += " --leaf " + name
+		words = append(words, "--leaf", name)
 	}
-	return line
+	return strings.Join(words, " ")
 }

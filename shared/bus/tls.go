@@ -96,13 +96,13 @@ func inbox(o Options) string {
 	if len(names) == 0 {
 		names = []string{o.Name}
 	}
-	prefix := "_INBOX"
+	tokens := []string{"_INBOX"}
 	for _, name := range names {
 		if name != "" {
-			prefix += "." + strings.Map(plain, name)
+			tokens = append(tokens, strings.Map(plain, name))
 		}
 	}
-	return prefix
+	return strings.Join(tokens, ".")
 }
 
 // plain keeps what may stand in a token of a subject.
