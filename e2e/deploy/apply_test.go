@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-cd/slipway/e2e/compose"
 	"github.com/slipway-cd/slipway/e2e/deploy"
 	"github.com/slipway-cd/slipway/e2e/parts"
 )
@@ -188,6 +189,37 @@ func TestNoServiceHoldsAnothersSecret(t *testing.T) {
 		token := fields(object.Map, "serviceAccountName")
 		if len(token) != 1 || token[0] != object.Name {
 			t.Errorf("%s runs as account %v", object.Name, token)
+		}
+	}
+}
+
+// TestImagesAreThoseThatAreBuilt holds that what runs is built here, or pinned to
+// the version of the module that the tests run.
+func TestImagesAreThoseThatAreBuilt(t *testing.T) {
+	t.Parallel()
+	gomod, err := os.ReadFile(filepath.Join(root(t), "e2e/nats/go.mod"))
+	must(t, err)
+	for _, o := range overlays {
+		objects, err := deploy.Overlay(t.Context(), root(t), o.name, "slipway-system")
+		must(t, err)
+		var all []string
+		for _, object := range objects {
+			all = append(all, fields(object.Map, "image")...)
+		}
+		if len(all) == 0 {
+			t.Errorf("%s runs nothing", o.name)
+		}
+		for _, image := range all {
+			if version, nats := strings.CutPrefix(image, "nats:"); nats {
+				if !strings.Contains(string(gomod), "nats-server/v2 v"+strings.TrimSuffix(version, "-alpine")+" ") {
+					t.Errorf("%s has %s, the tests another", o.name, image)
+				}
+				continue
+			}
+			name, tagged := strings.CutSuffix(strings.TrimPrefix(image, "ghcr.io/slipway-cd/"), ":latest")
+			if !tagged || !slices.Contains(compose.Services, name) {
+				t.Errorf("%s has %s, which nobody builds", o.name, image)
+			}
 		}
 	}
 }

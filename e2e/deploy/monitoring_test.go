@@ -195,3 +195,30 @@ func missing(t *testing.T, metrics string) (all []string) {
 	slices.Sort(all)
 	return all
 }
+
+// TestBoardsAskWhatPrometheusUnderstands has promtool read the boards' queries, as
+// rules.
+func TestBoardsAskWhatPrometheusUnderstands(t *testing.T) {
+	t.Parallel()
+	boards, err := filepath.Glob(filepath.Join(root(t), "deploy/monitoring/boards/*.json"))
+	must(t, err)
+	variables := strings.NewReplacer("$namespace", "slipway-system", "$__rate_interval", "5m")
+	var rules []map[string]string
+	for _, file := range boards {
+		var board any
+		text, err := os.ReadFile(file)
+		must(t, err)
+		must(t, json.Unmarshal(text, &board))
+		for _, expr := range fields(board, "expr") {
+			rules = append(rules, map[string]string{"record": fmt.Sprintf("board:%d", len(rules)), "expr": variables.Replace(expr)})
+		}
+	}
+	text, err := yaml.Marshal(map[string]any{"groups": []any{map[string]any{"name": "boards", "rules": rules}}})
+	must(t, err)
+	if out, err := promtool(t, string(text), "check", "rules", "--lint=none", "alerts.yaml"); err != nil || !strings.Contains(out, fmt.Sprintf("%d rules found", len(rules))) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, err := promtool(t, strings.Replace(string(text), "max(", "most(", 1), "check", "rules", "alerts.yaml"); err == nil {
+		t.Errorf("promtool takes anything:\n%s", out)
+	}
+}
