@@ -64,3 +64,36 @@ func content(t *testing.T, ca *servicetest.CA, name string) string {
 	}
 	return "a-secret-of-enough-length"
 }
+
+// TestTheExampleOfTheReadmeRenders has a user's folder as the README shows it, beside
+// ours.
+func TestTheExampleOfTheReadmeRenders(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(root(t), deploy.Folder, "README.md"))
+	must(t, err)
+	_, example, found := strings.Cut(string(text), "```yaml\n# kustomization.yaml\n")
+	example, _, ended := strings.Cut(example, "```")
+	if !found || !ended {
+		t.Fatal("the README has no kustomization.yaml")
+	}
+	files := map[string]string{"kustomization.yaml": strings.NewReplacer("github.com/slipway-cd/slipway/", "../", "?ref=main", "").Replace(example)}
+	names := []string{"registry-receiver", "git-receiver", "automator", "synchronizer"}
+	for _, name := range names {
+		files[name+".yaml"] = "# mine: " + name + "\n"
+	}
+	objects, err := deploy.Own(t.Context(), root(t), files)
+	must(t, err)
+	for _, name := range names {
+		if config, err := objects.Data(name, "slipway.yaml"); err != nil || config != files[name+".yaml"] {
+			t.Errorf("the config of %s is %q, %v", name, config, err)
+		}
+	}
+	receiver, err := objects.Find("Deployment", "registry-receiver")
+	must(t, err)
+	if images := fields(receiver.Map, "image"); len(images) != 1 || images[0] != "registry.example.com/slipway/registry-receiver:1.0.0" {
+		t.Errorf("its images are %v", images)
+	}
+	if _, err := objects.Find("Certificate", "nats"); err != nil {
+		t.Error(err)
+	}
+}

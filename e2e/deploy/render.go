@@ -37,13 +37,22 @@ func Path(ctx context.Context, root, folder, namespace string, components ...str
 	for _, c := range components {
 		fmt.Fprintf(&text, "- ../%s/components/%s\n", Folder, c)
 	}
-	const own = "own"
-	fsys := with{os.DirFS(root), fstest.MapFS{own + "/kustomization.yaml": {Data: []byte(text.String()), Mode: 0o644}}}
-	result, err := render.Render(ctx, render.Request{FS: fsys, Path: own})
+	objects, err := Own(ctx, root, map[string]string{"kustomization.yaml": text.String()})
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", folder, err)
 	}
-	return result.Objects, nil
+	return objects, nil
+}
+
+// Own renders a folder that a user has beside ours.
+func Own(ctx context.Context, root string, files map[string]string) (Objects, error) {
+	const own = "own"
+	fsys := with{os.DirFS(root), fstest.MapFS{}}
+	for name, text := range files {
+		fsys.own[own+"/"+name] = &fstest.MapFile{Data: []byte(text), Mode: 0o644}
+	}
+	result, err := render.Render(ctx, render.Request{FS: fsys, Path: own})
+	return result.Objects, err
 }
 
 // with is a folder that a user has beside ours.
