@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"os"
@@ -233,14 +234,19 @@ func (p *production) reloads(t *testing.T) {
 	certs := p.nats.Certs
 	reloader := exec.CommandContext(t.Context(), "sh", file, filepath.Join(p.nats.Dir, "nats-0", "nats.pid"), filepath.Join(certs, "nats.crt"), filepath.Join(certs, "nats.key"))
 	reloader.Env = append(os.Environ(), "INTERVAL=0.1", "SETTLE=0.2")
+	said, err := reloader.StdoutPipe()
+	must(t, err)
 	must(t, reloader.Start())
 	defer func() { _, _ = reloader.Process.Kill(), reloader.Wait() }()
+	if line, err := bufio.NewReader(said).ReadString('\n'); !strings.HasPrefix(line, "watching ") {
+		t.Fatalf("the reloader says %q: %v", line, err)
+	}
 	before := p.shown(t)
-	// The files are not there at the same moment.
 	cert, key := p.ca.IssueFor(t, "nats", 3*time.Hour, "localhost")
+	// They are not there at the same moment.
+	servicetest.Write(t, filepath.Join(certs, "nats.crt"), cert)
+	servicetest.Write(t, filepath.Join(certs, "nats.key"), key)
 	must(t, parts.Eventually(t.Context(), 30*time.Second, func() error {
-		servicetest.Write(t, filepath.Join(certs, "nats.crt"), cert)
-		servicetest.Write(t, filepath.Join(certs, "nats.key"), key)
 		if !p.shown(t).After(before) {
 			return lack{"the new certificate"}
 		}

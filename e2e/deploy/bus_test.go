@@ -178,4 +178,5 @@ func TestProductionWorksWithTheLeastRights(t *testing.T) {
 	t.Run("an operator gives a dead letter back", p.replays)
 	t.Run("a cluster joins", p.joins)
 	t.Run("a certificate is renewed", p.reloads)
+	t.Run("nothing is allowed that nobody needs", p.needs)
 }

@@ -118,7 +118,7 @@ func (n *NATS) process(name, config string, files map[string]string) (*local.Pro
 			return nil, fmt.Errorf("write the config of %s: %w", name, err)
 		}
 	}
-	return local.NewProcess(name, dir, n.Program, "--config", filepath.Join(dir, "nats.conf")), nil
+	return local.NewProcess(name, dir, n.Program, "--trace", "--config", filepath.Join(dir, "nats.conf")), nil
 }
 
 func address() (string, error) {

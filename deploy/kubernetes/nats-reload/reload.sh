@@ -4,6 +4,7 @@ pid="${1:-/run/nats/nats.pid}"
 shift
 [ $# -gt 0 ] || set -- /etc/nats/nats.conf /etc/nats/users.conf /run/secrets/nats/tls.crt /run/secrets/nats/tls.key /run/secrets/nats/ca.crt
 before="$(cat "$@" | md5sum)"
+echo "watching $*"
 while sleep "${INTERVAL:-5}"; do
   now="$(cat "$@" | md5sum)"
   [ "$now" = "$before" ] && continue

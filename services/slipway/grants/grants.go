@@ -126,7 +126,7 @@ func service(name, emitter string, d does) User {
 		u.works(q)
 	}
 	if d.reads {
-		u.reads(eventStream)
+		u.reads(eventStream, true, true)
 	}
 	for _, b := range d.buckets {
 		u.keeps("slipway-slipway-" + b)
@@ -140,7 +140,7 @@ func command() User {
 	for _, s := range streams {
 		u.may("$JS.API.STREAM.INFO." + s)
 	}
-	u.reads(eventStream)
+	u.reads(eventStream, false, true)
 	return u
 }
 
@@ -151,8 +151,8 @@ func operator() User {
 	for _, s := range streams {
 		u.may("$JS.API.STREAM.INFO." + s)
 	}
-	u.reads(eventStream)
-	u.reads(deadStream)
+	u.reads(eventStream, false, true)
+	u.reads(deadStream, false, true)
 	u.may("$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST",
 		"$JS.API.STREAM.MSG.GET."+deadStream, "$JS.API.DIRECT.GET."+deadStream, "$JS.API.DIRECT.GET."+deadStream+".>",
 		"$JS.API.STREAM.MSG.DELETE."+deadStream, "slipwayreplay.>", "slipwaywork.>")
@@ -176,15 +176,21 @@ func (u *User) consumes(name string) {
 func (u *User) works(queue string) {
 	lease := "slipwaylease." + queue + ".*"
 	u.may("slipwaywork."+queue+".>", lease, "$JS.API.DIRECT.GET."+workStream+"."+lease, "slipwaydead."+queue+".>")
-	u.reads(workStream)
+	u.reads(workStream, true, false)
 }
 
-// reads lets it go through a stream, by consumers that it makes and forgets.
-func (u *User) reads(stream string) {
-	for _, verb := range []string{"CREATE", "INFO", "DELETE", "MSG.NEXT"} {
+// reads lets it go through a stream, by consumers that it makes and forgets: of
+// several subjects, of one, or of both kinds, which NATS is asked for in two ways.
+func (u *User) reads(stream string, several, one bool) {
+	for _, verb := range []string{"INFO", "DELETE", "MSG.NEXT"} {
 		u.may("$JS.API.CONSUMER." + verb + "." + stream + ".*")
 	}
-	u.may("$JS.API.CONSUMER.CREATE." + stream + ".*.>")
+	if several {
+		u.may("$JS.API.CONSUMER.CREATE." + stream + ".*")
+	}
+	if one {
+		u.may("$JS.API.CONSUMER.CREATE." + stream + ".*.>")
+	}
 }
 
 // opens lets it find a bucket, or make it where it is missing.
@@ -196,8 +202,9 @@ func (u *User) opens(bucket string) {
 func (u *User) keeps(bucket string) {
 	u.opens(bucket)
 	stream := "KV_" + bucket
-	u.may("$KV."+bucket+".>", "$JS.API.DIRECT.GET."+stream+".>", "$JS.FC."+stream+".>")
-	u.reads(stream)
+	u.may("$KV."+bucket+".>", "$JS.API.DIRECT.GET."+stream+".>", "$JS.FC."+stream+".>",
+		// A watch, to which the server pushes.
+		"$JS.API.CONSUMER.CREATE."+stream+".*.>", "$JS.API.CONSUMER.DELETE."+stream+".*")
 }
 
 // others denies what reads allows of the subscriptions of others.

@@ -83,7 +83,7 @@ func TestNobodyTouchesWhatIsAnothers(t *testing.T) {
 		{"git-receiver", "$JS.API.STREAM.UPDATE.SLIPWAY", false},
 		{"git-receiver", "slipwaydead.git-receiver.aside.x", true},
 		{"git-receiver", "slipwaydead.registry-receiver.aside.x", false},
-		{"slipway", "$JS.API.CONSUMER.CREATE.SLIPWAY.anything", true},
+		{"slipway", "$JS.API.CONSUMER.CREATE.SLIPWAY.anything.slipway.*.*.*", true},
 		{"slipway", "$JS.API.CONSUMER.MSG.NEXT.SLIPWAY.automator", false},
 		{"operator", "$JS.API.STREAM.MSG.DELETE.SLIPWAY_DEAD", true},
 		{"operator", "$JS.API.STREAM.MSG.DELETE.SLIPWAY", false},
