@@ -27,7 +27,6 @@ var seldom = []struct{ subject, when string }{
 	{"$JS.API.CONSUMER.INFO.SLIPWAY_WORK.*", "it has reconnected"},
 	{"$JS.API.CONSUMER.DELETE.*.*", "it has reconnected, or has read to the end"},
 	{"$JS.API.CONSUMER.CREATE.SLIPWAY.*.>", "it looks for an event of before"},
-	{"$JS.API.CONSUMER.CREATE.KV_slipway-slipway-announced.*.>", "it lists what it has told of"},
 	{"$JS.FC.>", "a bucket is large"},
 	{"$KV.slipway-slipway-approvals.>", "a person decides"},
 	{"$JS.API.DIRECT.GET.KV_slipway-slipway-approvals.>", "a person decides"},

@@ -28,6 +28,8 @@ type does struct {
 	// consumers are its subscriptions, queues its work, buckets its state that
 	// nobody else has.
 	consumers, queues, buckets []string
+	// looksUp are buckets of which it reads single keys alone.
+	looksUp []string
 	// aside says that it puts aside what it can't read.
 	aside bool
 	// reads says that it goes through stored events.
@@ -43,7 +45,8 @@ var services = map[string]does{
 	"automator": {
 		consumers: []string{"automator", "automator-refs", "automator-health", "automator-failures"},
 		queues:    []string{"automator-images", "automator-repos", "automator-sweeps"},
-		buckets:   []string{"tags", "announced", "running", "approvals", "due", "rollbacks", "pulls"},
+		looksUp:   []string{"announced"},
+		buckets:   []string{"tags", "running", "approvals", "due", "rollbacks", "pulls"},
 		reads:     true, keeps: true,
 	},
 }
@@ -128,8 +131,12 @@ func service(name, emitter string, d does) User {
 	if d.reads {
 		u.reads(eventStream, true, true)
 	}
+	for _, b := range d.looksUp {
+		u.keeps("slipway-slipway-" + b)
+	}
 	for _, b := range d.buckets {
 		u.keeps("slipway-slipway-" + b)
+		u.follows("slipway-slipway-" + b)
 	}
 	return u
 }
@@ -198,13 +205,17 @@ func (u *User) opens(bucket string) {
 	u.may("$JS.API.STREAM.INFO.KV_"+bucket, "$JS.API.STREAM.CREATE.KV_"+bucket)
 }
 
-// keeps lets it do all with a bucket but change its settings and delete it.
+// keeps lets it read and write a bucket's keys, not change its settings nor delete
+// it.
 func (u *User) keeps(bucket string) {
 	u.opens(bucket)
+	u.may("$KV."+bucket+".>", "$JS.API.DIRECT.GET.KV_"+bucket+".>")
+}
+
+// follows lets it watch a bucket, whose changes the server then pushes.
+func (u *User) follows(bucket string) {
 	stream := "KV_" + bucket
-	u.may("$KV."+bucket+".>", "$JS.API.DIRECT.GET."+stream+".>", "$JS.FC."+stream+".>",
-		// A watch, to which the server pushes.
-		"$JS.API.CONSUMER.CREATE."+stream+".*.>", "$JS.API.CONSUMER.DELETE."+stream+".*")
+	u.may("$JS.API.CONSUMER.CREATE."+stream+".*.>", "$JS.API.CONSUMER.DELETE."+stream+".*", "$JS.FC."+stream+".>")
 }
 
 // others denies what reads allows of the subscriptions of others.
