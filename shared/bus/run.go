@@ -84,7 +84,8 @@ func (q *Queue) Run(ctx context.Context, worker Worker) error {
 // read keeps the board up to date until ctx ends. It begins anew after each
 // reconnect, since messages that end others may have gone meanwhile.
 func (r *run) read(ctx context.Context) {
-	tidy := time.NewTicker(5 * time.Second)
+	const often = 5 * time.Second
+	tidy := time.NewTicker(min(often, r.q.bus.every))
 	defer tidy.Stop()
 	for tries := 0; ctx.Err() == nil; {
 		reconnect := r.q.bus.nextReconnect()

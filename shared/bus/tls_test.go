@@ -3,17 +3,13 @@ package bus_test
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/bus/bustest"
 	"github.com/slipway-cd/slipway/shared/service/servicetest"
@@ -81,50 +77,5 @@ func TestTheServerKnowsUsByOurCertificate(t *testing.T) {
 		if _, err := bus.Connect(t.Context(), bus.Options{URL: url, TLS: o}); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), strings.Split(key, "\n")[1]) {
 			t.Errorf("want %q, got %v", want, err)
 		}
-	}
-}
-
-// What waits is told while nobody finishes it, and what died until somebody takes
-// it away.
-func TestWhatWaitsAndWhatDiedIsCounted(t *testing.T) {
-	server, metrics := bustest.Server(t), prometheus.NewRegistry()
-	b := bustest.Open(t, bus.Options{Name: "counting", URL: server.URL(), Log: bustest.Silent(), Metrics: metrics, Measure: 10 * time.Millisecond})
-	told := func(what string, lines ...string) {
-		t.Helper()
-		bustest.Until(t, what, func() bool {
-			return testutil.GatherAndCompare(metrics, strings.NewReader(strings.Join(lines, "\n")+"\n"), strings.Fields(lines[0])[2]) == nil
-		})
-	}
-	const letters = "slipway_bus_dead_letters"
-	help := []string{"# HELP " + letters + " Dead letters that wait for somebody, of all consumers and queues.", "# TYPE " + letters + " gauge"}
-	told("there are no dead letters", append(help, letters+" 0")...)
-	if err := b.PutAside(t.Context(), "receiver", "source", []byte("x"), context.Canceled); err != nil {
-		t.Fatal(err)
-	}
-	told("the dead letter", append(help, letters+" 1")...)
-
-	release := make(chan struct{})
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	ended := make(chan error, 1)
-	go func() {
-		ended <- b.Subscribe(ctx, bus.Subscription{Name: "slow", Concurrency: 1}, func(context.Context, events.Event) error {
-			<-release
-			return nil
-		})
-	}()
-	for i := range 3 {
-		if err := b.Publish(t.Context(), bustest.Artifact(t, fmt.Sprintf("waits-%d", i), "web")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	const pending = "slipway_bus_pending_events"
-	help = []string{"# HELP " + pending + " Events stored that the consumer has not finished.", "# TYPE " + pending + " gauge"}
-	told("three events wait", append(help, pending+`{consumer="slow"} 3`)...)
-	close(release)
-	told("none waits", append(help, pending+`{consumer="slow"} 0`)...)
-	cancel()
-	if err := bustest.Receive(t, "the end", ended); err != nil {
-		t.Error(err)
 	}
 }
