@@ -110,7 +110,7 @@ generate: ## write what is generated from the code
 # themselves or by the suite of webhooks.
 .PHONY: golden
 golden: ## write the golden files again, to be read in the diff
-	@grep -rlE --include='*_test.go' 'flag.Bool\("update"|webhooktest\.(Page|Suite)' events shared services | xargs -n1 dirname | sort -u | \
+	@grep -rlE --include='*_test.go' 'flag.Bool\("update"|webhooktest\.(Page|Suite)' events shared services e2e/deploy | xargs -n1 dirname | sort -u | \
 	while read -r dir; do go test -count=1 "./$$dir" -update </dev/null; done
 
 .PHONY: check

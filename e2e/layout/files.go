@@ -96,8 +96,7 @@ func Comments(root fs.FS, packages []Package, folder func(Package) string) []str
 }
 
 // Services holds the shape of services/ and demands the same names in the
-// README, in deploy/ and in docker-compose.yaml, as soon as those exist. deploy/compose and
-// deploy/systemd have no folders of services.
+// README, in deploy/kubernetes and in docker-compose.yaml, as soon as those exist.
 func Services(root fs.FS) []string {
 	entries, err := fs.ReadDir(root, "services")
 	if err != nil {
@@ -120,8 +119,8 @@ func Services(root fs.FS) []string {
 		if name == "slipway" {
 			continue // a command: nothing deploys it
 		}
-		if _, err := fs.Stat(root, "deploy/"+name); manifests && err != nil {
-			faults = append(faults, "deploy/ lacks "+name)
+		if _, err := fs.Stat(root, "deploy/kubernetes/"+name); manifests && err != nil {
+			faults = append(faults, "deploy/kubernetes lacks "+name)
 		}
 		if compose != nil && !regexp.MustCompile(`(?m)^  `+name+`:`).Match(compose) {
 			faults = append(faults, "docker-compose.yaml lacks "+name)
@@ -130,10 +129,10 @@ func Services(root fs.FS) []string {
 	return faults
 }
 
-// deployed says whether deploy/ has more than what Compose and systemd read.
+// deployed says whether there are manifests.
 func deployed(root fs.FS) bool {
-	entries, err := fs.ReadDir(root, "deploy")
-	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != "compose" && e.Name() != "systemd" })
+	_, err := fs.Stat(root, "deploy/kubernetes")
+	return err == nil
 }
 
 var (

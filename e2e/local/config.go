@@ -39,6 +39,7 @@ type settings struct {
 	GitSecret, BusToken, Embedded               string
 	Hooks, Metrics, Bus, Quiet, Sweep, Policies string
 	API, Maria, Omar, Issuer, Tracing           string
+	BusCA, BusCert, BusKey                      string // instead of a token
 }
 
 // The config of a world; one template, so that every program reads the same.
@@ -47,6 +48,8 @@ cluster: {{.Cluster}}
 data: {{.Data}}
 {{- if .Embedded}}
 bus: {embedded: {sync: {{.Embedded}}, listen: "{{.Bus}}"}}
+{{- else if .BusCA}}
+bus: {url: "tls://{{.Bus}}", tls: {ca: {{.BusCA}}, cert: {{.BusCert}}, key: {{.BusKey}}}, replicas: 3}
 {{- else}}
 bus: {url: "nats://{{.Bus}}", credentials: {token: {file: {{.BusToken}}}}}
 {{- end}}

@@ -30,6 +30,8 @@ type Options struct {
 	Separate bool
 	// Idle starts none of our processes: the test does. Only with Separate.
 	Idle bool
+	// Bus replaces the single NATS server of separate services; it may be nil.
+	Bus *Bus
 	// AroundGit wraps git's own server, so that a test can act before a
 	// request arrives and before its answer leaves; it may be nil.
 	AroundGit func(http.Handler) http.Handler

@@ -24,6 +24,34 @@ type separate struct {
 	MonitorURL string
 }
 
+// Bus is a NATS of three servers, which know services by their certificates.
+type Bus struct {
+	// Processes gives its servers, of which the first listens at addr and tells
+	// of itself at monitor.
+	Processes func(addr, monitor string) ([]*Process, error)
+	// Certs is a folder with ca.crt, and NAME.crt and NAME.key for each service
+	// and the command, slipway.
+	Certs string
+}
+
+// shows gives the settings of who shows that service's certificate.
+func (b *Bus) shows(name string, s settings) settings {
+	if b != nil {
+		s.BusCA = filepath.Join(b.Certs, "ca.crt")
+		s.BusCert, s.BusKey = filepath.Join(b.Certs, name+".crt"), filepath.Join(b.Certs, name+".key")
+	}
+	return s
+}
+
+// busProcesses makes the processes of the bus.
+func (w *World) busProcesses(s settings, monitor string) ([]*Process, error) {
+	if w.opts.Bus != nil {
+		return w.opts.Bus.Processes(s.Bus, monitor)
+	}
+	return []*Process{newProcess("bus", w.opts.Dir, filepath.Join(w.opts.Bin, "bus"),
+		"-dir", filepath.Join(w.opts.Dir, "jetstream"), "-addr", s.Bus, "-token", s.BusToken, "-monitor", monitor)}, nil
+}
+
 // startSeparate runs each service and NATS as a process of its own. Each
 // talks to the bus, the registry and the API server through proxies.
 func (w *World) startSeparate(s settings, hooks int) error {
@@ -35,8 +63,9 @@ func (w *World) startSeparate(s settings, hooks int) error {
 		return err
 	}
 	w.MonitorURL = "http://" + monitor
-	w.Processes = append(w.Processes, newProcess("bus", w.opts.Dir, filepath.Join(w.opts.Bin, "bus"),
-		"-dir", filepath.Join(w.opts.Dir, "jetstream"), "-addr", s.Bus, "-token", s.BusToken, "-monitor", monitor))
+	if w.Processes, err = w.busProcesses(s, monitor); err != nil {
+		return err
+	}
 	hooksOf := map[string]string{}
 	for _, name := range Services[1:] {
 		own, err := w.ownSettings(name, s)
@@ -44,7 +73,7 @@ func (w *World) startSeparate(s settings, hooks int) error {
 			return err
 		}
 		hooksOf[name] = own.Hooks
-		file, err := w.writeConfig(name, own)
+		file, err := w.writeConfig(name, w.opts.Bus.shows(name, own))
 		if err != nil {
 			return err
 		}
@@ -52,7 +81,7 @@ func (w *World) startSeparate(s settings, hooks int) error {
 		p.MetricsURL = "http://" + own.Metrics
 		w.Processes = append(w.Processes, p)
 	}
-	if w.Config, err = w.writeConfig("slipway", s); err != nil {
+	if w.Config, err = w.writeConfig("slipway", w.opts.Bus.shows("slipway", s)); err != nil {
 		return err
 	}
 	if w.Door, err = openDoor(hooks, hooksOf["registry-receiver"], hooksOf["git-receiver"]); err != nil {

@@ -35,6 +35,8 @@ var programs = map[Name]program{
 	NATSProgram:     {module: "e2e/nats", pkg: "github.com/nats-io/nats-server/v2", cgo: "0"},
 	NATSCLIProgram:  {module: "e2e/natscli", pkg: "github.com/nats-io/natscli/nats", cgo: "0"},
 	CaddyProgram:    {module: "e2e/caddy", pkg: ".", cgo: "0"},
+	// Without discovery of clouds and clusters, which is most of it.
+	PromtoolProgram: {module: "e2e/promtool", pkg: "github.com/prometheus/prometheus/cmd/promtool", cgo: "0", tags: "remove_all_sd"},
 	// It needs the standard library only, so whatever state e2e's go.mod is in is no matter.
 	PostReceiveProgram: {module: "e2e", pkg: "./cmd/post-receive", cgo: "0", plain: true},
 }
@@ -48,7 +50,7 @@ const unused = 14 * 24 * time.Hour
 // for each other.
 func Build(ctx context.Context, progress func(name string, done bool, took time.Duration), names ...Name) error {
 	if len(names) == 0 {
-		names = []Name{PostReceiveProgram, NATSProgram, NATSCLIProgram, RegistryProgram, CaddyProgram, GiteaProgram, ClusterProgram}
+		names = []Name{PostReceiveProgram, NATSProgram, NATSCLIProgram, RegistryProgram, CaddyProgram, PromtoolProgram, GiteaProgram, ClusterProgram}
 	}
 	if progress == nil {
 		progress = func(string, bool, time.Duration) {}

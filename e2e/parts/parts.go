@@ -25,6 +25,7 @@ const (
 	NATSProgram        Name = "nats-server"
 	NATSCLIProgram     Name = "nats"
 	CaddyProgram       Name = "caddy"
+	PromtoolProgram    Name = "promtool"
 )
 
 // Eventually calls check until it returns nil, ctx ends or the timeout has passed; the

@@ -203,7 +203,7 @@ func TestAnExpiredCertificateIsTold(t *testing.T) {
 		issue(time.Hour)
 		r.says(t, `"WARN"`, "our certificate (listen.tls.cert) expires at")
 		bustest.Until(t, "the renewed one is in force", func() bool { return m.ask(t, "/readyz") == "200 ok\n" })
-		if !strings.Contains(m.ask(t, "/metrics"), "slipway_tls_certificate_expiry_timestamp_seconds 1.") {
+		if !strings.Contains(m.ask(t, "/metrics"), "slipway_certificate_expiry_timestamp_seconds{use=\"listen\"} 1.") {
 			t.Error("no metric tells its end")
 		}
 	})

@@ -80,6 +80,7 @@ func newRoot() *cobra.Command {
 		newRestore(),
 		group("policy", "Look into deployment policies", newTry()),
 		group("image", "Edit image references", newSet()),
+		group("bus", "Set up the bus", newBusUsers()),
 		newRender(),
 		newDiff(),
 		newMigrate(),

@@ -77,7 +77,7 @@ func installDefinition(ctx context.Context, clients *kube.Clients, log *slog.Log
 	}
 	_, getErr := clients.Dynamic.Resource(apply.DefinitionResource).Get(ctx, definition.GetName(), metav1.GetOptions{})
 	if apierrors.IsNotFound(getErr) {
-		return fmt.Errorf("%s is not installed, and we may not install it: kubectl apply -f deploy/crds: %w", definition.GetName(), err)
+		return fmt.Errorf("%s is not installed, and we may not install it: kubectl apply -k deploy/kubernetes/crds: %w", definition.GetName(), err)
 	}
 	log.Info("the CRD is left as it is: we may not change it", "crd", definition.GetName())
 	return nil

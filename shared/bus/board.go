@@ -183,19 +183,6 @@ func (b *board) forgetLease(d *desk) {
 	d.lease = lease{reading: b.reading}
 }
 
-// waiting is the number of keys that have work.
-func (b *board) waiting() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	n := 0
-	for _, d := range b.desks {
-		if len(d.items) > 0 {
-			n++
-		}
-	}
-	return n
-}
-
 // reread begins a new reading of the stream.
 func (b *board) reread() int {
 	b.mu.Lock()

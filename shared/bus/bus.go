@@ -43,6 +43,15 @@ type Options struct {
 	// Password a user of the server's own. At most one of the three. None is
 	// ever logged.
 	CredentialsFile, Token, User, Password string
+	// TLS is how the connection is encrypted; zero leaves it to the server.
+	TLS TLS
+	// Inbox is where answers come, below _INBOX: the names of the service and,
+	// where it has one, of its cluster, so that a server's permissions keep one
+	// service's answers from another. Empty means Name.
+	Inbox []string
+	// Measure is how often the server is asked for what waits and what died;
+	// 10 s when zero.
+	Measure time.Duration
 	// Replicas is the number of servers that keep each message: 1 when zero.
 	// An existing stream is raised to it and never lowered.
 	Replicas int
@@ -64,6 +73,7 @@ type Bus struct {
 	metrics  *metrics
 	tracer   *tracing.Tracer
 	replicas int
+	every    time.Duration // between measurements
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	batches  chan struct{} // slots for atomic batches in flight
@@ -84,7 +94,7 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 	b := &Bus{
 		log: o.Log, replicas: max(o.Replicas, 1), metrics: newMetrics(o.Metrics), tracer: o.Tracer,
 		batches: make(chan struct{}, maxBatches), buckets: map[string]jetstream.KeyValue{},
-		remade: make(chan struct{}),
+		remade: make(chan struct{}), every: orElse(o.Measure, 10*time.Second),
 	}
 	b.life, b.end = context.WithCancel(context.Background())
 	if b.log == nil {
@@ -109,12 +119,16 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		return nil, fmt.Errorf("connect to the bus: %w", err)
 	}
 	b.repair.Go(b.watchClock)
+	if o.Metrics != nil {
+		b.repair.Go(b.countLetters)
+	}
 	return b, nil
 }
 
 func (b *Bus) natsOptions(o Options) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name(o.Name),
+		nats.CustomInboxPrefix(inbox(o)),
 		nats.Timeout(connectTimeout),
 		nats.MaxReconnects(-1),
 		nats.CustomReconnectDelay(func(attempts int) time.Duration {
@@ -150,7 +164,11 @@ func (b *Bus) natsOptions(o Options) ([]nats.Option, error) {
 	if o.Token != "" {
 		opts = append(opts, nats.Token(o.Token))
 	}
-	return opts, nil
+	secure, err := o.TLS.option()
+	if err != nil {
+		return nil, fmt.Errorf("connect to the bus: %w", err)
+	}
+	return append(opts, secure...), nil
 }
 
 func (b *Bus) attempt(ctx context.Context, url string, opts []nats.Option) error {

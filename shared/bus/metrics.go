@@ -24,6 +24,9 @@ type metrics struct {
 	worked    *prometheus.CounterVec
 	workSecs  *prometheus.HistogramVec
 	waiting   *prometheus.GaugeVec
+	age       *prometheus.GaugeVec
+	pending   *prometheus.GaugeVec
+	letters   prometheus.Gauge
 	dead      *prometheus.CounterVec
 	clock     prometheus.Gauge
 }
@@ -49,6 +52,15 @@ func newMetrics(to prometheus.Registerer) *metrics {
 		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "slipway_bus_waiting_keys", Help: "Keys that have work, as this process sees the queue.",
 		}, []string{"queue"}),
+		age: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "slipway_bus_waiting_seconds", Help: "Age of the oldest work that waits, as this process sees the queue.",
+		}, []string{"queue"}),
+		pending: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "slipway_bus_pending_events", Help: "Events stored that the consumer has not finished.",
+		}, []string{"consumer"}),
+		letters: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "slipway_bus_dead_letters", Help: "Dead letters that wait for somebody, of all consumers and queues.",
+		}),
 		dead: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "slipway_bus_dead_total", Help: "Dead letters written, by consumer or queue.",
 		}, []string{"consumer"}),
@@ -60,6 +72,7 @@ func newMetrics(to prometheus.Registerer) *metrics {
 		m.published, m.handled, m.dead = register(to, m.published), register(to, m.handled), register(to, m.dead)
 		m.worked, m.waiting = register(to, m.worked), register(to, m.waiting)
 		m.clock = register(to, m.clock)
+		m.age, m.pending, m.letters = register(to, m.age), register(to, m.pending), register(to, m.letters)
 		m.seconds, m.workSecs = register(to, m.seconds), register(to, m.workSecs)
 	}
 	return m

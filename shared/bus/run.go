@@ -84,7 +84,8 @@ func (q *Queue) Run(ctx context.Context, worker Worker) error {
 // read keeps the board up to date until ctx ends. It begins anew after each
 // reconnect, since messages that end others may have gone meanwhile.
 func (r *run) read(ctx context.Context) {
-	tidy := time.NewTicker(5 * time.Second)
+	const often = 5 * time.Second
+	tidy := time.NewTicker(min(often, r.q.bus.every))
 	defer tidy.Stop()
 	for tries := 0; ctx.Err() == nil; {
 		reconnect := r.q.bus.nextReconnect()
@@ -185,5 +186,11 @@ func (r *run) see(reading int, m jetstream.Msg, meta *jetstream.MsgMetadata) {
 }
 
 func (r *run) gauge() {
-	r.q.bus.metrics.waiting.WithLabelValues(r.q.name).Set(float64(r.board.waiting()))
+	keys, oldest := r.board.waiting()
+	r.q.bus.metrics.waiting.WithLabelValues(r.q.name).Set(float64(keys))
+	age := 0.0
+	if keys > 0 {
+		age = max(time.Since(oldest).Seconds(), 0)
+	}
+	r.q.bus.metrics.age.WithLabelValues(r.q.name).Set(age)
 }

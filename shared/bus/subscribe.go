@@ -107,6 +107,7 @@ func (b *Bus) Subscribe(ctx context.Context, s Subscription, h Handler) error {
 		sub.wg.Go(func() { sub.loop(ctx, eventStream) })
 	}
 	sub.wg.Go(func() { sub.loop(ctx, replayStream) })
+	sub.wg.Go(func() { sub.countPending(ctx) })
 	for range max(s.Concurrency/2, 1) {
 		sub.wg.Go(func() { sub.follow(sub.repeats, (*delivery).repeat) })
 	}

@@ -62,10 +62,9 @@ func (c *Clients) As(namespace, serviceAccount string) (dynamic.Interface, error
 		return client, nil
 	}
 	config := rest.CopyConfig(c.config)
-	config.Impersonate = rest.ImpersonationConfig{
-		UserName: "system:serviceaccount:" + namespace + ":" + serviceAccount,
-		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
-	}
+	// The API server adds the groups of every service account itself. To name
+	// them here would need the right to impersonate groups, system:masters too.
+	config.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:" + namespace + ":" + serviceAccount}
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("act as %s: %w", config.Impersonate.UserName, err)

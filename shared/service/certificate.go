@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -69,17 +67,4 @@ func (k *keys) watch(ctx context.Context, log *slog.Logger) {
 		case <-tick.C:
 		}
 	}
-}
-
-// metric is the end of our certificate.
-func (k *keys) metric() prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "slipway_tls_certificate_expiry_timestamp_seconds", Help: "When the certificate of hooks and API ends, in Unix time.",
-	}, func() float64 {
-		c := k.leaf()
-		if c == nil {
-			return 0
-		}
-		return float64(c.NotAfter.Unix())
-	})
 }

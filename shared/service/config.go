@@ -45,8 +45,17 @@ type Config struct {
 type Bus struct {
 	URL         string      `yaml:"url"` // nats://host:port
 	Credentials Credentials `yaml:"credentials"`
+	TLS         BusTLS      `yaml:"tls"`      // to a server that wants it; default as the server says
 	Replicas    int         `yaml:"replicas"` // of streams; default 1
 	Embedded    *Embedded   `yaml:"embedded"`
+}
+
+// BusTLS has the files (PEM) of an encrypted connection to the bus. They are read
+// at each connection.
+type BusTLS struct {
+	CA   string `yaml:"ca"`   // authorities of the server; default the system's
+	Cert string `yaml:"cert"` // our own certificate, by which the server may know us
+	Key  string `yaml:"key"`
 }
 
 // Embedded is a JetStream server inside of `slipway up`.

@@ -41,11 +41,6 @@ func listen(ctx context.Context, cfg Listen, api bool, metrics *prometheus.Regis
 	if err := l.keys.load(cfg.TLS); err != nil {
 		return nil, fmt.Errorf("%w:\n%w", ErrConfig, err)
 	}
-	if cfg.TLS != (TLS{}) {
-		if err := metrics.Register(l.keys.metric()); err != nil {
-			return nil, err
-		}
-	}
 	ops := http.NewServeMux()
 	ops.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	ops.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

@@ -20,7 +20,13 @@ func TestTheExamplesOfTheReadmeAreRight(t *testing.T) {
 	}
 	run, ca := t.TempDir(), servicetest.NewCA(t)
 	cert, key := ca.Issue(t, "hooks", time.Hour)
-	for name, text := range map[string]string{"tls.crt": cert, "tls.key": key, "senders.crt": ca.PEM(), "gitea": "a", "quay": "b", "collector": "c"} {
+	if err := os.Mkdir(filepath.Join(run, "bus"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"tls.crt": cert, "tls.key": key, "senders.crt": ca.PEM(), "gitea": "a", "quay": "b", "collector": "c",
+		"bus/ca.crt": ca.PEM(), "bus/tls.crt": cert, "bus/tls.key": key,
+	} {
 		servicetest.Write(t, filepath.Join(run, name), text)
 	}
 	var examples []string
@@ -29,7 +35,7 @@ func TestTheExamplesOfTheReadmeAreRight(t *testing.T) {
 			examples = append(examples, yaml)
 		}
 	}
-	if len(examples) != 4 {
+	if len(examples) != 5 {
 		t.Fatalf("%d examples", len(examples))
 	}
 	c, err := service.Load(folder(t, examples[0], map[string]string{"quay.yaml": examples[1]}))
@@ -38,6 +44,9 @@ func TestTheExamplesOfTheReadmeAreRight(t *testing.T) {
 	}
 	if c, err = service.Load(folder(t, examples[3], nil)); err != nil || *c.Tracing.Sample != 0.25 {
 		t.Errorf("%+v, %v", c.Tracing, err)
+	}
+	if c, err = service.Load(folder(t, examples[4], nil)); err != nil || c.Bus.TLS.CA == "" {
+		t.Errorf("%+v, %v", c, err)
 	}
 	if c, err = service.Load(folder(t, examples[2], nil)); err != nil || c.Repositories[0].Host.Kind != "gitlab" {
 		t.Errorf("%+v, %v", c, err)

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -102,13 +103,16 @@ func Run(ctx context.Context, cfg Config, parts ...Part) error {
 	group.Go(func() error { return l.serve(ctx) })
 	var b *bus.Bus
 	group.Go(func() (err error) {
-		if b, err = connect(ctx, cfg, l, bus.Options{Name: names(parts), Log: log, Metrics: metrics, Tracer: tracer}); err != nil {
+		if b, err = connect(ctx, cfg, l, bus.Options{Name: names(parts), Log: log, Metrics: metrics, Tracer: tracer, Inbox: []string{names(parts), cfg.Cluster}}); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return err
 		}
 		l.ready(b.Healthy)
+		metrics.MustRegister(newExpiry(map[string]func() *x509.Certificate{
+			"listen": l.keys.leaf, "bus": ownCertificate(cfg.Bus.TLS), "bus-server": b.ServerCertificate,
+		}))
 		for _, p := range parts {
 			s := &Service{Name: p.Name, Config: cfg, Log: log.With("service", p.Name), Metrics: metrics, Bus: b, listeners: l}
 			group.Go(func() error { return p.start(ctx, s) })
@@ -164,7 +168,7 @@ func connect(ctx context.Context, cfg Config, l *listeners, of bus.Options) (*bu
 	if err != nil {
 		return nil, err
 	}
-	o.Name, o.Log, o.Metrics, o.Tracer = of.Name, of.Log, of.Metrics, of.Tracer
+	o.Name, o.Log, o.Metrics, o.Tracer, o.Inbox = of.Name, of.Log, of.Metrics, of.Tracer, of.Inbox
 	o.Trying = func(err error) {
 		l.ready(func() error { return fmt.Errorf("starting, without the bus yet: %w", err) })
 		notify("STATUS=waiting for the bus: " + err.Error())
@@ -179,7 +183,7 @@ func connect(ctx context.Context, cfg Config, l *listeners, of bus.Options) (*bu
 // BusOptions says how the config's bus is reached from this machine: by its
 // URL, or at the embedded server with the token in the data folder.
 func BusOptions(cfg Config) (bus.Options, error) {
-	o := bus.Options{URL: cfg.Bus.URL, CredentialsFile: cfg.Bus.Credentials.File, Replicas: cfg.Bus.Replicas}
+	o := bus.Options{URL: cfg.Bus.URL, CredentialsFile: cfg.Bus.Credentials.File, TLS: bus.TLS(cfg.Bus.TLS), Replicas: cfg.Bus.Replicas}
 	for _, secret := range []struct {
 		field string
 		from  *Secret

@@ -7,21 +7,36 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/slipway-cd/slipway/shared/bus"
 )
 
 var sourceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
+// CheckCluster says what is wrong with a cluster's name.
+func CheckCluster(name string) error {
+	if !sourceName.MatchString(name) {
+		return fmt.Errorf("%q is not a DNS label in lower case", name)
+	}
+	return nil
+}
+
 // Validate returns every fault of the config, each with its path.
 func (c Config) Validate() error {
 	f := &faults{}
-	if c.Cluster != "" && !sourceName.MatchString(c.Cluster) {
-		f.add("cluster", "%q is not a DNS label in lower case", c.Cluster)
+	if c.Cluster != "" {
+		if err := CheckCluster(c.Cluster); err != nil {
+			f.add("cluster", "%w", err)
+		}
 	}
 	if (c.Bus.URL == "") == (c.Bus.Embedded == nil) {
 		f.add("bus", "give either url or embedded")
 	}
 	if e := c.Bus.Embedded; e != nil && e.Sync != "always" && e.Sync != "default" {
 		f.add("bus.embedded.sync", "%q is neither always nor default", e.Sync)
+	}
+	if _, _, err := bus.TLS(c.Bus.TLS).Load(); err != nil {
+		f.add("bus.tls", "%w", err)
 	}
 	if r := c.Bus.Replicas; r != 1 && r != 3 && r != 5 {
 		f.add("bus.replicas", "%d is none of 1, 3, 5", r)

@@ -41,7 +41,7 @@ func TestTheConfigIsOneThatTheSynchronizerReads(t *testing.T) {
 		"credentials": {Credentials: true, User: `odd "user": #`},
 		"odd path":    {Path: "clusters/a: b"},
 	} {
-		o.Namespace, o.Cluster, o.Repository, o.Branch = "slipway-system", "north", "https://git.example.com/acme/config.git", "main"
+		o.Namespace, o.Cluster, o.Repository, o.Branch = "other-system", "north", "https://git.example.com/acme/config.git", "main"
 		o.Image, o.BusURL = "registry.example.com/synchronizer:1", "nats://nats:4222"
 		if o.Path == "" {
 			o.Path = "clusters/north"
@@ -56,7 +56,10 @@ func TestTheConfigIsOneThatTheSynchronizerReads(t *testing.T) {
 			t.Fatalf("%s: %v:\n%s", name, err, config)
 		}
 		r := c.Repositories[0]
-		if c.Cluster != "north" || r.Roots[0].Path != o.Path || r.Credentials.User != o.User || (r.Credentials.Token != nil) != o.Credentials || c.Synchronizer.Trusted[0] != "slipway-system" {
+		if text, _ := manifests.Synchronizer(o); strings.Count(text, "image:") != 1 || !strings.Contains(text, `image: "registry.example.com/synchronizer:1"`) {
+			t.Errorf("%s: the image is not the one that was asked for:\n%s", name, text)
+		}
+		if c.Cluster != "north" || r.Roots[0].Path != o.Path || r.Credentials.User != o.User || (r.Credentials.Token != nil) != o.Credentials || c.Synchronizer.Trusted[0] != "other-system" {
 			t.Errorf("%s: it is read as %+v", name, c)
 		}
 	}
@@ -73,5 +76,17 @@ func TestThePodIsRestricted(t *testing.T) {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("it lacks %s:\n%s", want, text)
 		}
+	}
+}
+
+// The files name a namespace, which kustomize and bootstrap put another for.
+func TestTheNamespaceIsTheOneAskedFor(t *testing.T) {
+	t.Parallel()
+	text, err := manifests.Synchronizer(manifests.Options{Namespace: "other-system", Cluster: "c", Image: "i"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(text, "slipway-system") || strings.Count(text, "namespace: other-system") != 5 {
+		t.Errorf("a namespace is not the one asked for:\n%s", text)
 	}
 }

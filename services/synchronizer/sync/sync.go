@@ -148,7 +148,7 @@ func New(cfg Config, parts Parts) *Brain {
 		health: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]()),
 		repos:  newRepositories(cfg.Repositories, cfg.Own, cfg.Git),
 	}
-	b.metrics = newMetrics(cfg.Metrics, func() int { return len(b.apps.keys()) }, b.countWatches)
+	b.metrics = newMetrics(cfg.Metrics, func() int { return len(b.apps.keys()) }, b.countWatches, func() map[string]int { return b.apps.states() })
 	b.apps = newApplications(b)
 	b.projects = newProjects(parts.Clients.Dynamic, b.log, b.apps.wakeGoverned)
 	b.watchContext, b.clusters, b.taken = parts.WatchContext, map[string]*cluster{}, map[string]*cluster{}

@@ -143,8 +143,14 @@ func (c *CA) PEM() string { return encode("CERTIFICATE", c.cert.Raw) }
 // server and client, that ends after so long.
 func (c *CA) Issue(t testing.TB, name string, ends time.Duration) (certPEM, keyPEM string) {
 	t.Helper()
+	return c.IssueFor(t, name, ends, "hooks.example.com")
+}
+
+// IssueFor is [CA.Issue] for other hosts.
+func (c *CA) IssueFor(t testing.TB, name string, ends time.Duration, hosts ...string) (certPEM, keyPEM string) {
+	t.Helper()
 	want, k := template(t, name, ends), key(t)
-	want.DNSNames, want.IPAddresses = []string{"hooks.example.com"}, []net.IP{net.IPv4(127, 0, 0, 1)}
+	want.DNSNames, want.IPAddresses = hosts, []net.IP{net.IPv4(127, 0, 0, 1)}
 	want.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	der, err := x509.CreateCertificate(rand.Reader, want, c.cert, k.Public(), c.key)
 	if err != nil {
