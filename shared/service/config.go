@@ -55,7 +55,7 @@ type Bus struct {
 type BusTLS struct {
 	CA   string `yaml:"ca"`   // authorities of the server; default the system's
 	Cert string `yaml:"cert"` // our own certificate, by which the server may know us
-	Key  string `yaml:"key"`
+	Key  string `yaml:"key"`  // of the certificate
 }
 
 // Embedded is a JetStream server inside of `slipway up`.

@@ -12,7 +12,7 @@ func TestAFieldThatIsNotKnownIsHelpedWith(t *testing.T) {
 		"people: []":                "line 1: field people is not known (it belongs to automator.people)",
 		"busses: {}":                "line 1: field busses is not known (did you mean bus?)",
 		"bus: {embed: {}}":          "field embed is not known (did you mean embedded?)",
-		"tls: {cert: x}":            "field tls is not known (it belongs to listen.tls)",
+		"tls: {cert: x}":            "field tls is not known (it belongs to bus.tls or listen.tls)",
 		"listen: {hook: x}":         "field hook is not known (did you mean hooks?)",
 		"automator: {interval: 5m}": "field interval is not known (it belongs to sweep.interval)",
 		"sources: []":               "field sources is not known (it belongs to receivers.sources)",
