@@ -54,6 +54,36 @@ func TestTheReferenceIsFresh(t *testing.T) {
 	}
 }
 
+// TestTheGuideSaysHowEachSecretIsChanged holds the operations guide against the
+// config.
+func TestTheGuideSaysHowEachSecretIsChanged(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile(filepath.Join(root, "deploy", "OPERATIONS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages, err := reference.Read(os.DirFS(root), "shared/service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields, err := reference.Config(packages[0], "Config")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := 0
+	for _, f := range fields {
+		if !strings.Contains(f.Type, "secret") && !strings.Contains(f.Type, "credentials") {
+			continue
+		}
+		if secrets++; !strings.Contains(string(guide), "`"+f.Path+"`") {
+			t.Errorf("deploy/OPERATIONS.md doesn't say how `%s` is changed", f.Path)
+		}
+	}
+	if secrets < 10 {
+		t.Errorf("the config has %d secrets", secrets)
+	}
+}
+
 func read(t *testing.T, text string) reference.Package {
 	t.Helper()
 	packages, err := reference.Read(fstest.MapFS{"shared/x/x.go": {Data: []byte("package x\n" + text)}, "shared/x/x_test.go": {Data: []byte("no Go")}}, "shared")
