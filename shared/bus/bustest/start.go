@@ -20,6 +20,10 @@ import (
 	"github.com/slipway-cd/slipway/shared/bus/busserver"
 )
 
+// patience is how long what must happen may take, on a machine that has much
+// else to do.
+const patience = 90 * time.Second
+
 // Start gives a bus of its own to a test; both end with it.
 func Start(t testing.TB) *bus.Bus {
 	t.Helper()
@@ -117,7 +121,7 @@ func Silent() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // Until waits until ok is true, for at most half a minute.
 func Until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
@@ -135,7 +139,7 @@ func Receive[T any](t testing.TB, what string, from <-chan T) T {
 	select {
 	case v := <-from:
 		return v
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("never came: %s", what)
 		panic("unreachable")
 	}
