@@ -118,7 +118,7 @@ func Open(t testing.TB, o bus.Options) *bus.Bus {
 // Silent is a logger that writes nothing.
 func Silent() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// Until waits until ok is true, for at most half a minute.
+// Until waits until ok is true, with patience.
 func Until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.After(patience)
@@ -133,7 +133,7 @@ func Until(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// Receive takes the next value of a channel, within half a minute.
+// Receive takes the next value of a channel, with patience.
 func Receive[T any](t testing.TB, what string, from <-chan T) T {
 	t.Helper()
 	select {
