@@ -1,85 +1,34 @@
 package e2e_test
 
 import (
-	"compress/gzip"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	spans "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/slipway-cd/slipway/e2e/local"
 	"github.com/slipway-cd/slipway/e2e/parts"
+	"github.com/slipway-cd/slipway/shared/tracing/otlptest"
 )
 
-// spanSink takes OTLP over HTTP, and keeps the spans by trace.
-type spanSink struct {
-	mu     sync.Mutex
-	traces map[string][]sunk
-}
-
-type sunk struct {
-	service string
-	*spans.Span
-}
-
-func (s *spanSink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body := io.Reader(r.Body)
-	var err error
-	if r.Header.Get("Content-Encoding") == "gzip" {
-		if body, err = gzip.NewReader(r.Body); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-	}
-	data, err := io.ReadAll(body)
-	var request collector.ExportTraceServiceRequest
-	if err == nil {
-		err = proto.Unmarshal(data, &request)
-	}
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, resource := range request.ResourceSpans {
-		service := ""
-		for _, a := range resource.Resource.Attributes {
-			if a.Key == "service.name" {
-				service = a.Value.GetStringValue()
-			}
-		}
-		for _, scope := range resource.ScopeSpans {
-			for _, span := range scope.Spans {
-				id := hex.EncodeToString(span.TraceId)
-				s.traces[id] = append(s.traces[id], sunk{service, span})
-			}
-		}
-	}
-}
-
-// of gives what a trace has, as "service: span", and why it isn't one tree or
-// several.
-func (s *spanSink) of(chain string) (all []string, fault error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found := s.traces[strings.ReplaceAll(chain, "-", "")]
+// traced gives what the trace of a chain has, as "service: span", and why it
+// isn't one tree or several.
+func traced(sink *otlptest.Sink, chain string) (all []string, fault error) {
+	trace := strings.ReplaceAll(chain, "-", "")
+	var found []otlptest.Span
 	ids := map[string]bool{}
-	for _, span := range found {
-		ids[string(span.SpanId)] = true
+	for _, span := range sink.All() {
+		if hex.EncodeToString(span.TraceId) == trace {
+			found, ids[string(span.SpanId)] = append(found, span), true
+		}
 	}
 	for _, span := range found {
-		all = append(all, span.service+": "+span.Name)
+		all = append(all, span.Service+": "+span.Name)
 		if len(span.ParentSpanId) > 0 && !ids[string(span.ParentSpanId)] {
 			fault = fmt.Errorf("the parent of %q isn't in the trace", span.Name)
 		}
@@ -94,7 +43,7 @@ func (s *spanSink) of(chain string) (all []string, fault error) {
 // to a collector.
 func TestAChainIsOneTrace(t *testing.T) {
 	t.Parallel()
-	sink := &spanSink{traces: map[string][]sunk{}}
+	sink := &otlptest.Sink{}
 	server := httptest.NewServer(sink)
 	t.Cleanup(server.Close)
 	must(t, parts.Build(t.Context(), nil))
@@ -125,7 +74,7 @@ func TestAChainIsOneTrace(t *testing.T) {
 		"slipway-synchronizer: publish pipelinerun.finished",
 	}
 	must(t, parts.Eventually(t.Context(), syncPatience, func() error {
-		all, fault := sink.of(release.ChainID)
+		all, fault := traced(sink, release.ChainID)
 		for _, name := range want {
 			if !slices.ContainsFunc(all, func(s string) bool { return strings.HasPrefix(s, name) }) {
 				return fmt.Errorf("no %q among\n%s", name, strings.Join(all, "\n"))
@@ -133,13 +82,9 @@ func TestAChainIsOneTrace(t *testing.T) {
 		}
 		return fault
 	}))
-	sink.mu.Lock()
-	defer sink.mu.Unlock()
 	services := map[string]bool{}
-	for _, all := range sink.traces {
-		for _, span := range all {
-			services[span.service] = true
-		}
+	for _, span := range sink.All() {
+		services[span.Service] = true
 	}
 	if len(services) != 4 {
 		t.Errorf("spans of %v", slices.Sorted(maps.Keys(services)))

@@ -49,23 +49,9 @@ func newDead() *cobra.Command {
 		Short: "List events and work that could not be handled, and why",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			asJSON, err := wantJSON(output)
-			if err != nil {
-				return err
-			}
-			b, err := connect(cmd.Context(), config)
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			all, err := letters(cmd.Context(), b, consumer)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd, all)
-			}
-			return deadTable(cmd.OutOrStdout(), all)
+			return list(cmd, config, output, deadTable, func(ctx context.Context, b *bus.Bus) ([]deadLetter, error) {
+				return letters(ctx, b, consumer)
+			})
 		},
 	}
 	configFlag(c, &config)

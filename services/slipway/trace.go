@@ -22,28 +22,35 @@ func newTrace() *cobra.Command {
 		Short: "Show a change's way; REF is an image, a commit, a chain id or an application",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			asJSON, err := wantJSON(output)
-			if err != nil {
-				return err
-			}
-			b, err := connect(cmd.Context(), config)
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			chains, err := trace.Find(cmd.Context(), b, args[0])
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd, chains)
-			}
-			return table(cmd.OutOrStdout(), chains)
+			return list(cmd, config, output, table, func(ctx context.Context, b *bus.Bus) ([]trace.Chain, error) {
+				return trace.Find(ctx, b, args[0])
+			})
 		},
 	}
 	configFlag(c, &config)
 	outputFlag(c, &output)
 	return c
+}
+
+// list shows what is found on the bus, as a table or as JSON.
+func list[T any](cmd *cobra.Command, config, output string, table func(io.Writer, []T) error, find func(context.Context, *bus.Bus) ([]T, error)) error {
+	asJSON, err := wantJSON(output)
+	if err != nil {
+		return err
+	}
+	b, err := connect(cmd.Context(), config)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	all, err := find(cmd.Context(), b)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(cmd, all)
+	}
+	return table(cmd.OutOrStdout(), all)
 }
 
 // connectTimeout bounds how long a command waits for the bus.

@@ -2,54 +2,21 @@ package otlp_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/trace"
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	spans "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/slipway-cd/slipway/shared/tracing"
 	"github.com/slipway-cd/slipway/shared/tracing/otlp"
+	"github.com/slipway-cd/slipway/shared/tracing/otlptest"
 )
-
-// sink takes OTLP over HTTP.
-type sink struct {
-	mu    sync.Mutex
-	spans []*spans.Span
-	auth  string
-}
-
-func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body := io.Reader(r.Body)
-	if r.Header.Get("Content-Encoding") == "gzip" {
-		body, _ = gzip.NewReader(r.Body)
-	}
-	data, err := io.ReadAll(body)
-	var request collector.ExportTraceServiceRequest
-	if err != nil || r.URL.Path != "/base/v1/traces" || proto.Unmarshal(data, &request) != nil {
-		http.Error(w, "no traces", http.StatusBadRequest)
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.auth = r.Header.Get("Authorization")
-	for _, resource := range request.ResourceSpans {
-		for _, scope := range resource.ScopeSpans {
-			s.spans = append(s.spans, scope.Spans...)
-		}
-	}
-}
 
 func start(t *testing.T, o otlp.Options) (*tracing.Tracer, func(), *bytes.Buffer) {
 	t.Helper()
@@ -64,7 +31,7 @@ func start(t *testing.T, o otlp.Options) (*tracing.Tracer, func(), *bytes.Buffer
 
 func TestAChainIsOneTraceWhoeverMakesItsSpans(t *testing.T) {
 	t.Parallel()
-	s := &sink{}
+	s := &otlptest.Sink{Prefix: "/base"}
 	server := httptest.NewServer(s)
 	defer server.Close()
 	o := otlp.Options{Endpoint: server.URL + "/base", Headers: map[string]string{"Authorization": "Bearer secret-of-the-collector"}, Sample: 1}
@@ -87,25 +54,25 @@ func TestAChainIsOneTraceWhoeverMakesItsSpans(t *testing.T) {
 	stopOne()
 	stopTwo()
 
-	byName := map[string]*spans.Span{}
-	for _, span := range s.spans {
+	byName := map[string]otlptest.Span{}
+	for _, span := range s.All() {
 		byName[span.Name] = span
 	}
 	id := uuid.MustParse(chain)
 	for name, parent := range map[string]string{"publish": "", "inner": "publish", "handle": "publish", "handle untold": "", "handle what tells of another trace": ""} {
 		span := byName[name]
-		if span == nil || string(span.TraceId) != string(id[:]) || string(span.ParentSpanId) != string(byName[parent].GetSpanId()) {
+		if span.Span == nil || string(span.TraceId) != string(id[:]) || string(span.ParentSpanId) != string(byName[parent].Span.GetSpanId()) {
 			t.Errorf("%s: %v", name, span)
 		}
 	}
-	if l := byName["linked"]; l == nil || string(l.TraceId) == string(id[:]) || len(l.Links) != 1 || string(l.Links[0].TraceId) != string(id[:]) {
+	if l := byName["linked"]; l.Span == nil || string(l.TraceId) == string(id[:]) || len(l.Links) != 1 || string(l.Links[0].TraceId) != string(id[:]) {
 		t.Errorf("linked: %v", l)
 	}
-	if f := byName["handle what tells of another trace"]; f.GetStatus().GetMessage() != "it failed" {
-		t.Errorf("status %v", f.GetStatus())
+	if f := byName["handle what tells of another trace"]; f.Span.GetStatus().GetMessage() != "it failed" {
+		t.Errorf("status %v", f.Span.GetStatus())
 	}
-	if s.auth != "Bearer secret-of-the-collector" || log.Len() > 0 {
-		t.Errorf("authorization %q, log %s", s.auth, log)
+	if s.Authorization() != "Bearer secret-of-the-collector" || log.Len() > 0 {
+		t.Errorf("authorization %q, log %s", s.Authorization(), log)
 	}
 }
 
