@@ -90,6 +90,9 @@ func TestInitTellsSecretsOnlyWhenAsked(t *testing.T) {
 		if code != 0 {
 			t.Fatalf("exit %d: %s", code, says)
 		}
+		if next := "--repository https://github.com/acme/config.git --branch main --path clusters/production"; !strings.Contains(says, next) {
+			t.Errorf("it doesn't say how the cluster begins: %s", says)
+		}
 		for _, source := range []string{"registry", "git"} {
 			secret, err := service.Secret{File: filepath.Join(dir, "secrets", source)}.Read()
 			if err != nil || len(secret) != 64 {

@@ -38,6 +38,12 @@ func (a Answers) Tell(w io.Writer, registry, git webhook.Provider, show bool) er
 	} else {
 		fmt.Fprintf(w, "  - slipway up --config %s\n", a.Config)
 	}
+	kubeconfig := ""
+	if a.Kubeconfig != "" {
+		kubeconfig = " --kubeconfig " + a.Kubeconfig
+	}
+	fmt.Fprintf(w, "  - the root Application, once for each cluster, in Git and in the cluster:\n    slipway bootstrap --no-controller --config %s%s --repository %s --branch %s --path %s\n",
+		a.Config, kubeconfig, a.Git.URL, a.Git.Branch, a.Git.Root)
 	return nil
 }
 
