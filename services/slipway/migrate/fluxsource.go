@@ -31,7 +31,8 @@ func (f *flux) gitSource(s *source, ref value, at string, out tree) (string, boo
 	}
 	url := git.at("spec", "url")
 	set(out, webAddress(url.text()), "source", "repository")
-	f.gitRef(git, out)
+	gitRef(git, out)
+	gitSecrets(s, git, out)
 	return at, true
 }
 
@@ -99,23 +100,41 @@ func webAddress(url string) string {
 	return url
 }
 
-func (f *flux) gitRef(git *source, out tree) {
+// gitRef writes what is followed.
+func gitRef(git *source, out tree) {
 	ref := git.at("spec", "ref")
 	branch := ref.at("branch").text()
 	for _, kind := range []string{"commit", "semver", "tag"} {
-		v := ref.at(kind)
-		if !v.there() {
-			continue
+		if v := ref.at(kind); v.there() {
+			set(out, v.text(), "source", kind)
+			return
 		}
-		set(out, v.text(), "source", kind)
-		return
 	}
 	if branch == "" {
 		branch = "master"
 		git.at("spec", "url").note(Different, "it names no branch, which is master to Flux", "write the right one, if it is another")
 	}
 	set(out, branch, "source", "branch")
-	if secret := git.at("spec", "secretRef"); secret.there() {
-		set(out, secret.at("name").text(), "source", "secret")
+}
+
+// gitSecrets writes the Secrets with credentials and with public keys. To us they
+// are of the application's own namespace.
+func gitSecrets(s, git *source, out tree) {
+	credentials, verify := git.at("spec", "secretRef"), git.at("spec", "verify")
+	set(out, credentials.at("name").text(), "source", "secret")
+	if keys := verify.at("secretRef", "name").text(); keys != "" {
+		set(out, []any{keys}, "source", "verify", "keys")
+	}
+	verify.at("provider").text()
+	if mode := verify.at("mode"); mode.there() && !strings.EqualFold(mode.text(), "head") {
+		mode.note(Different, "the commit or the tag that names it must be signed, whichever is", "")
+	}
+	if git.namespace == s.namespace {
+		return
+	}
+	for _, v := range []value{credentials, verify} {
+		if v.there() {
+			v.note(Missing, "a Secret of another namespace can't be named", "copy it from namespace "+git.namespace+" to "+s.namespace)
+		}
 	}
 }
