@@ -6,6 +6,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/tracing"
@@ -42,6 +43,9 @@ func (b *Bus) tracePublish(ctx context.Context, evs []events.Event) (traced []ev
 
 // traceHandling begins the span of a handler's run.
 func (d *delivery) traceHandling(ctx context.Context) (context.Context, trace.Span) {
+	if d.bus.tracer == nil {
+		return ctx, noop.Span{}
+	}
 	return d.bus.tracer.Start(ctx, d.event.ChainID, d.event.Traceparent, d.s.Name+" "+d.event.Type().Short(), trace.WithSpanKind(trace.SpanKindConsumer),
 		about(d.event), trace.WithAttributes(attribute.Int("slipway.tries", d.tries())))
 }
