@@ -20,8 +20,8 @@ type separate struct {
 	// the synchronizer and the API server.
 	BusProxy                map[string]*Proxy
 	RegistryProxy, APIProxy *Proxy
-	// MonitorURL is where the bus tells of itself.
-	MonitorURL string
+	// MonitorURLs are where the bus's nodes tell of themselves.
+	MonitorURLs []string
 }
 
 // startSeparate runs each service and NATS as a process of its own. Each
@@ -34,7 +34,7 @@ func (w *World) startSeparate(s settings, hooks int) error {
 	if err != nil {
 		return err
 	}
-	w.MonitorURL = "http://" + monitor
+	w.MonitorURLs = []string{"http://" + monitor}
 	w.Processes = append(w.Processes, newProcess("bus", w.opts.Dir, filepath.Join(w.opts.Bin, "bus"),
 		"-dir", filepath.Join(w.opts.Dir, "jetstream"), "-addr", s.Bus, "-token", s.BusToken, "-monitor", monitor))
 	hooksOf := map[string]string{}
@@ -55,7 +55,7 @@ func (w *World) startSeparate(s settings, hooks int) error {
 	if w.Config, err = w.writeConfig("slipway", s); err != nil {
 		return err
 	}
-	if w.Door, err = openDoor(hooks, hooksOf["registry-receiver"], hooksOf["git-receiver"]); err != nil {
+	if w.Door, err = openDoor(hooks, []string{hooksOf["registry-receiver"]}, []string{hooksOf["git-receiver"]}); err != nil {
 		return err
 	}
 	if w.opts.Idle {
