@@ -114,3 +114,17 @@ func (d *Door) Tell(ctx context.Context, delivery Delivery) (status int, body st
 	}
 	return res.StatusCode, string(answer), nil
 }
+
+// ToldOf errs until deliveries tell of each digest.
+func ToldOf(deliveries []Delivery, digests []string) error {
+	var all bytes.Buffer
+	for _, d := range deliveries {
+		all.Write(d.Body)
+	}
+	for _, digest := range digests {
+		if !bytes.Contains(all.Bytes(), []byte(digest)) {
+			return fmt.Errorf("%s is not told of", digest)
+		}
+	}
+	return nil
+}
