@@ -25,6 +25,7 @@ func main() {
 	fleets := flag.String("fleet", "", "instead, how many applications are installed at once, beside a bare client that applies the same; one run each")
 	scales := flag.String("scale", "", "instead, how many config repos share the work of one and of three replicas of each service, one run each")
 	concurrency := flag.Int("concurrency", 2, "with -scale, how many applications each synchronizer has in work at a time (its config's default is 8)")
+	latency := flag.Duration("latency", 50*time.Millisecond, "with -scale, how much longer a request to the Git host, the registry or the API server takes")
 	within := flag.Duration("within", 0, "the time over which a burst is spread; 0 is as fast as it goes")
 	files := flag.Int("files", 0, "how many files the repo has beside the applications'")
 	separate := flag.Bool("separate", false, "run each service as a process of its own, to see each one's memory; the bus and the registry are behind proxies then")
@@ -35,7 +36,7 @@ func main() {
 	shape := shape{files: *files, separate: *separate}
 	var err error
 	if *scales != "" {
-		err = runScales(ctx, *scales, *concurrency, *asJSON)
+		err = runScales(ctx, *scales, *concurrency, *latency, *asJSON)
 	} else if *fleets != "" {
 		err = runFleets(ctx, *fleets, *asJSON)
 	} else if *burst != "" {

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -36,20 +39,22 @@ type scaleOf struct {
 	CommittedMs float64 `json:"allCommittedMs"`
 	AppliedMs   float64 `json:"allAppliedMs"`
 	CPUSeconds  float64 `json:"cpuSeconds"` // of our processes, for one round
+	// BusyPercent is of this machine's cores, while the work was done, whoever
+	// had them: near 100 they are the limit, not the waiting.
+	BusyPercent float64 `json:"busyPercent"`
 }
 
 var scaleReplicas = []int{1, 3}
 
 const (
-	scaleLatency = 50 * time.Millisecond
-	scaleApps    = 8 // of each repo
-	scaleRounds  = 3 // after a warm-up
+	scaleApps   = 4 // of each repo
+	scaleRounds = 3 // after a warm-up
 )
 
-func measureScale(ctx context.Context, repos, concurrency int) (s scale, err error) {
-	s = scale{Repos: repos, Applications: repos * scaleApps, Concurrency: concurrency, LatencyMs: float64(scaleLatency.Milliseconds())}
+func measureScale(ctx context.Context, repos, concurrency int, latency time.Duration) (s scale, err error) {
+	s = scale{Repos: repos, Applications: repos * scaleApps, Concurrency: concurrency, LatencyMs: float64(latency.Milliseconds())}
 	for _, replicas := range scaleReplicas {
-		run, err := scaleWith(ctx, local.Teams{Repos: repos, Applications: scaleApps}, replicas, concurrency)
+		run, err := scaleWith(ctx, local.Teams{Repos: repos, Applications: scaleApps}, local.Scale{Replicas: replicas, Nodes: 3, Latency: latency, Concurrency: concurrency})
 		if err != nil {
 			return s, fmt.Errorf("%d replicas: %w", replicas, err)
 		}
@@ -58,14 +63,14 @@ func measureScale(ctx context.Context, repos, concurrency int) (s scale, err err
 	return s, nil
 }
 
-func scaleWith(ctx context.Context, teams local.Teams, replicas, concurrency int) (r scaleOf, err error) {
-	r.Replicas = replicas
+func scaleWith(ctx context.Context, teams local.Teams, of local.Scale) (r scaleOf, err error) {
+	r.Replicas = of.Replicas
 	dir, err := os.MkdirTemp("", "slipway-scale-")
 	if err != nil {
 		return r, fmt.Errorf("make a folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	o := local.Options{Dir: dir, Scale: &local.Scale{Replicas: replicas, Nodes: 3, Latency: scaleLatency, Concurrency: concurrency}}
+	o := local.Options{Dir: dir, Scale: &of}
 	teams.Set(&o)
 	w, err := local.Start(ctx, o)
 	if err != nil {
@@ -78,12 +83,13 @@ func scaleWith(ctx context.Context, teams local.Teams, replicas, concurrency int
 	}
 	defer see.Close()
 	var committed, applied, cpu []time.Duration
+	var busy []float64
 	for i := range 1 + scaleRounds {
 		before, err := cpuOf(w)
 		if err != nil {
 			return r, err
 		}
-		c, a, err := scaleRound(ctx, w, see, teams, fmt.Sprintf("1.%d.0", i+1))
+		c, a, b, err := scaleRound(ctx, w, see, teams, fmt.Sprintf("1.%d.0", i+1))
 		if err != nil {
 			return r, err
 		}
@@ -93,9 +99,12 @@ func scaleWith(ctx context.Context, teams local.Teams, replicas, concurrency int
 		}
 		if i > 0 { // the first warms up
 			committed, applied, cpu = append(committed, c), append(applied, a), append(cpu, after-before)
+			busy = append(busy, b)
 		}
 	}
 	r.CommittedMs, r.AppliedMs, r.CPUSeconds = median(committed), median(applied), median(cpu)/1000
+	slices.Sort(busy)
+	r.BusyPercent = busy[len(busy)/2]
 	return r, nil
 }
 
@@ -113,7 +122,7 @@ func cpuOf(w *local.World) (sum time.Duration, err error) {
 
 // scaleRound pushes a tag of each image while nobody is told, then tells of all
 // at once, and waits until each is committed and applied.
-func scaleRound(ctx context.Context, w *local.World, o *local.Observer, teams local.Teams, tag string) (committed, applied time.Duration, err error) {
+func scaleRound(ctx context.Context, w *local.World, o *local.Observer, teams local.Teams, tag string) (committed, applied time.Duration, busy float64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	apps := teams.All()
@@ -126,19 +135,23 @@ func scaleRound(ctx context.Context, w *local.World, o *local.Observer, teams lo
 		pushing.Go(func() (err error) { digests[i], err = w.Push(pushed, teams.Image(app), tag); return })
 	}
 	if err := pushing.Wait(); err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	err = parts.Eventually(ctx, time.Minute, func() error { return local.ToldOf(w.Door.FromRegistry()[known:], digests) })
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	told := w.Door.FromRegistry()[known:]
 	w.Door.HoldRegistry(false)
 	allApplied, err := o.AllName(ctx, tag, len(apps))
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	begin := time.Now()
+	before, err := readCores()
+	if err != nil {
+		return 0, 0, 0, err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, d := range told {
 		group.Go(func() error {
@@ -161,11 +174,45 @@ func scaleRound(ctx context.Context, w *local.World, o *local.Observer, teams lo
 		applied = at.Sub(begin)
 		return err
 	})
-	return committed, applied, group.Wait()
+	if err := group.Wait(); err != nil {
+		return 0, 0, 0, err
+	}
+	after, err := readCores()
+	return committed, applied, after.busySince(before), err
 }
 
-func runScales(ctx context.Context, sizes string, concurrency int, asJSON bool) error {
-	all, err := each(ctx, "-scale", sizes, func(n int) (scale, error) { return measureScale(ctx, n, concurrency) })
+// cores is what this machine's cores have done, in the kernel's ticks.
+type cores struct{ all, idle float64 }
+
+// readCores reads the first line of /proc/stat (proc(5)).
+func readCores() (c cores, err error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return c, fmt.Errorf("read what the cores do: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	for i, field := range strings.Fields(line)[1:] {
+		n, err := strconv.ParseFloat(field, 64)
+		if err != nil {
+			return c, fmt.Errorf("read what the cores do: %w", err)
+		}
+		const idle, wait, guest = 3, 4, 8
+		if i < guest { // what guests have is in the user's, too
+			c.all += n
+		}
+		if i == idle || i == wait {
+			c.idle += n
+		}
+	}
+	return c, nil
+}
+
+func (c cores) busySince(before cores) float64 {
+	return 100 * (1 - (c.idle-before.idle)/max(c.all-before.all, 1))
+}
+
+func runScales(ctx context.Context, sizes string, concurrency int, latency time.Duration, asJSON bool) error {
+	all, err := each(ctx, "-scale", sizes, func(n int) (scale, error) { return measureScale(ctx, n, concurrency, latency) })
 	if err != nil {
 		return err
 	}
@@ -177,11 +224,11 @@ func runScales(ctx context.Context, sizes string, concurrency int, asJSON bool) 
 
 func scaleTable(out io.Writer, all []scale) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "repos\tapplications\tat a time\treplicas\tall committed\tall applied\ttimes the work of one\tour CPU\t")
+	fmt.Fprintln(w, "latency\trepos\tapplications\tat a time\treplicas\tall committed\tall applied\ttimes the work of one\tour CPU\tmachine busy\t")
 	for _, s := range all {
 		for _, r := range s.Runs {
-			fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%.0f ms\t%.0f ms\t%.2f\t%.1f s\t\n", s.Repos, s.Applications, s.Concurrency, r.Replicas,
-				r.CommittedMs, r.AppliedMs, s.Runs[0].AppliedMs/r.AppliedMs, r.CPUSeconds)
+			fmt.Fprintf(w, "%.0f ms\t%d\t%d\t%d\t%d\t%.0f ms\t%.0f ms\t%.2f\t%.1f s\t%.0f %%\t\n", s.LatencyMs, s.Repos, s.Applications, s.Concurrency, r.Replicas,
+				r.CommittedMs, r.AppliedMs, s.Runs[0].AppliedMs/r.AppliedMs, r.CPUSeconds, r.BusyPercent)
 		}
 	}
 	if err := w.Flush(); err != nil {
