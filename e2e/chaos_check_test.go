@@ -73,7 +73,7 @@ func (c *chaos) consumersIdle() error {
 // idleAt is of one node of the bus, which speaks for the consumers that it
 // leads; it gives how many those are.
 func (c *chaos) idleAt(node, url string) (seen int, err error) {
-	text, err := get(c.t.Context(), url+"/jsz?consumers=true")
+	text, err := get(c.t.Context(), url+"/jsz?consumers=true&config=true")
 	if err != nil {
 		return 0, err
 	}
@@ -101,8 +101,8 @@ func (c *chaos) idleAt(node, url string) (seen int, err error) {
 	for _, a := range told.Accounts {
 		for _, s := range a.Streams {
 			for _, k := range s.Consumers {
-				if s.Name != "SLIPWAY" || k.Name != k.Config.Durable && k.Config.Durable != "" {
-					continue
+				if s.Name != "SLIPWAY" || k.Name != k.Config.Durable {
+					continue // a reader's, which the server keeps for a while when it was cut off
 				}
 				if k.Cluster.Leader != "" && k.Cluster.Leader != node {
 					continue
