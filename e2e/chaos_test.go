@@ -26,10 +26,17 @@ import (
 // pushed is an image that was pushed.
 type pushed struct{ repo, tag, digest string }
 
-// users are the applications that use each of the shop's images.
-var users = map[string][]string{
-	local.WebImage: {"local/shop/web"},
-	local.APIImage: {"local/shop/api-production", "local/shop/api-staging"},
+// users are the applications that use an image: the shop's, or the team's of
+// that name.
+func users(repo string) []string {
+	switch repo {
+	case local.WebImage:
+		return []string{"local/shop/web"}
+	case local.APIImage:
+		return []string{"local/shop/api-production", "local/shop/api-staging"}
+	default:
+		return []string{"local/" + repo}
+	}
 }
 
 // chaos is a separate world that is being disturbed, and what is known of it
@@ -41,6 +48,7 @@ type chaos struct {
 	o     *local.Observer
 	maria *local.Clone
 	git   *gitHost // nil where it never goes away
+	apps  int      // how many there are
 	begun time.Time
 
 	mu     sync.Mutex
@@ -83,13 +91,13 @@ func newChaos(t *testing.T, o local.Options) *chaos {
 	bin, err := separateBin()
 	must(t, err)
 	c := &chaos{
-		t: t, dir: t.TempDir(), begun: time.Now(), kills: map[string]int{},
+		t: t, dir: t.TempDir(), apps: 3, begun: time.Now(), kills: map[string]int{},
 		minor: map[string]int{}, notes: map[string]string{},
 	}
 	if keep := os.Getenv("SLIPWAY_FAULTS_KEEP"); keep != "" {
 		c.dir = filepath.Join(keep, t.Name())
 	}
-	o.Dir, o.Bin, o.Separate, o.Idle = c.dir, bin, true, true
+	o.Dir, o.Bin, o.Separate, o.Idle = c.dir, bin, true, true // with Scale, Separate says nothing
 	c.w, err = local.Start(t.Context(), o)
 	must(t, err)
 	t.Cleanup(func() {
@@ -111,8 +119,8 @@ func (c *chaos) tails() {
 // begin starts the processes and waits for the shop's first state.
 func (c *chaos) begin() {
 	c.t.Helper()
-	for _, name := range local.Services {
-		must(c.t, c.w.Process(name).Start())
+	for _, p := range c.w.Processes {
+		must(c.t, p.Start())
 	}
 	c.settle()
 }
@@ -123,7 +131,7 @@ func (c *chaos) settle() {
 	c.t.Helper()
 	must(c.t, c.w.Ready(c.t.Context()))
 	must(c.t, c.w.Bootstrap(c.t.Context()))
-	must(c.t, c.w.AllReady(c.t.Context(), 3, nil))
+	must(c.t, c.w.AllReady(c.t.Context(), c.apps, nil))
 	var err error
 	if c.o == nil {
 		c.o, err = c.w.Observe(c.t.Context())
@@ -191,7 +199,7 @@ func (c *chaos) arrives(images ...pushed) {
 	c.t.Helper()
 	began := time.Now()
 	for _, p := range images {
-		for _, app := range users[p.repo] {
+		for _, app := range users(p.repo) {
 			err := parts.Eventually(c.t.Context(), patience, func() error {
 				if len(c.services(app, c.reference(p))) == 0 {
 					return errors.New("it was not told to run")
@@ -290,11 +298,20 @@ func (c *chaos) note(rng *rand.Rand) (name string) {
 	return name
 }
 
-// history gives the commits of the branch, the newest first, as the Git host
-// has them.
+// history gives the commits of all config repos' branches, the newest of each
+// first, as the Git host has them.
 func (c *chaos) history() []commit {
 	c.t.Helper()
-	cmd := exec.CommandContext(c.t.Context(), "git", "--git-dir", filepath.Join(c.dir, "git", local.Repo+".git"), "log", "--format=%H%x00%B%x01", "main")
+	all := c.historyOf(local.Repo)
+	for repo := range c.w.RepoURLs {
+		all = append(all, c.historyOf(repo)...)
+	}
+	return all
+}
+
+func (c *chaos) historyOf(repo string) []commit {
+	c.t.Helper()
+	cmd := exec.CommandContext(c.t.Context(), "git", "--git-dir", filepath.Join(c.dir, "git", repo+".git"), "log", "--format=%H%x00%B%x01", "main")
 	out, err := cmd.Output()
 	must(c.t, err)
 	var all []commit

@@ -25,9 +25,12 @@ func FreePort() (port int, err error) {
 	return 0, fmt.Errorf("find a free port: %w", err)
 }
 
-func freeAddr() (string, error) {
+func freeAddr() (string, error) { return freeAddrOn("127.0.0.1") }
+
+// freeAddrOn is an address of a host, whose ports are taken by nobody but us.
+func freeAddrOn(host string) (string, error) {
 	port, err := FreePort()
-	return fmt.Sprintf("127.0.0.1:%d", port), err
+	return fmt.Sprintf("%s:%d", host, port), err
 }
 
 // settings fill the config's template.
@@ -40,6 +43,8 @@ type settings struct {
 	Hooks, Metrics, Bus, Quiet, Sweep, Policies string
 	API, Maria, Omar, Issuer, Tracing           string
 	BusCA, BusCert, BusKey                      string // instead of a token
+	BusReplicas, Concurrency                    int
+	Repos                                       []string // URLs of other config repos
 }
 
 // The config of a world; one template, so that every program reads the same.
@@ -51,7 +56,7 @@ bus: {embedded: {sync: {{.Embedded}}, listen: "{{.Bus}}"}}
 {{- else if .BusCA}}
 bus: {url: "tls://{{.Bus}}", tls: {ca: {{.BusCA}}, cert: {{.BusCert}}, key: {{.BusKey}}}, replicas: 3}
 {{- else}}
-bus: {url: "nats://{{.Bus}}", credentials: {token: {file: {{.BusToken}}}}}
+bus: {url: "nats://{{.Bus}}", credentials: {token: {file: {{.BusToken}}}}{{if .BusReplicas}}, replicas: {{.BusReplicas}}{{end}}}
 {{- end}}
 listen: {hooks: "{{.Hooks}}", api: "{{.API}}", metrics: "{{.Metrics}}"}
 registries:
@@ -67,6 +72,12 @@ repositories:
 {{- end}}
   roots: [{cluster: local, path: clusters/local}]
   policies: [{path: {{.Policies}}, applications: ["**"]}]
+{{- range .Repos}}
+- url: {{.}}
+  credentials: {user: {{$.GitUser}}, token: {file: {{$.GitToken}}}}
+  roots: [{cluster: local, path: clusters/local}]
+  policies: [{path: policies, applications: ["**"]}]
+{{- end}}
 receivers:
   sources:
   - {name: registry, provider: distribution, secrets: [{file: {{.RegistrySecret}}}]}
@@ -79,7 +90,7 @@ automator:
 {{- if .Issuer}}
   oidc: [{issuer: "{{.Issuer}}", audience: slipway}]
 {{- end}}
-synchronizer: {kubeconfig: {{.Kubeconfig}}, trusted: [slipway-system], degradedAfter: 3s}
+synchronizer: {kubeconfig: {{.Kubeconfig}}, trusted: [slipway-system], degradedAfter: 3s{{if .Concurrency}}, concurrency: {{.Concurrency}}{{end}}}
 sweep: {interval: {{.Sweep}}}
 {{- if .Tracing}}
 tracing: {endpoint: "{{.Tracing}}"}

@@ -7,8 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync"
 )
@@ -21,6 +19,7 @@ type Door struct {
 	mu            sync.Mutex
 	fromRegistry  []Delivery
 	fromGit       []Delivery
+	holdsRegistry bool
 	holdsGit      bool
 	listener      net.Listener
 }
@@ -32,23 +31,15 @@ type Delivery struct {
 	Body   []byte
 }
 
-// openDoor hands webhooks to the receiver whose source they name.
-func openDoor(port int, registry, git string) (*Door, error) {
+// openDoor hands webhooks to a receiver of the kind whose source they name.
+func openDoor(port int, registry, git []string) (*Door, error) {
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		return nil, fmt.Errorf("listen for webhooks: %w", err)
 	}
-	d := &Door{url: "http://" + l.Addr().String(), listener: l}
-	d.registry, d.git = d.to(registry), d.to(git)
+	d := &Door{url: "http://" + l.Addr().String(), listener: l, registry: newSpread(registry), git: newSpread(git)}
 	go func() { _ = http.Serve(l, d) }()
 	return d, nil
-}
-
-// to is the way to one receiver; a sender gets 502 while it is away.
-func (d *Door) to(addr string) http.Handler {
-	p := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: addr})
-	p.ErrorHandler = func(rw http.ResponseWriter, _ *http.Request, _ error) { rw.WriteHeader(http.StatusBadGateway) }
-	return p
 }
 
 // ServeHTTP remembers deliveries and hands them on.
@@ -63,7 +54,7 @@ func (d *Door) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	held, to := false, d.git
 	if strings.HasPrefix(r.URL.Path, "/hooks/registry") {
-		d.fromRegistry, to = append(d.fromRegistry, delivery), d.registry
+		d.fromRegistry, held, to = append(d.fromRegistry, delivery), d.holdsRegistry, d.registry
 	} else {
 		d.fromGit, held = append(d.fromGit, delivery), d.holdsGit
 	}
@@ -81,6 +72,13 @@ func (d *Door) HoldGit(hold bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.holdsGit = hold
+}
+
+// HoldRegistry does so with what the registry sends.
+func (d *Door) HoldRegistry(hold bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.holdsRegistry = hold
 }
 
 // FromGit are the deliveries of the Git host, the oldest first.
@@ -115,4 +113,18 @@ func (d *Door) Tell(ctx context.Context, delivery Delivery) (status int, body st
 		return 0, "", fmt.Errorf("tell again: %w", err)
 	}
 	return res.StatusCode, string(answer), nil
+}
+
+// ToldOf errs until deliveries tell of each digest.
+func ToldOf(deliveries []Delivery, digests []string) error {
+	var all bytes.Buffer
+	for _, d := range deliveries {
+		all.Write(d.Body)
+	}
+	for _, digest := range digests {
+		if !bytes.Contains(all.Bytes(), []byte(digest)) {
+			return fmt.Errorf("%s is not told of", digest)
+		}
+	}
+	return nil
 }

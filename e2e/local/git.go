@@ -17,10 +17,12 @@ type Clone struct {
 
 // AuthURL is the config repo's address with credentials in it, for the git
 // command.
-func (w *World) AuthURL() string {
-	u, err := url.Parse(w.RepoURL)
+func (w *World) AuthURL() string { return w.authURL(w.RepoURL) }
+
+func (w *World) authURL(repo string) string {
+	u, err := url.Parse(repo)
 	if err != nil {
-		return w.RepoURL
+		return repo
 	}
 	u.User = url.UserPassword(w.gitUser, w.gitPass)
 	return u.String()
@@ -28,6 +30,15 @@ func (w *World) AuthURL() string {
 
 // Clone clones the config repo into a folder of the world.
 func (w *World) Clone(ctx context.Context, name string) (*Clone, error) {
+	return w.clone(ctx, name, w.AuthURL())
+}
+
+// CloneOf clones one of the other config repos.
+func (w *World) CloneOf(ctx context.Context, repo, name string) (*Clone, error) {
+	return w.clone(ctx, filepath.Join(repo, name), w.authURL(w.RepoURLs[repo]))
+}
+
+func (w *World) clone(ctx context.Context, name, address string) (*Clone, error) {
 	c := &Clone{Dir: filepath.Join(w.opts.Dir, "clones", name)}
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("clone the config repo: %w", err)
@@ -36,7 +47,7 @@ func (w *World) Clone(ctx context.Context, name string) (*Clone, error) {
 		{"init", "-q", "-b", "main"},
 		{"config", "user.name", "Maria"},
 		{"config", "user.email", "maria@example.com"},
-		{"remote", "add", "origin", w.AuthURL()},
+		{"remote", "add", "origin", address},
 	} {
 		if _, err := c.Git(ctx, args...); err != nil {
 			return nil, err

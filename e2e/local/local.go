@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -28,6 +29,8 @@ type Options struct {
 	// Separate runs each service, and NATS, as a process of its own instead
 	// of `slipway up`.
 	Separate bool
+	// Scale runs several of each service and node of NATS; it implies Separate.
+	Scale *Scale
 	// Idle starts none of our processes: the test does. Only with Separate.
 	Idle bool
 	// Bus replaces the single NATS server of separate services; it may be nil.
@@ -52,6 +55,9 @@ type Options struct {
 	Progress func(what string)
 	// Files are the config repo's; nil means the shop's.
 	Files func(w *World) map[string]string
+	// Repos are other config repos beside the first, by name, whose files the
+	// world's Applications may use.
+	Repos map[string]func(w *World) map[string]string
 	// Images are pushed at tag 1.0.0 before anything starts; nil means the
 	// shop's.
 	Images []string
@@ -67,6 +73,8 @@ type World struct {
 	Config     string // slipway.yaml, for the command
 	Kubeconfig string
 	RepoURL    string // without credentials
+	// RepoURLs are those of the other config repos, by name.
+	RepoURLs   map[string]string
 	HooksURL   string
 	MetricsURL string
 	// APIURL is the automator's API.
@@ -138,7 +146,7 @@ func (w *World) start(ctx context.Context) error {
 	if w.opts.Bin == "" {
 		w.opts.Bin = filepath.Join(w.opts.Dir, "bin")
 		names := []string{"slipway"}
-		if w.opts.Separate {
+		if w.opts.Separate || w.opts.Scale != nil {
 			names = []string{"registry-receiver", "git-receiver", "automator", "synchronizer", "bus", "slipway"}
 		}
 		if err := Build(ctx, w.opts.Bin, names...); err != nil {
@@ -147,6 +155,9 @@ func (w *World) start(ctx context.Context) error {
 	}
 	if err := w.seed(ctx); err != nil {
 		return err
+	}
+	if w.opts.Scale != nil {
+		return w.startScaled(s, hooks)
 	}
 	if w.opts.Separate {
 		return w.startSeparate(s, hooks)
@@ -197,11 +208,18 @@ func (w *World) startParts(ctx context.Context, registrySecret, gitSecret string
 func (w *World) startGitHTTP(ctx context.Context, dir, secret string) (err error) {
 	w.gitUser, w.gitPass = "slipway", random()
 	w.GitHTTP, err = parts.StartGitHTTP(ctx, parts.GitHTTPOptions{
-		Dir: dir, HookURL: w.HooksURL + "/hooks/git", HookSecret: secret, User: w.gitUser, Password: w.gitPass, Around: w.opts.AroundGit,
+		Dir: dir, Addr: w.hub() + ":0", HookURL: w.HooksURL + "/hooks/git", HookSecret: secret, User: w.gitUser, Password: w.gitPass, Around: w.aroundGit(),
 	})
-	if err == nil {
-		w.RepoURL, err = w.GitHTTP.CreateRepo(ctx, Repo)
+	if err != nil {
+		return err
 	}
+	w.RepoURLs = map[string]string{}
+	for name := range w.opts.Repos {
+		if w.RepoURLs[name], err = w.GitHTTP.CreateRepo(ctx, name); err != nil {
+			return err
+		}
+	}
+	w.RepoURL, err = w.GitHTTP.CreateRepo(ctx, Repo)
 	return err
 }
 
@@ -227,6 +245,7 @@ func (w *World) settle(registrySecret, gitSecret string) (s settings, err error)
 	if w.opts.Gitea {
 		s.Provider = "gitea"
 	}
+	s.Repos = slices.Sorted(maps.Values(w.RepoURLs))
 	for _, f := range []struct {
 		into        *string
 		name, value string

@@ -23,6 +23,7 @@ type Process struct {
 	path string
 	args []string
 	env  []string
+	on   string // the network namespace in which it runs; empty is our own
 	log  string
 
 	mu   sync.Mutex // of what follows: who starts it may be another than who looks
@@ -55,6 +56,9 @@ func (p *Process) Start() error {
 	}
 	defer log.Close()
 	cmd, done := exec.Command(p.path, p.args...), make(chan struct{})
+	if p.on != "" {
+		cmd = exec.Command("ip", append([]string{"netns", "exec", p.on, p.path}, p.args...)...) // becomes the program
+	}
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

@@ -20,8 +20,8 @@ type separate struct {
 	// the synchronizer and the API server.
 	BusProxy                map[string]*Proxy
 	RegistryProxy, APIProxy *Proxy
-	// MonitorURL is where the bus tells of itself.
-	MonitorURL string
+	// MonitorURLs are where the bus's nodes tell of themselves.
+	MonitorURLs []string
 }
 
 // Bus is a NATS of three servers, which know services by their certificates.
@@ -62,7 +62,7 @@ func (w *World) startSeparate(s settings, hooks int) error {
 	if err != nil {
 		return err
 	}
-	w.MonitorURL = "http://" + monitor
+	w.MonitorURLs = []string{"http://" + monitor}
 	if w.Processes, err = w.busProcesses(s, monitor); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (w *World) startSeparate(s settings, hooks int) error {
 	if w.Config, err = w.writeConfig("slipway", w.opts.Bus.shows("slipway", s)); err != nil {
 		return err
 	}
-	if w.Door, err = openDoor(hooks, hooksOf["registry-receiver"], hooksOf["git-receiver"]); err != nil {
+	if w.Door, err = openDoor(hooks, []string{hooksOf["registry-receiver"]}, []string{hooksOf["git-receiver"]}); err != nil {
 		return err
 	}
 	if w.opts.Idle {

@@ -3,6 +3,10 @@ package local
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/slipway-cd/slipway/e2e/parts"
 	"github.com/slipway-cd/slipway/events"
@@ -29,11 +33,15 @@ spec:
 // clusterText is the shop's namespace, its Project, which lets it use the
 // config's credentials for the config repo, and the account that deploys into it.
 func (w *World) clusterText() string {
-	name, err := events.ParseGitRepository(w.RepoURL, nil)
-	if err != nil {
-		panic("local: the world's own repository: " + err.Error())
+	var names []string
+	for _, url := range append([]string{w.RepoURL}, slices.Sorted(maps.Values(w.RepoURLs))...) {
+		name, err := events.ParseGitRepository(url, nil)
+		if err != nil {
+			panic("local: the world's own repository: " + err.Error())
+		}
+		names = append(names, strconv.Quote(string(name)))
 	}
-	return fmt.Sprintf(clusterFormat, name)
+	return fmt.Sprintf(clusterFormat, strings.Join(names, ", "))
 }
 
 const clusterFormat = `apiVersion: v1
@@ -45,7 +53,7 @@ kind: Project
 metadata: {name: shop}
 spec:
   namespaces: [shop]
-  repositories: [%q]
+  repositories: [%s]
   destinations: [{cluster: "*", namespaces: [shop]}]
 ---
 apiVersion: v1
@@ -61,13 +69,17 @@ subjects: [{kind: ServiceAccount, name: deployer, namespace: shop}]
 
 // Application is an Application document of the shop's namespace.
 func (w *World) Application(name, path string) string {
+	return applicationOf(w.RepoURL, name, path)
+}
+
+func applicationOf(repo, name, path string) string {
 	return fmt.Sprintf(`apiVersion: slipway.dev/v1alpha1
 kind: Application
 metadata: {name: %s, namespace: shop}
 spec:
   source: {repository: %q, branch: main, path: %s}
   destination: {namespace: shop, serviceAccount: deployer}
-`, name, w.RepoURL, path)
+`, name, repo, path)
 }
 
 // Deployment is a plain Deployment of one image.
@@ -109,9 +121,11 @@ func (w *World) Image(repo, tag string) string { return w.Registry.Addr + "/" + 
 func (w *World) Base() map[string]string {
 	return map[string]string{
 		"clusters/local/shop.yaml": w.clusterText(),
-		"policies/shop.yaml":       fmt.Sprintf(policyText, w.Registry.Addr),
+		"policies/shop.yaml":       w.policy(),
 	}
 }
+
+func (w *World) policy() string { return fmt.Sprintf(policyText, w.Registry.Addr) }
 
 // shop is the config repo: a plain application, and one kustomize base with
 // overlays for staging and production.
@@ -140,7 +154,7 @@ replicas: [{name: api, count: %d}]
 		"apps/api/base/service.yaml":                      plainService("api"),
 		"apps/api/overlays/staging/kustomization.yaml":    overlay("staging", 1),
 		"apps/api/overlays/production/kustomization.yaml": overlay("production", 2),
-		"policies/shop.yaml":                              fmt.Sprintf(policyText, w.Registry.Addr),
+		"policies/shop.yaml":                              w.policy(),
 	}
 }
 
@@ -159,7 +173,22 @@ func (w *World) seed(ctx context.Context) error {
 	if err := c.Commit(ctx, "Begin", w.opts.Files(w)); err != nil {
 		return err
 	}
-	return c.Push(ctx)
+	if err := c.Push(ctx); err != nil {
+		return err
+	}
+	for name, files := range w.opts.Repos {
+		c, err := w.CloneOf(ctx, name, "seed")
+		if err != nil {
+			return err
+		}
+		if err := c.Commit(ctx, "Begin", files(w)); err != nil {
+			return err
+		}
+		if err := c.Push(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Push pushes a new image of random content and gives its digest.
@@ -174,10 +203,15 @@ func (w *World) RootApplication() string {
 kind: Namespace
 metadata: {name: slipway-system}
 ---
-apiVersion: slipway.dev/v1alpha1
+%s`, rootOf(w.RepoURL, "root"))
+}
+
+// rootOf is an Application that brings those of a config repo.
+func rootOf(repo, name string) string {
+	return fmt.Sprintf(`apiVersion: slipway.dev/v1alpha1
 kind: Application
-metadata: {name: root, namespace: slipway-system}
+metadata: {name: %s, namespace: slipway-system}
 spec:
   source: {repository: %q, branch: main, path: clusters/local}
-`, w.RepoURL)
+`, name, repo)
 }

@@ -29,6 +29,9 @@ const (
 	// stepTimeout bounds one step of making streams, consumers and readers,
 	// which are tried again: a cluster without a leader does not answer.
 	stepTimeout = 2 * time.Second
+	// pingInterval has a server that a network took away without a word noticed
+	// after three of them: the time-out of a request doesn't end the connection.
+	pingInterval = 2 * time.Second
 	// closeTimeout bounds the drain in Close.
 	closeTimeout = 5 * time.Second
 )
@@ -134,7 +137,8 @@ func (b *Bus) natsOptions(o Options) ([]nats.Option, error) {
 		nats.CustomReconnectDelay(func(attempts int) time.Duration {
 			return Backoff{First: 20 * time.Millisecond, Max: 2 * time.Second}.Delay(attempts)
 		}),
-		nats.PingInterval(10 * time.Second),
+		nats.PingInterval(pingInterval),
+		nats.MaxPingsOutstanding(2),
 		nats.IgnoreAuthErrorAbort(), // a password may be put right at the server
 		nats.DrainTimeout(closeTimeout),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {

@@ -23,6 +23,9 @@ func main() {
 	releases := flag.Int("releases", 20, "how many releases are measured, after a warm-up")
 	burst := flag.String("burst", "", "instead, how many images of as many applications are pushed as one burst, one run each")
 	fleets := flag.String("fleet", "", "instead, how many applications are installed at once, beside a bare client that applies the same; one run each")
+	scales := flag.String("scale", "", "instead, how many config repos share the work of one and of three replicas of each service, one run each")
+	concurrency := flag.Int("concurrency", 2, "with -scale, how many applications each synchronizer has in work at a time (its config's default is 8)")
+	latency := flag.Duration("latency", 50*time.Millisecond, "with -scale, how much longer a request to the Git host, the registry or the API server takes")
 	within := flag.Duration("within", 0, "the time over which a burst is spread; 0 is as fast as it goes")
 	files := flag.Int("files", 0, "how many files the repo has beside the applications'")
 	separate := flag.Bool("separate", false, "run each service as a process of its own, to see each one's memory; the bus and the registry are behind proxies then")
@@ -32,7 +35,9 @@ func main() {
 	defer stop()
 	shape := shape{files: *files, separate: *separate}
 	var err error
-	if *fleets != "" {
+	if *scales != "" {
+		err = runScales(ctx, *scales, *concurrency, *latency, *asJSON)
+	} else if *fleets != "" {
 		err = runFleets(ctx, *fleets, *asJSON)
 	} else if *burst != "" {
 		err = runBursts(ctx, shape, *burst, *within, *asJSON)
@@ -93,9 +98,9 @@ func each[T any](ctx context.Context, flag, sizes string, measure func(n int) (T
 	for size := range strings.SplitSeq(sizes, ",") {
 		n, err := strconv.Atoi(size)
 		if err != nil || n < 1 {
-			return nil, fmt.Errorf("%s: %q is not a number of applications", flag, size)
+			return nil, fmt.Errorf("%s: %q is not a number", flag, size)
 		}
-		fmt.Fprintf(os.Stderr, "%d applications …\n", n)
+		fmt.Fprintf(os.Stderr, "%s %d …\n", flag, n)
 		r, err := measure(n)
 		if err != nil {
 			return nil, fmt.Errorf("%d applications: %w", n, err)

@@ -7,8 +7,10 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/slipway-cd/slipway/shared/bus/busserver"
@@ -16,26 +18,37 @@ import (
 )
 
 func main() {
-	dir := flag.String("dir", "", "where the streams are kept")
-	addr := flag.String("addr", "127.0.0.1:4222", "where to listen")
+	var o busserver.Options
+	flag.StringVar(&o.Dir, "dir", "", "where the streams are kept")
+	flag.StringVar(&o.Addr, "addr", "127.0.0.1:4222", "where to listen")
 	token := flag.String("token", "", "a file with the token that clients must show")
-	monitor := flag.String("monitor", "", "where to tell of itself over HTTP")
-	always := flag.Bool("sync-always", false, "write each message to the disk before it is acknowledged")
+	flag.StringVar(&o.Monitor, "monitor", "", "where to tell of itself over HTTP")
+	flag.BoolVar(&o.SyncAlways, "sync-always", false, "write each message to the disk before it is acknowledged")
+	name := flag.String("name", "", "its name among the nodes of a cluster; with -cluster and -routes")
+	cluster := flag.String("cluster", "", "where to listen for the other nodes")
+	routes := flag.String("routes", "", "the URLs of all nodes, separated by commas")
 	flag.Parse()
-	if err := run(*dir, *addr, *token, *monitor, *always); err != nil {
+	if err := run(o, *token, *name, *cluster, *routes); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(dir, addr, tokenFile, monitor string, always bool) error {
+func run(o busserver.Options, tokenFile, name, cluster, routes string) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	token, err := service.Secret{File: tokenFile}.Read()
-	if err != nil {
+	if o.Token, err = (service.Secret{File: tokenFile}).Read(); err != nil {
 		return err
 	}
-	s, err := busserver.Start(busserver.Options{Dir: dir, Addr: addr, Token: token, Monitor: monitor, SyncAlways: always, Log: slog.Default()})
+	if name != "" {
+		at, err := netip.ParseAddrPort(cluster)
+		if err != nil {
+			return fmt.Errorf("-cluster: %w", err)
+		}
+		o.Cluster = &busserver.Cluster{Name: name, Host: at.Addr().String(), Port: int(at.Port()), Routes: strings.Split(routes, ",")}
+	}
+	o.Log = slog.Default()
+	s, err := busserver.Start(o)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package busserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +45,8 @@ type Options struct {
 type Cluster struct {
 	// Name is this server's; it must be unique.
 	Name string
-	// Port listens for the other servers.
+	// Host and Port listen for the other servers; an empty host is 127.0.0.1.
+	Host string
 	Port int
 	// Routes are the URLs of the other servers: "nats://host:port".
 	Routes []string
@@ -136,7 +138,7 @@ func (o Options) server() (*server.Options, error) {
 	}
 	if c := o.Cluster; c != nil {
 		opts.ServerName = c.Name
-		opts.Cluster = server.ClusterOpts{Name: "slipway", Host: "127.0.0.1", Port: c.Port}
+		opts.Cluster = server.ClusterOpts{Name: "slipway", Host: cmp.Or(c.Host, "127.0.0.1"), Port: c.Port}
 		opts.Routes = server.RoutesFromStr(strings.Join(c.Routes, ","))
 	}
 	return opts, nil
