@@ -349,9 +349,7 @@ func (d *Door) store(ctx context.Context, e *entry, r Request, delivery Delivery
 		out.Events = append(out.Events, told{ev.ID, ev.Type(), ev.Payload.SubjectID()})
 	}
 	if len(all) > 0 {
-		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-		defer cancel()
-		if err := d.keep(ctx, all); err != nil {
+		if err := d.keepInTime(ctx, all); err != nil {
 			return notStored(err)
 		}
 	}
