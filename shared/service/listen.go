@@ -199,8 +199,16 @@ func (s *Service) HandleHooks(h HookHandler) {
 
 // hookMux hands a webhook to the part that has its source.
 type hookMux struct {
-	mu    sync.RWMutex
-	parts []HookHandler
+	mu     sync.RWMutex
+	parts  []HookHandler
+	wanted int // parts, before any is asked
+}
+
+// complete says whether all parts are there.
+func (m *hookMux) complete() bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return len(m.parts) >= m.wanted
 }
 
 // Hooks hands each webhook to the one of the parts that has its source, as
@@ -208,10 +216,13 @@ type hookMux struct {
 func Hooks(parts ...HookHandler) http.Handler { return &hookMux{parts: parts} }
 
 // find gives the part for a request: of several that have the source, the
-// first that wants it; nil before the first part is there.
+// first that wants it; nil before all parts are there.
 func (m *hookMux) find(r *http.Request) http.Handler {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
+	if len(m.parts) < m.wanted {
+		return nil
+	}
 	var fallback http.Handler
 	for _, h := range m.parts {
 		has := h.Has(r)
@@ -225,7 +236,7 @@ func (m *hookMux) find(r *http.Request) http.Handler {
 	return fallback
 }
 
-// ServeHTTP answers 503 while no part is there yet: senders try again.
+// ServeHTTP answers 503 while a part is missing: senders try again.
 func (m *hookMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := m.find(r)
 	if h == nil {

@@ -45,6 +45,9 @@ type Part struct {
 	Anew bool
 	// API says that it serves listen.api, by [Service.HandleAPI].
 	API bool
+	// Hooks says that it takes webhooks, by [Service.HandleHooks]. Until all
+	// such parts do, each webhook gets 503: it may be of one that isn't there yet.
+	Hooks bool
 }
 
 // drain is how long listeners and handlers may take to finish.
@@ -93,6 +96,11 @@ func Run(ctx context.Context, cfg Config, parts ...Part) error {
 		return err
 	}
 	defer l.close()
+	for _, p := range parts {
+		if p.Hooks {
+			l.hooks.wanted++
+		}
+	}
 	tracer, stop, err := cfg.Tracing.start(ctx, "slipway-"+processName(parts), log)
 	if err != nil {
 		return err
@@ -109,7 +117,12 @@ func Run(ctx context.Context, cfg Config, parts ...Part) error {
 			}
 			return err
 		}
-		l.ready(b.Healthy)
+		l.ready(func() error {
+			if !l.hooks.complete() {
+				return errors.New("starting: not all receivers take webhooks yet")
+			}
+			return b.Healthy()
+		})
 		metrics.MustRegister(newExpiry(map[string]func() *x509.Certificate{
 			"listen": l.keys.leaf, "bus": ownCertificate(cfg.Bus.TLS), "bus-server": b.ServerCertificate,
 		}))

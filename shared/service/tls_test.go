@@ -64,7 +64,7 @@ func (anyHook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, r.Proto, " ", r.RemoteAddr)
 }
 
-var hookPart = service.Part{Name: "test", Run: func(ctx context.Context, s *service.Service) error {
+var hookPart = service.Part{Name: "test", Hooks: true, Run: func(ctx context.Context, s *service.Service) error {
 	s.HandleHooks(anyHook{})
 	<-ctx.Done()
 	return nil

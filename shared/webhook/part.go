@@ -13,7 +13,8 @@ import (
 // table.
 func Part(name string, table []Provider) service.Part {
 	return service.Part{
-		Name: name,
+		Name:  name,
+		Hooks: true,
 		Check: func(cfg service.Config) error {
 			_, err := New(name, cfg, table, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 			return err
