@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -169,6 +170,17 @@ func (p *production) replays(t *testing.T) {
 	for _, err := range operator.Read(ctx, bus.ReadOptions{}) {
 		must(t, err)
 		break
+	}
+	// And by the command, as the runbook has it.
+	config, err := os.ReadFile(p.Config)
+	must(t, err)
+	file := filepath.Join(t.TempDir(), "operator.yaml")
+	must(t, os.WriteFile(file, []byte(strings.NewReplacer("/slipway.crt", "/operator.crt", "/slipway.key", "/operator.key").Replace(string(config))), 0o600))
+	for args, want := range map[string]string{"get dead": "what it should have", fmt.Sprintf("replay %d", letters[0].ID): "put aside unread"} {
+		out, _ := exec.CommandContext(ctx, filepath.Join(p.bin, "slipway"), append(strings.Fields(args), "--config", file)...).CombinedOutput()
+		if !strings.Contains(string(out), want) {
+			t.Errorf("slipway %s as operator: %s", args, out)
+		}
 	}
 }
 

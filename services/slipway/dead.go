@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-cd/slipway/services/slipway/grants"
 	"github.com/slipway-cd/slipway/shared/bus"
 )
 
@@ -49,7 +50,7 @@ func newDead() *cobra.Command {
 		Short: "List events and work that could not be handled, and why",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return list(cmd, config, output, deadTable, func(ctx context.Context, b *bus.Bus) ([]deadLetter, error) {
+			return list(cmd, config, grants.OperatorInbox, output, deadTable, func(ctx context.Context, b *bus.Bus) ([]deadLetter, error) {
 				return letters(ctx, b, consumer)
 			})
 		},
@@ -113,7 +114,7 @@ func newReplay() *cobra.Command {
 				}
 				ids = append(ids, id)
 			}
-			b, err := connect(cmd.Context(), config)
+			b, err := connect(cmd.Context(), config, grants.OperatorInbox)
 			if err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-cd/slipway/services/slipway/grants"
 	"github.com/slipway-cd/slipway/services/slipway/trace"
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/service"
@@ -22,7 +23,7 @@ func newTrace() *cobra.Command {
 		Short: "Show a change's way; REF is an image, a commit, a chain id or an application",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return list(cmd, config, output, table, func(ctx context.Context, b *bus.Bus) ([]trace.Chain, error) {
+			return list(cmd, config, grants.CommandInbox, output, table, func(ctx context.Context, b *bus.Bus) ([]trace.Chain, error) {
 				return trace.Find(ctx, b, args[0])
 			})
 		},
@@ -33,12 +34,12 @@ func newTrace() *cobra.Command {
 }
 
 // list shows what is found on the bus, as a table or as JSON.
-func list[T any](cmd *cobra.Command, config, output string, table func(io.Writer, []T) error, find func(context.Context, *bus.Bus) ([]T, error)) error {
+func list[T any](cmd *cobra.Command, config, inbox, output string, table func(io.Writer, []T) error, find func(context.Context, *bus.Bus) ([]T, error)) error {
 	asJSON, err := wantJSON(output)
 	if err != nil {
 		return err
 	}
-	b, err := connect(cmd.Context(), config)
+	b, err := connect(cmd.Context(), config, inbox)
 	if err != nil {
 		return err
 	}
@@ -56,7 +57,8 @@ func list[T any](cmd *cobra.Command, config, output string, table func(io.Writer
 // connectTimeout bounds how long a command waits for the bus.
 const connectTimeout = 5 * time.Second
 
-func connect(ctx context.Context, config string) (*bus.Bus, error) {
+// connect reaches the bus as the user of [grants] whose inbox it is.
+func connect(ctx context.Context, config, inbox string) (*bus.Bus, error) {
 	cfg, err := service.Load(config)
 	if err != nil {
 		return nil, err
@@ -65,7 +67,7 @@ func connect(ctx context.Context, config string) (*bus.Bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Name, o.Log = "slipway-command", slog.New(slog.DiscardHandler)
+	o.Name, o.Inbox, o.Log = "slipway-command", []string{inbox}, slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	b, err := bus.Connect(ctx, o)

@@ -141,9 +141,16 @@ func service(name, emitter string, d does) User {
 	return u
 }
 
+// Where the answers come of those who aren't services: whoever connects as one of
+// them must take its inbox.
+const (
+	CommandInbox  = "slipway-command"
+	OperatorInbox = "operator"
+)
+
 // command is the user of the command line: it reads what happened.
 func command() User {
-	u := User{Name: "slipway", Inbox: "slipway-command"}
+	u := User{Name: "slipway", Inbox: CommandInbox}
 	for _, s := range streams {
 		u.may("$JS.API.STREAM.INFO." + s)
 	}
@@ -154,7 +161,7 @@ func command() User {
 // operator is the user of a person who looks after it: it reads what happened and
 // what died, gives dead letters back and takes them off the list.
 func operator() User {
-	u := User{Name: "operator", Inbox: "operator"}
+	u := User{Name: "operator", Inbox: OperatorInbox}
 	for _, s := range streams {
 		u.may("$JS.API.STREAM.INFO." + s)
 	}
