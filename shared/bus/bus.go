@@ -287,6 +287,36 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, requestTimeout)
 }
 
+// lastWords is how long after its context's end a call may take to say why.
+const lastWords = 50 * time.Millisecond
+
+// inTime gives what f gives, or an error soon after ctx has ended: the client of
+// NATS holds its lock while it connects anew, so that a call may come back seconds
+// after its context has ended. What f does then is unknown to the caller.
+func inTime[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := f()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+	}
+	select { // mostly it says at once what failed last
+	case r := <-done:
+		return r.value, r.err
+	case <-time.After(lastWords):
+		var none T
+		return none, fmt.Errorf("the bus did not answer: %w", context.Cause(ctx))
+	}
+}
+
 // jitter is d ± 25 %, so that what failed together is not tried together.
 func jitter(d time.Duration) time.Duration {
 	return d*3/4 + rand.N(d/2+1)

@@ -61,11 +61,12 @@ func (b *Bus) store(ctx context.Context, evs []events.Event) error {
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if len(msgs) == 1 {
-		err = b.publishOne(ctx, msgs[0])
-	} else {
-		err = b.publishBatch(ctx, msgs)
-	}
+	_, err = inTime(ctx, func() (struct{}, error) {
+		if len(msgs) == 1 {
+			return struct{}{}, b.publishOne(ctx, msgs[0])
+		}
+		return struct{}{}, b.publishBatch(ctx, msgs)
+	})
 	if err != nil {
 		return fmt.Errorf("publish %d events: %w", len(evs), err)
 	}

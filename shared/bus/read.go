@@ -82,6 +82,10 @@ func (b *Bus) Read(ctx context.Context, o ReadOptions) iter.Seq2[Stored, error] 
 // Has says whether an event of e's id, type and key was stored since then. It
 // goes through all events of that type and key, so it is for few.
 func (b *Bus) Has(ctx context.Context, e events.Event, since time.Time) (bool, error) {
+	return inTime(ctx, func() (bool, error) { return b.has(ctx, e, since) })
+}
+
+func (b *Bus) has(ctx context.Context, e events.Event, since time.Time) (bool, error) {
 	s := scan{stream: eventStream, filters: []string{e.NATSSubject()}, since: since}
 	for m, err := range b.scan(ctx, s) {
 		if err != nil {

@@ -349,7 +349,9 @@ func (d *Door) store(ctx context.Context, e *entry, r Request, delivery Delivery
 		out.Events = append(out.Events, told{ev.ID, ev.Type(), ev.Payload.SubjectID()})
 	}
 	if len(all) > 0 {
-		if err := d.keepInTime(ctx, all); err != nil {
+		ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		if err := d.keep(ctx, all); err != nil {
 			return notStored(err)
 		}
 	}

@@ -31,29 +31,6 @@ func Events(service string, s Source, r Request, delivery Delivery, now time.Tim
 // clocks is how much a sender's clock may differ from ours.
 const clocks = 10 * time.Minute
 
-// keepInTime is keep within storeTimeout. The client of NATS holds its lock while
-// it connects anew, so that a call may come back seconds after its context has
-// ended: what it stores then is what the sender's repeat finds.
-func (d *Door) keepInTime(ctx context.Context, all []events.Event) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	kept := make(chan error, 1)
-	go func() {
-		defer cancel()
-		kept <- d.keep(ctx, all)
-	}()
-	select {
-	case err := <-kept:
-		return err
-	case <-ctx.Done():
-	}
-	select { // both may have come
-	case err := <-kept:
-		return err
-	default:
-		return fmt.Errorf("wait for the store: %w", context.Cause(ctx))
-	}
-}
-
 // keep stores the events of a delivery, unless they were stored before: a
 // sender may tell a delivery again by hand days later. The server knows the ids
 // of the last hour by itself; a delivery that by its own time is older than
