@@ -24,8 +24,7 @@ const (
 	stageRunning   = "running"
 )
 
-// NewMetrics registers them, or takes those that were registered before the
-// config changed.
+// NewMetrics registers them.
 func NewMetrics(to prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -39,25 +38,12 @@ func NewMetrics(to prometheus.Registerer) (*Metrics, error) {
 			Buckets: prometheus.ExponentialBuckets(0.05, 2, 18), // 50 ms to 110 min
 		}, []string{"stage"}),
 	}
-	var err error
-	if m.decisions, err = registered(to, m.decisions); err != nil {
-		return nil, err
-	}
-	if m.commits, err = registered(to, m.commits); err != nil {
-		return nil, err
-	}
-	m.lead, err = registered(to, m.lead)
-	return m, err
-}
-
-func registered[C prometheus.Collector](to prometheus.Registerer, c C) (C, error) {
-	err := to.Register(c)
-	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-		if before, ok := already.ExistingCollector.(C); ok {
-			return before, nil
+	for _, c := range []prometheus.Collector{m.decisions, m.commits, m.lead} {
+		if err := to.Register(c); err != nil {
+			return nil, err
 		}
 	}
-	return c, err
+	return m, nil
 }
 
 func (m *Metrics) decided(outcome events.Outcome, pushed time.Time) {

@@ -19,11 +19,9 @@ import (
 func TestMetricsFollowAnImage(t *testing.T) {
 	b := start(t, nil)
 	shown := prometheus.NewRegistry()
-	for range 2 { // the config changed in between
-		m, err := promote.NewMetrics(shown)
-		must(t, err)
-		b.deploy.Metrics = m
-	}
+	m, err := promote.NewMetrics(shown)
+	must(t, err)
+	b.deploy.Metrics = m
 	b.pushed("1.1.0", digestA)
 	once := sync.Once{}
 	b.before = func(r *http.Request) {
