@@ -89,8 +89,7 @@ func (b *embedded) serveBackup(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// askBackup has a running `slipway up` back its data folder up; the error is
-// [errNotRunning] where none runs.
+// askBackup has a running `slipway up` back its data folder up.
 func askBackup(ctx context.Context, data string, to io.Writer) error {
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(data, controlName))

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -251,11 +253,7 @@ func (a *applications) remove(obj any) {
 func (a *applications) keys() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	all := make([]string, 0, len(a.byKey))
-	for key := range a.byKey {
-		all = append(all, key)
-	}
-	return all
+	return slices.Collect(maps.Keys(a.byKey))
 }
 
 func (a *applications) get(key string) *app {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -230,11 +231,7 @@ func (b *Brain) unsettled(key string) bool {
 func (a *applications) dependentsOf(key string) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var all []string
-	for other := range a.dependents[key] {
-		all = append(all, other)
-	}
-	return all
+	return slices.Collect(maps.Keys(a.dependents[key]))
 }
 
 // refusePrune refuses a sync that would delete everything, or more than is

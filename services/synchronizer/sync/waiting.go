@@ -1,6 +1,8 @@
 package sync
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
@@ -39,11 +41,7 @@ func (a *applications) setGuarded(key string, on bool) {
 func (a *applications) waitingIn(namespace string) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var all []string
-	for key := range a.waiting[namespace] {
-		all = append(all, key)
-	}
-	return all
+	return slices.Collect(maps.Keys(a.waiting[namespace]))
 }
 
 // setWaiting notes for which namespaces' events an application is woken.
