@@ -41,7 +41,7 @@ func (c *chaos) rest() (last []pushed) {
 // queuesEmpty errs while a service has keys that wait for work.
 func (c *chaos) queuesEmpty() error {
 	for _, name := range []string{"automator", "synchronizer"} {
-		text, err := get(c.t.Context(), c.w.Process(name).MetricsURL+"/metrics")
+		text, err := c.w.Process(name).Metrics(c.t.Context())
 		if err != nil {
 			return err
 		}

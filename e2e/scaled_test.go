@@ -172,7 +172,7 @@ func (c *chaos) checkShares() {
 // counted is the sum of a process's counters that begin so.
 func (c *chaos) counted(p *local.Process, prefix string) float64 {
 	c.t.Helper()
-	text, err := get(c.t.Context(), p.MetricsURL+"/metrics")
+	text, err := p.Metrics(c.t.Context())
 	must(c.t, err)
 	sum := 0.0
 	for line := range strings.Lines(text) {

@@ -128,7 +128,7 @@ func (p *production) tells(t *testing.T) {
 			if process.MetricsURL == "" {
 				continue
 			}
-			text, err := metricsOf(t.Context(), process)
+			text, err := process.Metrics(t.Context())
 			if err != nil {
 				return err
 			}
@@ -139,7 +139,7 @@ func (p *production) tells(t *testing.T) {
 		}
 		return nil
 	}))
-	text, err := metricsOf(t.Context(), p.Process("registry-receiver"))
+	text, err := p.Process("registry-receiver").Metrics(t.Context())
 	must(t, err)
 	for _, use := range []string{"bus", "bus-server"} {
 		if !strings.Contains(text, `slipway_certificate_expiry_timestamp_seconds{use="`+use+`"}`) {

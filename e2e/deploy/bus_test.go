@@ -3,8 +3,6 @@ package deploy_test
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -134,21 +132,6 @@ func (p *production) must(t *testing.T, err error) {
 		said = append(said, "== "+process.Name, process.Tail(last))
 	}
 	t.Fatalf("%v\nrefused:\n%s\n%s", err, strings.Join(p.violations(), "\n"), strings.Join(said, "\n"))
-}
-
-// metricsOf is what a process tells of itself.
-func metricsOf(ctx context.Context, p *local.Process) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.MetricsURL+"/metrics", nil)
-	if err != nil {
-		return "", err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	return string(text), err
 }
 
 // TestProductionWorksWithTheLeastRights brings a pushed image to running, as the

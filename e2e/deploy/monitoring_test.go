@@ -143,15 +143,10 @@ func named(t *testing.T) map[string]string {
 	for _, a := range alerts(t) {
 		add("alert "+a.Alert, a.Expr)
 	}
-	boards, err := filepath.Glob(filepath.Join(root(t), "deploy/monitoring/boards/*.json"))
-	must(t, err)
-	for _, file := range boards {
-		var board any
-		text, err := os.ReadFile(file)
-		must(t, err)
-		must(t, json.Unmarshal(text, &board))
-		for _, expr := range fields(board, "expr") {
-			add(filepath.Base(file), expr)
+	asked := boards(t)
+	for file, exprs := range asked {
+		for _, expr := range exprs {
+			add(file, expr)
 		}
 	}
 	for _, file := range []string{"keda/scaledobjects.yaml", "hpa/autoscalers.yaml"} {
@@ -159,8 +154,8 @@ func named(t *testing.T) map[string]string {
 		must(t, err)
 		add(file, string(text))
 	}
-	if len(boards) < 2 || len(found) < 15 {
-		t.Fatalf("only %d boards and %v: this test would prove nothing", len(boards), slices.Sorted(maps.Keys(found)))
+	if len(asked) < 2 || len(found) < 15 {
+		t.Fatalf("only %d boards and %v: this test would prove nothing", len(asked), slices.Sorted(maps.Keys(found)))
 	}
 	return found
 }
@@ -196,20 +191,30 @@ func missing(t *testing.T, metrics string) (all []string) {
 	return all
 }
 
-// TestBoardsAskWhatPrometheusUnderstands has promtool read the boards' queries, as
-// rules.
-func TestBoardsAskWhatPrometheusUnderstands(t *testing.T) {
-	t.Parallel()
-	boards, err := filepath.Glob(filepath.Join(root(t), "deploy/monitoring/boards/*.json"))
+// boards are the queries of each board, by its file.
+func boards(t *testing.T) map[string][]string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root(t), "deploy/monitoring/boards/*.json"))
 	must(t, err)
-	variables := strings.NewReplacer("$namespace", "slipway-system", "$__rate_interval", "5m")
-	var rules []map[string]string
-	for _, file := range boards {
+	all := map[string][]string{}
+	for _, file := range files {
 		var board any
 		text, err := os.ReadFile(file)
 		must(t, err)
 		must(t, json.Unmarshal(text, &board))
-		for _, expr := range fields(board, "expr") {
+		all[filepath.Base(file)] = fields(board, "expr")
+	}
+	return all
+}
+
+// TestBoardsAskWhatPrometheusUnderstands has promtool read the boards' queries, as
+// rules.
+func TestBoardsAskWhatPrometheusUnderstands(t *testing.T) {
+	t.Parallel()
+	variables := strings.NewReplacer("$namespace", "slipway-system", "$__rate_interval", "5m")
+	var rules []map[string]string
+	for _, exprs := range boards(t) {
+		for _, expr := range exprs {
 			rules = append(rules, map[string]string{"record": fmt.Sprintf("board:%d", len(rules)), "expr": variables.Replace(expr)})
 		}
 	}

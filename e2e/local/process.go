@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -140,6 +141,21 @@ func (p *Process) Ready(ctx context.Context) error {
 		return fmt.Errorf("%s is not ready: %s", p.Name, res.Status)
 	}
 	return nil
+}
+
+// Metrics is what the program tells of itself, as Prometheus reads it.
+func (p *Process) Metrics(ctx context.Context) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.MetricsURL+"/metrics", nil)
+	if err != nil {
+		return "", fmt.Errorf("ask %s: %w", p.Name, err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", fmt.Errorf("ask %s: %w", p.Name, err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	return string(text), err
 }
 
 // Tail is the end of the program's log, in lines.

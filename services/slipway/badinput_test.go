@@ -154,7 +154,7 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 
 func TestAWrongNATSPasswordIsToldAndTriedAgain(t *testing.T) {
 	t.Parallel()
-	o := busserver.Options{Dir: t.TempDir(), Addr: freeAddress(t), Token: "right"}
+	o := busserver.Options{Dir: t.TempDir(), Addr: servicetest.Address(t), Token: "right"}
 	server, err := busserver.Start(o)
 	if err != nil {
 		t.Fatal(err)
@@ -244,27 +244,10 @@ type altered struct{ from, to []byte }
 
 func (a *altered) open(t *testing.T, url string) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", strings.TrimPrefix(url, "nats://"))
-			if err != nil {
-				_ = in.Close()
-				continue
-			}
-			go a.pump(out, in, false)
-			go a.pump(in, out, true)
-		}
-	}()
-	return "nats://" + l.Addr().String()
+	return relay(t, url, func(in, out net.Conn) {
+		go a.pump(out, in, false)
+		go a.pump(in, out, true)
+	})
 }
 
 func (a *altered) pump(to, from net.Conn, alter bool) {

@@ -18,7 +18,6 @@ import (
 // lossy is a way to the bus that can be made to lose what comes back, or all,
 // or to hold up what comes back.
 type lossy struct {
-	to                        string
 	loseBack, loseAway, delay atomic.Bool
 }
 
@@ -29,28 +28,35 @@ func newLossy(t *testing.T) *lossy { t.Helper(); return &lossy{} }
 
 func (l *lossy) open(t *testing.T, url string) string {
 	t.Helper()
-	l.to = strings.TrimPrefix(url, "nats://")
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	return relay(t, url, func(in, out net.Conn) {
+		go l.pump(out, in, &l.loseAway)
+		go l.pump(in, out, &l.loseBack)
+	})
+}
+
+// relay stands before a bus; carry brings what comes in to it, and back.
+func relay(t *testing.T, url string, carry func(in, out net.Conn)) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = ln.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
-			in, err := ln.Accept()
+			in, err := l.Accept()
 			if err != nil {
 				return
 			}
-			out, err := net.Dial("tcp", l.to)
+			out, err := net.Dial("tcp", strings.TrimPrefix(url, "nats://"))
 			if err != nil {
 				_ = in.Close()
 				continue
 			}
-			go l.pump(out, in, &l.loseAway)
-			go l.pump(in, out, &l.loseBack)
+			carry(in, out)
 		}
 	}()
-	return "nats://" + ln.Addr().String()
+	return "nats://" + l.Addr().String()
 }
 
 func (l *lossy) pump(to, from net.Conn, lose *atomic.Bool) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -58,7 +57,7 @@ func newMachine(t *testing.T, rest string) *machine {
 	dir := t.TempDir()
 	m := &machine{
 		dir: dir, config: filepath.Join(dir, "slipway.yaml"), data: filepath.Join(dir, "data"),
-		hooks: freeAddress(t), metrics: freeAddress(t), nats: freeAddress(t),
+		hooks: servicetest.Address(t), metrics: servicetest.Address(t), nats: servicetest.Address(t),
 	}
 	servicetest.Write(t, filepath.Join(dir, "secret"), frontSecret+"\n")
 	servicetest.Write(t, filepath.Join(dir, "kubeconfig"), nowhere)
@@ -69,16 +68,6 @@ func newMachine(t *testing.T, rest string) *machine {
 func (m *machine) write(t *testing.T, rest string) {
 	t.Helper()
 	servicetest.Write(t, m.config, fmt.Sprintf(machineConfig, m.dir, m.nats, m.hooks, m.metrics)+rest)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // command is the program as a user would run it.

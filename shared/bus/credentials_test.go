@@ -13,24 +13,13 @@ import (
 )
 
 func TestAUserOfTheServerSignsInByPassword(t *testing.T) {
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-		Users: []*server.User{{Username: "automator", Password: "right"}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(30 * time.Second) {
-		t.Fatal("the server did not start")
-	}
-	bustest.Open(t, bus.Options{Name: "a", URL: s.ClientURL(), User: "automator", Password: "right", Log: bustest.Silent()})
+	url := serve(t, server.Options{Users: []*server.User{{Username: "automator", Password: "right"}}})
+	bustest.Open(t, bus.Options{Name: "a", URL: url, User: "automator", Password: "right", Log: bustest.Silent()})
 	for name, o := range map[string]bus.Options{
 		"wrong password": {User: "automator", Password: "wr0ng"}, "no user": {}, "a token": {Token: "wr0ng"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-		o.URL, o.Log = s.ClientURL(), bustest.Silent()
+		o.URL, o.Log = url, bustest.Silent()
 		var why error
 		o.Trying = func(err error) { why = err; cancel() }
 		_, err := bus.Connect(ctx, o)
@@ -39,7 +28,7 @@ func TestAUserOfTheServerSignsInByPassword(t *testing.T) {
 			t.Errorf("%s: %v, tried: %v", name, err, why)
 		}
 	}
-	if _, err := bus.Connect(t.Context(), bus.Options{URL: s.ClientURL(), User: "a", Token: "b"}); err == nil || !strings.Contains(err.Error(), "give one of") {
+	if _, err := bus.Connect(t.Context(), bus.Options{URL: url, User: "a", Token: "b"}); err == nil || !strings.Contains(err.Error(), "give one of") {
 		t.Errorf("two ways: %v", err)
 	}
 }

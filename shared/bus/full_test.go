@@ -76,9 +76,14 @@ func count(t *testing.T, b *bus.Bus) (n int) {
 // boundedServer keeps at most so many bytes in all of its streams.
 func boundedServer(t *testing.T, bytes int64) string {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: bytes, NoSigs: true, NoLog: true,
-	})
+	return serve(t, server.Options{JetStreamMaxStore: bytes})
+}
+
+// serve runs a server with options of the test's own.
+func serve(t *testing.T, o server.Options) (url string) {
+	t.Helper()
+	o.Host, o.Port, o.JetStream, o.StoreDir, o.NoSigs, o.NoLog = "127.0.0.1", server.RANDOM_PORT, true, t.TempDir(), true, true
+	s, err := server.NewServer(&o)
 	if err != nil {
 		t.Fatal(err)
 	}

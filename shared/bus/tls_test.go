@@ -19,22 +19,11 @@ import (
 // answers to one service alone.
 func secured(t *testing.T, ca *servicetest.CA) string {
 	t.Helper()
-	o := &server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+	return serve(t, server.Options{
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{ca.Pair(t, "nats", 2*time.Hour)}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool()},
 		TLSVerify: true, TLSMap: true,
 		Users: []*server.User{{Username: "CN=service", Permissions: &server.Permissions{Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.service.north.>"}}}}},
-	}
-	s, err := server.NewServer(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(30 * time.Second) {
-		t.Fatal("the server is not ready")
-	}
-	return s.ClientURL()
+	})
 }
 
 func TestTheServerKnowsUsByOurCertificate(t *testing.T) {

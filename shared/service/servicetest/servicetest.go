@@ -38,7 +38,7 @@ type Running struct {
 func Start(t testing.TB, dir, url, tls, text string, parts ...service.Part) *Running {
 	t.Helper()
 	file := filepath.Join(dir, "slipway.yaml")
-	Write(t, file, fmt.Sprintf("bus: {url: %q}\ndata: %s\nlisten:\n  hooks: %q\n  metrics: %q\n%s%s", url, dir, address(t), address(t), tls, text))
+	Write(t, file, fmt.Sprintf("bus: {url: %q}\ndata: %s\nlisten:\n  hooks: %q\n  metrics: %q\n%s%s", url, dir, Address(t), Address(t), tls, text))
 	cfg, err := service.Load(file)
 	if err != nil {
 		t.Fatal(err)
@@ -84,8 +84,9 @@ func (r *Running) End() <-chan error {
 	return r.ended
 }
 
-// address may be taken by others before it is used: seldom enough.
-func address(t testing.TB) string {
+// Address is a free one of this machine. It may be taken by others before it is
+// used: seldom enough.
+func Address(t testing.TB) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
