@@ -132,6 +132,9 @@ func assemble(ctx context.Context, s *service.Service) (*parts, error) {
 	if p.repos, err = openRepos(ctx, s, registries, p.queues.repos); err != nil {
 		return nil, err
 	}
+	if p.repos.Heads, err = promote.OpenHeads(ctx, s.Bus); err != nil {
+		return nil, err
+	}
 	if p.health, err = promote.OpenHealth(ctx, s.Bus, p.repos.WakeWaiting); err != nil {
 		return nil, err
 	}
@@ -193,7 +196,7 @@ func hosts(cfg Config) func(key string) (pullrequest.Host, error) {
 // run runs all parts until ctx ends.
 func (p *parts) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{p.tags.Run, p.health.Run, p.approvals.Run, p.pulls.Run, p.waiting.Run, p.due.Run, p.sweeper.Run, p.settle, p.askState} {
+	for _, part := range []func(context.Context) error{p.tags.Run, p.repos.Heads.Run, p.health.Run, p.approvals.Run, p.pulls.Run, p.waiting.Run, p.due.Run, p.sweeper.Run, p.settle, p.askState} {
 		group.Go(func() error { return part(ctx) })
 	}
 	group.Go(func() error { return p.queues.images.Run(ctx, p.confirmer.Work) })
@@ -254,9 +257,9 @@ func openQueues(ctx context.Context, s *service.Service) (q queues, err error) {
 	}{
 		// A tag is often there a moment after its webhook: the first tries are
 		// quick.
-		{&q.images, "automator-images", bus.QueueOptions{Concurrency: 64, Group: hostOf, Backoff: bus.Backoff{First: 10 * time.Millisecond, Max: 5 * time.Minute}}},
-		{&q.repos, "automator-repos", bus.QueueOptions{Concurrency: 16, Quiet: d.Quiet, Longest: d.Longest, Pace: d.Pace, Kind: promote.ItemKind, Group: hostOf}},
-		{&q.sweeps, "automator-sweeps", bus.QueueOptions{Concurrency: 4, Group: hostOf}},
+		{&q.images, "automator-images", bus.QueueOptions{Concurrency: 64, Group: hostOf, Home: bus.HomeLast, Backoff: bus.Backoff{First: 10 * time.Millisecond, Max: 5 * time.Minute}}},
+		{&q.repos, "automator-repos", bus.QueueOptions{Concurrency: 16, Home: bus.HomeLast, Quiet: d.Quiet, Longest: d.Longest, Pace: d.Pace, Kind: promote.ItemKind, Group: hostOf}},
+		{&q.sweeps, "automator-sweeps", bus.QueueOptions{Concurrency: 4, Group: hostOf, Home: bus.HomeLast}},
 	} {
 		if *o.into, err = s.Bus.Queue(ctx, o.name, o.opts); err != nil {
 			return q, fmt.Errorf("open queue %s: %w", o.name, err)

@@ -85,11 +85,12 @@ func run(ctx context.Context, s *service.Service) error {
 // of an application, where it is another than ours.
 func connect(ctx context.Context, s *service.Service, clients *kube.Clients, destination func(key string) string) (sync.Parts, error) {
 	name := Name + "-" + s.Config.Cluster
-	repos, err := s.Bus.Queue(ctx, name+"-repos", bus.QueueOptions{Concurrency: s.Config.Synchronizer.Concurrency, Group: hostOf})
+	repos, err := s.Bus.Queue(ctx, name+"-repos", bus.QueueOptions{Concurrency: s.Config.Synchronizer.Concurrency, Group: hostOf, Home: bus.HomeLast})
 	if err != nil {
 		return sync.Parts{}, fmt.Errorf("open the queue of branches: %w", err)
 	}
-	apps, err := s.Bus.Queue(ctx, name, bus.QueueOptions{Concurrency: s.Config.Synchronizer.Concurrency, Group: destination})
+	// Whoever looked at the branch has what its applications need, and wakes them.
+	apps, err := s.Bus.Queue(ctx, name, bus.QueueOptions{Concurrency: s.Config.Synchronizer.Concurrency, Group: destination, Home: bus.HomePutter})
 	if err != nil {
 		return sync.Parts{}, fmt.Errorf("open the queue of applications: %w", err)
 	}

@@ -11,8 +11,9 @@ import (
 // reader of the items and leases, so that it always is the queue as it was at
 // some moment of the stream; nothing in it touches the network.
 type board struct {
-	o  QueueOptions
-	me string // this replica, in leases
+	o     QueueOptions
+	me    string // this run, in leases
+	homes *homes
 	// start begins the work on a desk; it must not block.
 	start func(*desk)
 
@@ -38,6 +39,7 @@ type desk struct {
 	busy       bool          // we hold the lease or are getting it
 	group      *group
 
+	putter      string    // of the newest item
 	first, last time.Time // when the oldest and newest item came to us
 	newest      uint64    // the highest sequence of an item
 	tries       int
@@ -73,8 +75,8 @@ type lease struct {
 	reading  int
 }
 
-func newBoard(o QueueOptions, me string, start func(*desk)) *board {
-	b := &board{o: o, me: me, start: start, desks: map[string]*desk{}, groups: map[string]*group{}}
+func newBoard(o QueueOptions, home, me string, start func(*desk)) *board {
+	b := &board{o: o, me: me, homes: newHomes(home), start: start, desks: map[string]*desk{}, groups: map[string]*group{}}
 	b.timer = time.AfterFunc(time.Hour, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -97,8 +99,8 @@ func (b *board) desk(token, key string) *desk {
 	return d
 }
 
-// put is an item seen in the stream.
-func (b *board) put(reading int, keyToken, key string, h held) {
+// put is an item seen in the stream, and which replica has put it.
+func (b *board) put(reading int, keyToken, key, putter string, h held) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if reading != b.reading {
@@ -113,6 +115,9 @@ func (b *board) put(reading int, keyToken, key string, h held) {
 	now := time.Now()
 	if len(d.items) == 0 || d.first.IsZero() {
 		d.first = now
+	}
+	if h.sequence > d.newest {
+		d.putter = putter
 	}
 	d.last, d.newest = now, max(d.newest, h.sequence)
 	d.items[h.token] = h
@@ -147,6 +152,7 @@ func (b *board) leased(reading int, keyToken string, sequence uint64, body lease
 		return
 	}
 	now := time.Now()
+	b.homes.see(body.By, now)
 	again := sequence == d.lease.sequence
 	d.lease.reading, d.lease.seen = reading, now
 	if again {
@@ -226,6 +232,7 @@ func (b *board) prune() {
 			delete(b.desks, token)
 		}
 	}
+	b.homes.prune(time.Now().Add(-freeTTL))
 	used := map[*group]bool{}
 	for _, d := range b.desks {
 		used[d.group] = true
@@ -277,8 +284,8 @@ func (b *board) dueAt(d *desk) time.Time {
 			retry = soon
 		}
 		due = later(due, retry)
-	} else {
-		due = later(due, d.retryAt)
+	} else if due = later(due, d.retryAt); b.homes.away(b.homeOf(d)) {
+		due = later(due, d.lease.seen).Add(headStart)
 	}
 	if d.paced && !d.known {
 		due = later(due, d.began.Add(b.o.Pace))
@@ -305,7 +312,7 @@ func (b *board) dispatch() {
 	now := time.Now()
 	for len(b.later) > 0 && !b.later[0].due.After(now) {
 		d := heap.Pop(&b.later).(*desk)
-		b.groupOf(d).add(d)
+		b.groupOf(d).add(d, b.line(d))
 	}
 	for b.running < b.o.Concurrency {
 		d := b.pick()

@@ -157,7 +157,7 @@ func (b *Bus) sendBack(ctx context.Context, l letter) error {
 		return ErrAside
 	}
 	if l.Subject == "" {
-		return b.putItem(ctx, l.Consumer, l.Key, l.Item)
+		return b.putItem(ctx, l.Consumer, ticket{Key: l.Key, Item: l.Item})
 	}
 	m := nats.NewMsg(replayPrefix + "." + l.Consumer + "." + l.Subject)
 	m.Header.Set(jetstream.MsgIDHeader, nuid.Next())

@@ -2,13 +2,21 @@ package bus
 
 import "slices"
 
+// The lines in which desks wait for a place.
+const (
+	lineFresh = iota
+	lineAway  // at home with another replica
+	lineRetry // has failed before
+	lines
+)
+
 // group is the desks of a board that depend on one thing. Those that never
 // failed go before those that did.
 type group struct {
-	name         string
-	fresh, retry []*desk
-	running      int
-	failing      bool // how its last work ended
+	name    string
+	lines   [lines][]*desk
+	running int
+	failing bool // how its last work ended
 }
 
 func (b *board) groupOf(d *desk) *group {
@@ -28,21 +36,18 @@ func (b *board) groupOf(d *desk) *group {
 	return g
 }
 
-func (g *group) add(d *desk) {
+func (g *group) add(d *desk, line int) {
 	d.ready = true
-	if d.tries > 0 {
-		g.retry = append(g.retry, d)
-		return
-	}
-	g.fresh = append(g.fresh, d)
+	g.lines[line] = append(g.lines[line], d)
 }
 
 // remove takes a desk out of the line.
 func (g *group) remove(d *desk) {
 	d.ready = false
 	same := func(other *desk) bool { return other == d }
-	g.fresh = slices.DeleteFunc(g.fresh, same)
-	g.retry = slices.DeleteFunc(g.retry, same)
+	for i, line := range g.lines {
+		g.lines[i] = slices.DeleteFunc(line, same)
+	}
 }
 
 func (b *board) begin(d *desk) {
@@ -78,7 +83,7 @@ func (b *board) pick() *desk {
 	mayRetry := b.retrying < half
 	var best *group
 	for _, g := range b.groups {
-		if len(g.fresh) == 0 && (len(g.retry) == 0 || !mayRetry) {
+		if line := b.next(g); line == lineRetry && (len(g.lines[line]) == 0 || !mayRetry) {
 			continue
 		}
 		if g.name != "" && (g.running >= half || g.failing && failing >= half) {
@@ -91,10 +96,7 @@ func (b *board) pick() *desk {
 	if best == nil {
 		return nil
 	}
-	line := &best.fresh
-	if len(*line) == 0 {
-		line = &best.retry
-	}
+	line := &best.lines[b.next(best)]
 	d := (*line)[0]
 	(*line)[0] = nil
 	*line = (*line)[1:]

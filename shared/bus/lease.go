@@ -31,6 +31,8 @@ var (
 type leaseBody struct {
 	// Owner is the replica that holds it; empty when released.
 	Owner string `json:"owner,omitempty"`
+	// By is the replica that holds it or has held it last.
+	By string `json:"by,omitempty"`
 	// TTL is how long it is held, from the moment at which it is seen.
 	TTL time.Duration `json:"ttl,omitempty"`
 	// Deaths is how many holders in a row died with it.
@@ -81,7 +83,7 @@ func (r *run) acquire(ctx context.Context, d *desk) (*tenure, error) {
 	if was.heldBeside(r.me) {
 		return nil, errLeaseTaken // since the desk was dispatched
 	}
-	body := leaseBody{Owner: r.me, TTL: r.q.o.LeaseTTL, Deaths: was.Deaths, Tries: was.Tries}
+	body := leaseBody{Owner: r.me, By: r.q.me, TTL: r.q.o.LeaseTTL, Deaths: was.Deaths, Tries: was.Tries}
 	if was.Owner != "" && was.Owner != r.me {
 		body.Deaths++
 	}
@@ -210,6 +212,7 @@ func (t *tenure) renew(ctx context.Context) error {
 // free gives the lease back with a word on how the work ended. Where that
 // fails, the others wait for its time to pass.
 func (t *tenure) free(body leaseBody) {
+	body.By = t.run.q.me
 	ctx, cancel := context.WithTimeout(context.Background(), t.run.q.o.LeaseTTL)
 	defer cancel()
 	sequence, err := t.run.writeLease(ctx, t.desk.token, t.sequence, body)

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
 
 	"github.com/slipway-cd/slipway/events"
 )
@@ -48,6 +49,8 @@ type QueueOptions struct {
 	// nobody else. The group of the empty name has no such bounds, and has all
 	// keys when nil.
 	Group func(key string) string
+	// Home is which replica is preferred for a key: none.
+	Home Home
 }
 
 func (o QueueOptions) complete() QueueOptions {
@@ -71,6 +74,7 @@ func (o QueueOptions) complete() QueueOptions {
 type Queue struct {
 	bus  *Bus
 	name string
+	me   string // this replica, as a home
 	o    QueueOptions
 }
 
@@ -90,7 +94,7 @@ func (b *Bus) Queue(_ context.Context, name string, o QueueOptions) (*Queue, err
 	if err := checkName("queue", name); err != nil {
 		return nil, err
 	}
-	return &Queue{bus: b, name: name, o: o.complete()}, nil
+	return &Queue{bus: b, name: name, me: nuid.Next(), o: o.complete()}, nil
 }
 
 // Put stores one item of work and returns when it is safe. An item that is
@@ -100,7 +104,7 @@ func (b *Bus) Queue(_ context.Context, name string, o QueueOptions) (*Queue, err
 func (q *Queue) Put(ctx context.Context, key, item string) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if err := q.bus.putItem(ctx, q.name, key, item); err != nil {
+	if err := q.bus.putItem(ctx, q.name, ticket{key, item, q.me}); err != nil {
 		return fmt.Errorf("put work for %s into %s: %w", key, q.name, err)
 	}
 	return nil
@@ -110,20 +114,21 @@ func (q *Queue) Put(ctx context.Context, key, item string) error {
 type ticket struct {
 	Key  string `json:"key"`
 	Item string `json:"item"`
+	By   string `json:"by,omitempty"` // the replica that has put it
 }
 
-func (b *Bus) putItem(ctx context.Context, queue, key, item string) error {
-	if key == "" {
+func (b *Bus) putItem(ctx context.Context, queue string, t ticket) error {
+	if t.Key == "" {
 		return errors.New("the key is empty")
 	}
-	if !utf8.ValidString(key) || !utf8.ValidString(item) {
+	if !utf8.ValidString(t.Key) || !utf8.ValidString(t.Item) {
 		return errors.New("key and item must be UTF-8")
 	}
-	body, err := json.Marshal(ticket{key, item})
+	body, err := json.Marshal(t)
 	if err != nil {
 		return err
 	}
-	m := nats.NewMsg(workSubject(queue, subjectToken(key), subjectToken(item)))
+	m := nats.NewMsg(workSubject(queue, subjectToken(t.Key), subjectToken(t.Item)))
 	m.Data = body
 	return b.publishOne(ctx, m)
 }

@@ -52,7 +52,7 @@ func (q *Queue) Run(ctx context.Context, worker Worker) error {
 	r := &run{
 		q: q, me: nuid.Next(), log: q.bus.log.With("queue", q.name), worker: worker, ctx: ctx, work: work,
 	}
-	r.board = newBoard(q.o, r.me, func(d *desk) { r.wg.Go(func() { r.attend(d) }) })
+	r.board = newBoard(q.o, q.me, r.me, func(d *desk) { r.wg.Go(func() { r.attend(d) }) })
 
 	// The reader outlives ctx: workers that drain need it.
 	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -182,7 +182,7 @@ func (r *run) see(reading int, m jetstream.Msg, meta *jetstream.MsgMetadata) {
 		r.log.Warn("unreadable work item", "subject", subject, "error", err)
 		return
 	}
-	r.board.put(reading, key, t.Key, held{token: item, item: t.Item, sequence: meta.Sequence.Stream, stored: meta.Timestamp})
+	r.board.put(reading, key, t.Key, t.By, held{token: item, item: t.Item, sequence: meta.Sequence.Stream, stored: meta.Timestamp})
 }
 
 func (r *run) gauge() {
