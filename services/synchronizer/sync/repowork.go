@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,6 +30,9 @@ func (b *Brain) repoWork(ctx context.Context, work Work) error {
 	r, apps, err := b.open(ctx, work.Key, apps)
 	if r == nil || err != nil {
 		return err
+	}
+	if head := r.evaluatedBy(work.Wakes); head != nil && !slices.ContainsFunc(apps, func(a *app) bool { return b.strayed(ctx, r, a, head) }) {
+		return nil
 	}
 	head, err := r.fetch(ctx)
 	if err != nil {
@@ -60,6 +64,22 @@ func (b *Brain) repoWork(ctx context.Context, work Work) error {
 		return notYet
 	}
 	return nil
+}
+
+// evaluatedBy gives the head where all that woke was that the branch moved to it,
+// and every application was compared with it already: several events tell of one
+// push. Else it is nil.
+func (r *repo) evaluatedBy(wakes []Wake) Commit {
+	head := r.headSince(time.Time{})
+	if head == nil || head.Hash() != r.evaluated || len(wakes) == 0 {
+		return nil
+	}
+	for _, w := range wakes {
+		if w.Reason != ReasonCommit || w.Commit != r.evaluated {
+			return nil
+		}
+	}
+	return head
 }
 
 // awaited is the first of the commits that the head doesn't contain, and that may
@@ -162,18 +182,33 @@ func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit,
 		wake.Reason = ReasonStart
 		return each(ctx, apps, func(ctx context.Context, a *app) error { return b.compare(ctx, r, a, head, wake) })
 	}
-	if forward, err := r.contains(ctx, head.Hash(), r.evaluated); err != nil || !forward {
-		r.passed = nil
+	forward, err := r.contains(ctx, head.Hash(), r.evaluated)
+	if err != nil || !forward {
+		forward, r.passed = false, nil
 	}
 	touched := r.index.touched(changed)
 	var woken []*app
 	for _, a := range apps {
-		if _, ok := touched[a.key]; ok || !r.index.knows(a.key) || a.marked.Load() || b.strayed(ctx, r, a, head) {
+		_, ok := touched[a.key]
+		ok = ok && !(forward && b.begun(a, head))
+		if ok || !r.index.knows(a.key) || a.marked.Load() || b.strayed(ctx, r, a, head) {
 			woken = append(woken, a)
 		}
 	}
 	b.log.Debug("branch moved", "repository", r.name, "branch", r.of(), "commit", head.Hash(), "paths", len(changed), "applications", len(woken))
 	return each(ctx, woken, func(ctx context.Context, a *app) error { return b.appQ.Put(ctx, a.key, wake) })
+}
+
+// begun says whether a replica has recorded that it brings the head in, for the
+// spec as it is: another event of the same commit needn't have it done once more.
+func (b *Brain) begun(a *app, head Commit) bool {
+	u := b.apps.cached(a.key)
+	if u == nil {
+		return false
+	}
+	attempted, _, _ := unstructured.NestedString(u.Object, "status", "attempted")
+	generation, _, _ := unstructured.NestedInt64(u.Object, "status", "observedGeneration")
+	return attempted == head.Hash() && generation == u.GetGeneration()
 }
 
 // strayed says whether a commit was attempted that isn't behind the head: the
