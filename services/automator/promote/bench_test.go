@@ -118,6 +118,7 @@ type bench struct {
 	due     *promote.Due
 	catalog *catalog
 	before  func(r *http.Request) // of each request to the Git host
+	url     string
 	key     string
 }
 
@@ -157,8 +158,17 @@ func start(t testing.TB, files map[string]string) *bench {
 		all[name] = strings.ReplaceAll(data, "REPO", url)
 	}
 	b.git = server.Create("config.git", all)
+	b.url = url
 	b.open(t, url)
 	return b
+}
+
+// replica is another of the same automator, which has read nothing.
+func (b *bench) replica() *bench {
+	b.t.Helper()
+	other := &bench{t: b.t, git: b.git, bus: b.bus, catalog: b.catalog, url: b.url}
+	other.open(b.t, b.url)
+	return other
 }
 
 // open makes the parts as the automator does.
@@ -183,6 +193,9 @@ func (b *bench) open(t testing.TB, url string) {
 	must(t, err)
 	b.repos, err = promote.NewRepos(t.Context(), cfg, queue("repos"), log)
 	must(t, err)
+	b.repos.Heads, err = promote.OpenHeads(t.Context(), b.bus)
+	must(t, err)
+	run(t, b.repos.Heads.Run)
 	name, err := events.ParseGitRepository(url, nil)
 	must(t, err)
 	b.key = string(name) + "@main"

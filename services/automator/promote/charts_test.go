@@ -55,9 +55,8 @@ func TestAChartFromElsewhereIsAskedForSeldom(t *testing.T) {
 	}))
 	b.pushed("1.1.0", digestA)
 	must(t, b.work("ghcr.io/acme/web:1.1.0"))
-	_, app, ok := b.repos.Application("production/shop/web")
-	if !ok || app.Blocked == nil || !strings.Contains(app.Blocked.Error(), "/index.yaml answers 404") {
-		t.Fatalf("blocked: %+v", app)
+	if err := b.repos.Blocked(t.Context(), "production/shop/web"); err == nil || !strings.Contains(err.Error(), "/index.yaml answers 404") {
+		t.Fatalf("blocked: %v", err)
 	}
 	away.Store(false)
 	b.git.Commit("something else", map[string]string{"README.md": "x\n"})

@@ -14,13 +14,6 @@ import (
 	"github.com/slipway-cd/slipway/shared/registry"
 )
 
-// dates says whether the rule's track compares the time of the image with that
-// tag.
-func (r *Rule) dates(tag string) bool {
-	undated, err := policy.Undated(r.Track, policy.Question{Tags: []policy.Tag{{Name: tag}}})
-	return err == nil && len(undated) > 0
-}
-
 // undated are the tags whose images' times the rule compares, and for which
 // the registry was never asked. When we heard of a tag is no substitute here.
 func (r *Rule) undated(from events.Image, tags []Known) []string {

@@ -70,12 +70,18 @@ func (d *Deployer) Work(ctx context.Context, w bus.Work) error {
 		return bus.Permanent(fmt.Errorf("repository %s is not in the config", w.Key))
 	}
 	asked := readItems(w.Items)
+	if last, _ := d.Repos.Heads.Of(r.Key); asked.only != "" && asked.only == r.decided && asked.only == last.Value.Commit {
+		return nil // the host tells of our own push
+	}
 	if err := d.learn(ctx, asked); err != nil {
 		return err
 	}
 	for range maxTries {
 		s, err := r.Refresh(ctx)
 		if err != nil {
+			return err
+		}
+		if err := d.Repos.Heads.Foretell(ctx, r, s); err != nil {
 			return err
 		}
 		err = d.pass(ctx, r, s, asked)
@@ -118,13 +124,18 @@ func (d *Deployer) pass(ctx context.Context, r *Repository, s *State, asked aske
 		return err
 	}
 	r.settled()
-	return d.Announcer.Record(ctx, r, r.State().Head)
+	s = r.State()
+	if err := d.Announcer.Record(ctx, r, s.Head); err != nil {
+		return err
+	}
+	r.decided = s.Head.Hash()
+	return d.Repos.Heads.Record(ctx, r, s)
 }
 
 // learn reads what the items are about from the buckets themselves: the
 // watches are not in step with the queue.
 func (d *Deployer) learn(ctx context.Context, asked asked) error {
-	known := []func(context.Context) error{d.Tags.Ready, d.Health.Ready, d.Approvals.Ready}
+	known := []func(context.Context) error{d.Tags.Ready, d.Health.Ready, d.Approvals.Ready, d.Repos.Heads.Ready}
 	if d.Pulls != nil {
 		known = append(known, d.Pulls.Ready)
 	}
@@ -196,6 +207,8 @@ func (d *Deployer) commit(ctx context.Context, r *Repository, s *State, batch ba
 	if len(batch.files) == 0 {
 		return nil
 	}
+	r.moves.Lock()
+	defer r.moves.Unlock()
 	began := time.Now()
 	commit, err := r.mirror.Push(ctx, s.Head, d.change(batch.files, d.message(ctx, r, batch.changes)))
 	d.trace(ctx, r, batch.changes, commit, began, err)

@@ -52,7 +52,7 @@ func (all *Repos) HandleFailure(ctx context.Context, e events.Event) error {
 		return bus.Permanent(err)
 	}
 	for key, r := range all.byKey {
-		if s := r.State(); s != nil && (s.Applications[app] == nil || s.Applications[app].OnFailure != api.OnFailureRollback) {
+		if s, current := all.current(r); current && (s.Applications[app] == nil || s.Applications[app].OnFailure != api.OnFailureRollback) {
 			continue
 		}
 		if err := all.queue.Put(ctx, key, failed+string(text)); err != nil {

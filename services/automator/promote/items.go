@@ -9,7 +9,8 @@ import (
 // What an item of a repository's work says: an image with its tag that arrived,
 // or one of these. A name has no blanks.
 const (
-	// head: look at the repository itself again.
+	// head: look at the repository itself again. Behind it and a blank there may
+	// be the commit to which its branch moved.
 	head = "head"
 	// again and runs go before an application and an image, to be decided on
 	// again, and before an application of which news came.
@@ -28,6 +29,9 @@ func (p pair) item() string { return again + p.app.String() + " " + p.image.Stri
 
 // asked is what the items of work say.
 type asked struct {
+	// only is the commit of which alone it is said that the branch moved to it;
+	// empty where there is more to do.
+	only string
 	// arrived are the tags that arrived.
 	arrived map[events.ImageRepository][]string
 	// pairs are to be decided on again.
@@ -45,6 +49,11 @@ type asked struct {
 
 func readItems(items []string) asked {
 	a := asked{arrived: map[events.ImageRepository][]string{}}
+	if len(items) == 1 {
+		if commit, ok := strings.CutPrefix(items[0], head+" "); ok {
+			a.only = commit
+		}
+	}
 	for _, item := range items {
 		if rest, ok := strings.CutPrefix(item, again); ok {
 			name, image, _ := strings.Cut(rest, " ")

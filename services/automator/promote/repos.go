@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,17 +26,26 @@ type Repository struct {
 	loader *loader
 	retry  func(*State) // looks at it again when charts may have come; nil for never
 
+	moves   sync.Mutex // of the state, one at a time; guards the next two
+	fault   error      // of the last catching up
+	faulted time.Time
+
 	mu        sync.Mutex // one load at a time
 	state     *State
+	caught    uint64                      // the revision in Heads with which it was at least read
 	pending   map[events.Application]bool // touched, and not decided on yet
 	before    *State                      // the last one on which all was decided
 	announced string                      // the last commit whose changes are told
+	foretold  *State                      // of whose rules the others know
+	decided   string                      // the commit on which all was decided last
 }
 
 // Repos are the config's repositories.
 type Repos struct {
 	// Waiting has what waits to be merged; nil where nothing can.
 	Waiting *Waiting
+	// Heads are what other replicas have read.
+	Heads *Heads
 
 	byKey map[string]*Repository
 	queue *bus.Queue // keys: repositories; items: images with a tag, or head
@@ -73,12 +81,11 @@ func NewRepos(ctx context.Context, cfg service.Config, queue *bus.Queue, log *sl
 	return all, nil
 }
 
-// Wake has every repository decided on whose rules speak of the image. What
-// this replica has read may be old: applications may use the image by now,
-// and a repository that it hasn't read yet counts too.
+// Wake has every repository decided on whose rules speak of the image, whether
+// this replica has read them or another. One that nobody has read yet counts too.
 func (all *Repos) Wake(ctx context.Context, image events.Image) error {
 	for key, r := range all.byKey {
-		if s := r.State(); s != nil && !s.Concerns(image.Repository) {
+		if !all.may(r, func(s Speak) bool { return s.of(image.Repository) }) {
 			continue
 		}
 		if err := all.queue.Put(ctx, key, image.String()); err != nil {
@@ -89,17 +96,11 @@ func (all *Repos) Wake(ctx context.Context, image events.Image) error {
 }
 
 // dates says whether some rule needs to know when the image was made. A
-// repository that this replica hasn't read yet may have one.
+// repository that nobody has read yet may have one.
 func (all *Repos) dates(image events.Image) bool {
 	for _, r := range all.byKey {
-		s := r.State()
-		if s == nil {
+		if all.may(r, func(s Speak) bool { return s.dates(image) }) {
 			return true
-		}
-		for _, rule := range s.Rules {
-			if rule.broken == nil && rule.images.Match(image.Repository.String()) && rule.dates(image.Tag) {
-				return true
-			}
 		}
 	}
 	return false
@@ -109,8 +110,7 @@ func (all *Repos) dates(image events.Image) bool {
 // application runs.
 func (all *Repos) WakeWaiting(ctx context.Context, application string) error {
 	for key, r := range all.byKey {
-		s := r.State()
-		if s != nil && !slices.ContainsFunc(s.Rules, func(r *Rule) bool { return r.broken != nil || r.After != nil || r.Track.Follow != nil }) {
+		if !all.may(r, func(s Speak) bool { return s.Broken || s.Waits }) {
 			continue
 		}
 		if err := all.queue.Put(ctx, key, runs+application); err != nil {
@@ -132,7 +132,7 @@ func (all *Repos) WakePair(ctx context.Context, application, image string) error
 		return err
 	}
 	for key, r := range all.byKey {
-		if s := r.State(); s != nil && s.Applications[app] == nil {
+		if s, current := all.current(r); current && s.Applications[app] == nil {
 			continue
 		}
 		if err := all.queue.Put(ctx, key, pair{app, repo}.item()); err != nil {
@@ -148,9 +148,9 @@ func (all *Repos) Ask(ctx context.Context, q Request) error {
 	if err := q.Validate(); err != nil {
 		return err
 	}
-	r, _, ok := all.Application(q.Application)
-	if !ok {
-		return fmt.Errorf("%w: there is no application %s", ErrRequest, q.Application)
+	r, _, err := all.application(ctx, q.Application)
+	if err != nil {
+		return err
 	}
 	item, err := q.item()
 	if err != nil {
@@ -159,18 +159,33 @@ func (all *Repos) Ask(ctx context.Context, q Request) error {
 	return all.queue.Put(ctx, r.Key, item)
 }
 
-// Application finds an application as this replica read it last.
-func (all *Repos) Application(name string) (*Repository, *Application, bool) {
+// application finds an application as it was decided on last, by whichever
+// replica. It errs with [ErrRequest] where there is none.
+func (all *Repos) application(ctx context.Context, name string) (r *Repository, s *State, err error) {
 	app, err := events.ParseApplication(name)
 	if err != nil {
-		return nil, nil, false
+		return nil, nil, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
-	for _, r := range all.byKey {
-		if s := r.State(); s != nil && s.Applications[app] != nil {
-			return r, s.Applications[app], true
+	find := func() bool {
+		for _, r = range all.byKey {
+			var current bool
+			if s, current = all.current(r); current && s.Applications[app] != nil {
+				return true
+			}
 		}
+		return false
 	}
-	return nil, nil, false
+	if find() {
+		return r, s, nil
+	}
+	err = all.Catch(ctx)
+	if find() {
+		return r, s, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("find application %s: %w", name, err)
+	}
+	return nil, nil, fmt.Errorf("%w: there is no application %s", ErrRequest, name)
 }
 
 // WakeAll has every repository looked at, as after a start. It tries until
@@ -199,7 +214,7 @@ func (all *Repos) Handle(ctx context.Context, e events.Event) error {
 		if s := r.State(); s != nil && s.Head.Hash() == p.After {
 			continue
 		}
-		if err := all.queue.Put(ctx, key, head); err != nil {
+		if err := all.queue.Put(ctx, key, strings.TrimSpace(head+" "+p.After)); err != nil {
 			return err
 		}
 	}
@@ -215,6 +230,13 @@ func (r *Repository) State() *State {
 
 // Refresh fetches the head and reads what it says.
 func (r *Repository) Refresh(ctx context.Context) (*State, error) {
+	r.moves.Lock()
+	defer r.moves.Unlock()
+	return r.refresh(ctx)
+}
+
+// refresh is Refresh by whoever has the moves.
+func (r *Repository) refresh(ctx context.Context) (*State, error) {
 	c, err := r.mirror.Fetch(ctx)
 	if err != nil {
 		return nil, err

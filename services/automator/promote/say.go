@@ -2,6 +2,7 @@ package promote
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,17 +15,17 @@ import (
 // May says why a person has no say over an application's image, or over any of
 // its images where none is named; nil when there is one. Who may approve may
 // hold and roll back.
-func (all *Repos) May(application, image, person string, groups []string) error {
-	r, app, ok := all.Application(application)
-	if !ok {
-		return fmt.Errorf("%w: there is no application %s", ErrRequest, application)
+func (all *Repos) May(ctx context.Context, application, image, person string, groups []string) error {
+	_, s, err := all.application(ctx, application)
+	if err != nil {
+		return err
 	}
-	s := r.State()
-	for repo := range repositories(app) {
+	name, _ := events.ParseApplication(application) // it was found by it
+	for repo := range repositories(s.Applications[name]) {
 		if image != "" && image != repo.String() {
 			continue
 		}
-		rule, _ := find(s.Rules, app.Name, repo)
+		rule, _ := find(s.Rules, name, repo)
 		if rule != nil && rule.broken == nil && !rule.Approvals.Allows(person, groups) {
 			return fmt.Errorf("%w: rule %s asks %s", approval.ErrMayNot, rule.Name, strings.Join(rule.Approvals.From, ", "))
 		}
@@ -41,7 +42,10 @@ type Held struct {
 }
 
 // Holds lists the holds of all repositories, by application.
-func (all *Repos) Holds() []Held {
+func (all *Repos) Holds(ctx context.Context) ([]Held, error) {
+	if err := all.Catch(ctx); err != nil {
+		return nil, fmt.Errorf("list the holds: %w", err)
+	}
 	var list []Held
 	for _, r := range all.byKey {
 		s := r.State()
@@ -58,7 +62,7 @@ func (all *Repos) Holds() []Held {
 	slices.SortFunc(list, func(a, b Held) int {
 		return strings.Compare(a.Application+" "+a.Image+" "+a.Digest+a.Tag, b.Application+" "+b.Image+" "+b.Digest+b.Tag)
 	})
-	return list
+	return list, nil
 }
 
 // waitingHolds are those of a repository that wait to be merged: they are in

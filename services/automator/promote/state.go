@@ -55,16 +55,6 @@ type State struct {
 // Using gives the applications that use an image repository, by name.
 func (s *State) Using(image events.ImageRepository) []*Application { return s.byImage[image] }
 
-// Concerns says whether any rule speaks of the image repository.
-func (s *State) Concerns(image events.ImageRepository) bool {
-	for _, r := range s.Rules {
-		if r.broken != nil || r.images.Match(image.String()) {
-			return true
-		}
-	}
-	return false
-}
-
 // Repositories gives every image repository in use, sorted.
 func (s *State) Repositories() []events.ImageRepository {
 	var all []events.ImageRepository

@@ -79,6 +79,9 @@ func (s *Sweeper) Run(ctx context.Context) error {
 			return nil
 		case <-time.After(wait):
 		}
+		if err := s.Repos.Catch(ctx); err != nil && ctx.Err() == nil {
+			s.Log.WarnContext(ctx, "sweep without some repositories", "error", err.Error())
+		}
 		for _, r := range s.Repos.byKey {
 			state := r.State()
 			if state == nil {
@@ -102,6 +105,11 @@ func (s *Sweeper) Work(ctx context.Context, w bus.Work) error {
 	}
 	if err := s.Tags.Ready(ctx); err != nil {
 		return fmt.Errorf("wait for known tags: %w", err)
+	}
+	// Another replica may know better who uses it. What can't be read now is
+	// swept for once it can.
+	if err := s.Repos.Catch(ctx); err != nil {
+		s.Log.WarnContext(ctx, "sweep without some repositories", "image", repo.String(), "error", err.Error())
 	}
 	if !s.wanted(repo) {
 		return nil

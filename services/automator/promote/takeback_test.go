@@ -97,7 +97,8 @@ func TestAHoldThatTheBranchRefusesIsInForceAtOnce(t *testing.T) {
 	if got := b.last(); got != "hold: 1.3.0 is held by maria: not yet" || host.states() != "slipway: hold production/shop/web: 1.3.0 open" {
 		t.Fatalf("decided %q, pull requests: %s", got, host.states())
 	}
-	held := b.repos.Holds()
+	held, err := b.repos.Holds(b.t.Context())
+	must(b.t, err)
 	if len(held) != 1 || held[0].Tag != "1.3.0" || held[0].Waits != "https://git.example.com/7" {
 		t.Errorf("listed are %+v", held)
 	}
@@ -176,8 +177,10 @@ func TestAReleaseThatIsMergedEnds(t *testing.T) {
 	b.mergeIt(host, rollbackBranch)
 	b.at(now.Add(5 * time.Minute))
 	must(t, b.work("head", "merges production/shop/web"))
-	if _, waits := b.deploy.Waiting.Of("production/shop/web"); waits || len(b.repos.Holds()) != 0 || strings.Contains(strings.Join(b.decisions(), "\n"), "was closed") {
-		t.Errorf("it waits: %v, holds %+v: %q", waits, b.repos.Holds(), b.decisions())
+	held, err := b.repos.Holds(b.t.Context())
+	must(t, err)
+	if _, waits := b.deploy.Waiting.Of("production/shop/web"); waits || len(held) != 0 || strings.Contains(strings.Join(b.decisions(), "\n"), "was closed") {
+		t.Errorf("it waits: %v, holds %+v: %q", waits, held, b.decisions())
 	}
 }
 

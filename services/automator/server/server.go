@@ -31,8 +31,9 @@ type Applications interface {
 	// Ask has a request done; it is durable when it returns.
 	Ask(ctx context.Context, q promote.Request) error
 	// May says why a person has no say over an application; nil when there is.
-	May(application, image, person string, groups []string) error
-	Holds() []promote.Held
+	May(ctx context.Context, application, image, person string, groups []string) error
+	// Holds are those in force.
+	Holds(ctx context.Context) ([]promote.Held, error)
 }
 
 // Server answers below /v1/.
@@ -145,12 +146,12 @@ func (s *Server) vote(r *http.Request, who Person) (any, error) {
 	return s.view(p), nil
 }
 
-func (s *Server) holds(*http.Request, Person) (any, error) {
-	all := s.Applications.Holds()
+func (s *Server) holds(r *http.Request, _ Person) (any, error) {
+	all, err := s.Applications.Holds(r.Context())
 	if all == nil {
 		all = []promote.Held{}
 	}
-	return all, nil
+	return all, err
 }
 
 // asked is the answer to a request: what becomes of it is told in its chain.
@@ -180,7 +181,7 @@ func (s *Server) request(r *http.Request, who Person) (any, error) {
 	if err := q.Validate(); err != nil {
 		return nil, err
 	}
-	if err := s.Applications.May(q.Application, q.Image, who.Name, who.Groups); err != nil {
+	if err := s.Applications.May(r.Context(), q.Application, q.Image, who.Name, who.Groups); err != nil {
 		return nil, err
 	}
 	if err := s.Applications.Ask(r.Context(), q); err != nil {

@@ -39,7 +39,7 @@ func (a *applications) Ask(_ context.Context, q promote.Request) error {
 	return a.err
 }
 
-func (*applications) May(application, _, person string, _ []string) error {
+func (*applications) May(_ context.Context, application, _, person string, _ []string) error {
 	switch {
 	case application != "production/shop/web":
 		return promote.ErrRequest
@@ -49,8 +49,8 @@ func (*applications) May(application, _, person string, _ []string) error {
 	return nil
 }
 
-func (*applications) Holds() []promote.Held {
-	return []promote.Held{{Repository: "git.example.com/acme/config", HoldSpec: api.HoldSpec{Application: "production/shop/web", Image: "ghcr.io/acme/web", Tag: "1.2.0"}}}
+func (*applications) Holds(context.Context) ([]promote.Held, error) {
+	return []promote.Held{{Repository: "git.example.com/acme/config", HoldSpec: api.HoldSpec{Application: "production/shop/web", Image: "ghcr.io/acme/web", Tag: "1.2.0"}}}, nil
 }
 
 type bench struct {

@@ -46,7 +46,7 @@ var services = map[string]does{
 		consumers: []string{"automator", "automator-refs", "automator-health", "automator-failures"},
 		queues:    []string{"automator-images", "automator-repos", "automator-sweeps"},
 		looksUp:   []string{"announced"},
-		buckets:   []string{"tags", "running", "approvals", "due", "rollbacks", "pulls"},
+		buckets:   []string{"tags", "running", "approvals", "due", "heads", "rollbacks", "pulls"},
 		reads:     true, keeps: true,
 	},
 }

@@ -1,0 +1,223 @@
+package promote
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/automator/policy"
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/bus"
+)
+
+// Heads are the commits of the repositories that were decided on last, by the
+// repositories' keys, in a bucket that every replica watches. A repository is
+// the work of one replica at a time; the others know from here whether what they
+// have read of it is old, and of what its rules speak.
+type Heads struct{ *bus.Kept[Head] }
+
+// Head is what the others have to know of a repository.
+type Head struct {
+	Commit string  `json:"commit"`
+	Speaks []Speak `json:"speaks,omitempty"`
+}
+
+// Speak is of what one rule speaks.
+type Speak struct {
+	Images []string  `json:"images,omitempty"`
+	Track  api.Track `json:"track"`
+	// Waits says that it looks at what other applications run.
+	Waits bool `json:"waits,omitempty"`
+	// Broken says that it can't be read, and may speak of anything.
+	Broken bool `json:"broken,omitempty"`
+
+	images api.Patterns
+}
+
+// OpenHeads opens the bucket. [Heads.Run] must run beside it.
+func OpenHeads(ctx context.Context, b *bus.Bus) (*Heads, error) {
+	kept, err := bus.Keep[Head](ctx, b, "slipway-heads", bus.BucketOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("open the repositories' heads: %w", err)
+	}
+	return &Heads{kept}, nil
+}
+
+// UnmarshalJSON reads the patterns, too. Those of a newer version may speak of
+// anything.
+func (s *Speak) UnmarshalJSON(data []byte) error {
+	type plain Speak
+	if err := json.Unmarshal(data, (*plain)(s)); err != nil {
+		return err
+	}
+	var err error
+	if s.images, err = api.ParsePatterns(s.Images); err != nil {
+		s.Broken = true
+	}
+	return nil
+}
+
+func (r *Rule) speaks() Speak {
+	if r.broken != nil {
+		return Speak{Broken: true}
+	}
+	return Speak{Images: r.Images, Track: r.Track, Waits: r.After != nil || r.Track.Follow != nil, images: r.images}
+}
+
+// of says whether it may speak of an image repository.
+func (s Speak) of(image events.ImageRepository) bool {
+	return s.Broken || s.images.Match(image.String())
+}
+
+// dates says whether the time is compared of the image with that tag.
+func (s Speak) dates(image events.Image) bool {
+	if s.Broken || !s.images.Match(image.Repository.String()) {
+		return false
+	}
+	undated, err := policy.Undated(s.Track, policy.Question{Tags: []policy.Tag{{Name: image.Tag}}})
+	return err == nil && len(undated) > 0
+}
+
+// head is what the others have to know of a state.
+func (s *State) head() Head {
+	h := Head{Commit: s.Head.Hash()}
+	for _, r := range s.Rules {
+		h.Speaks = append(h.Speaks, r.speaks())
+	}
+	return h
+}
+
+// Record tells the others of a state, unless they know. The repository is the
+// caller's work.
+func (h *Heads) Record(ctx context.Context, r *Repository, s *State) error {
+	if known, ok := h.Of(r.Key); ok && known.Value.Commit == s.Head.Hash() {
+		return nil
+	}
+	return h.write(ctx, r, s.head())
+}
+
+func (h *Heads) write(ctx context.Context, r *Repository, now Head) error {
+	err := unlessChanged(func() error {
+		known, _, err := h.Read(ctx, r.Key)
+		if err == nil {
+			_, err = h.Write(ctx, r.Key, now, known.Revision)
+		}
+		if errors.Is(err, bus.ErrConflict) {
+			err = ErrChanged
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("tell the head of %s: %w", r.Key, err)
+	}
+	return nil
+}
+
+// Foretell tells the others of the rules of a state before anything is decided
+// by them, where they are others than before: what arrives from then on has the
+// repository decided on once more.
+func (h *Heads) Foretell(ctx context.Context, r *Repository, s *State) error {
+	if r.foretold == s {
+		return nil
+	}
+	now := s.head()
+	if known, ok := h.Of(r.Key); !ok || !sameSpeaks(known.Value.Speaks, now.Speaks) {
+		if err := h.write(ctx, r, now); err != nil {
+			return err
+		}
+	}
+	r.foretold = s
+	return nil
+}
+
+func sameSpeaks(a, b []Speak) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// may says whether some rule of a repository, as this replica has read it or as
+// another has, is one of those; true where nobody has.
+func (all *Repos) may(r *Repository, is func(Speak) bool) bool {
+	s, current := all.current(r)
+	if s != nil && slices.ContainsFunc(s.Rules, func(r *Rule) bool { return is(r.speaks()) }) {
+		return true
+	}
+	if current {
+		return false
+	}
+	known, ok := all.Heads.Of(r.Key)
+	if !ok {
+		return true
+	}
+	return slices.ContainsFunc(known.Value.Speaks, is)
+}
+
+// current gives what this replica has read of a repository last, or nil, and
+// whether no replica has told of another commit since.
+func (all *Repos) current(r *Repository) (*State, bool) {
+	known, _ := all.Heads.Of(r.Key)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state, r.state != nil && known.Revision != 0 && (known.Value.Commit == r.state.Head.Hash() || known.Revision == r.caught)
+}
+
+// caughtUp reads a repository unless what was read is current. A host that
+// doesn't answer is not asked by all who want to know.
+func (all *Repos) caughtUp(ctx context.Context, r *Repository) error {
+	const rest = 10 * time.Second
+	r.moves.Lock()
+	defer r.moves.Unlock()
+	known, _ := all.Heads.Of(r.Key)
+	switch _, current := all.current(r); {
+	case current:
+		return nil
+	case r.fault != nil && time.Since(r.faulted) < rest:
+		return r.fault
+	}
+	_, err := r.refresh(ctx)
+	if ctx.Err() != nil {
+		return err
+	}
+	r.fault, r.faulted = err, time.Now()
+	if err == nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.caught = known.Revision
+	}
+	return err
+}
+
+// Catch reads the repositories of which another replica has decided on another
+// commit than this one has read. The error names those that can't be read; the
+// others are.
+func (all *Repos) Catch(ctx context.Context) error {
+	const atOnce = 8
+	var mu sync.Mutex
+	var faults []error
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for _, r := range all.byKey {
+		if _, current := all.current(r); current {
+			continue
+		}
+		group.Go(func() error {
+			if err := all.caughtUp(ctx, r); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				faults = append(faults, fmt.Errorf("read %s: %w", r.Key, err))
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the faults are all
+	return errors.Join(faults...)
+}
