@@ -126,6 +126,7 @@ func scaleRound(ctx context.Context, w *local.World, o *local.Observer, teams lo
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	apps := teams.All()
+	since := time.Now() // a sweep may find the first ones before anybody tells
 	w.Door.HoldRegistry(true)
 	known := len(w.Door.FromRegistry())
 	digests := make([]string, len(apps))
@@ -165,7 +166,7 @@ func scaleRound(ctx context.Context, w *local.World, o *local.Observer, teams lo
 		})
 	}
 	group.Go(func() error {
-		at, _, err := allCommitted(ctx, o, begin, len(apps))
+		at, _, err := allCommitted(ctx, o, since, len(apps))
 		committed = at.Sub(begin)
 		return err
 	})
