@@ -124,7 +124,7 @@ func (d *Deployer) pass(ctx context.Context, r *Repository, s *State, asked aske
 		return err
 	}
 	r.settled()
-	s = r.State()
+	s = r.worked()
 	if err := d.Announcer.Record(ctx, r, s.Head); err != nil {
 		return err
 	}
@@ -207,8 +207,6 @@ func (d *Deployer) commit(ctx context.Context, r *Repository, s *State, batch ba
 	if len(batch.files) == 0 {
 		return nil
 	}
-	r.moves.Lock()
-	defer r.moves.Unlock()
 	began := time.Now()
 	commit, err := r.mirror.Push(ctx, s.Head, d.change(batch.files, d.message(ctx, r, batch.changes)))
 	d.trace(ctx, r, batch.changes, commit, began, err)

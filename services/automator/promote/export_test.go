@@ -25,7 +25,7 @@ func (all *Repos) Blocked(ctx context.Context, name string) error {
 // head that the repository was last worked on, and says how many it decided.
 func (d *Deployer) Deciding(key string, items ...string) func() int {
 	r := d.Repos.byKey[key]
-	state, asked := r.State(), readItems(items)
+	state, asked := r.worked(), readItems(items)
 	return func() int { return len(d.decide(context.Background(), r, state, asked, nil)) }
 }
 

@@ -164,18 +164,20 @@ func (all *Repos) may(r *Repository, is func(Speak) bool) bool {
 // current gives what this replica has read of a repository last, or nil, and
 // whether no replica has told of another commit since.
 func (all *Repos) current(r *Repository) (*State, bool) {
-	known, _ := all.Heads.Of(r.Key)
+	known, ok := all.Heads.Of(r.Key)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.state, r.state != nil && known.Revision != 0 && (known.Value.Commit == r.state.Head.Hash() || known.Revision == r.caught)
+	s := r.newest()
+	return s, s != nil && (!ok || known.Value.Commit == s.Head.Hash() || s == r.caught && known.Revision == r.behind)
 }
 
 // caughtUp reads a repository unless what was read is current. A host that
-// doesn't answer is not asked by all who want to know.
+// doesn't answer is not asked by all who want to know. What its work has read is
+// left alone: that is decided on, this is not.
 func (all *Repos) caughtUp(ctx context.Context, r *Repository) error {
 	const rest = 10 * time.Second
-	r.moves.Lock()
-	defer r.moves.Unlock()
+	r.catching.Lock()
+	defer r.catching.Unlock()
 	known, _ := all.Heads.Of(r.Key)
 	switch _, current := all.current(r); {
 	case current:
@@ -183,17 +185,29 @@ func (all *Repos) caughtUp(ctx context.Context, r *Repository) error {
 	case r.fault != nil && time.Since(r.faulted) < rest:
 		return r.fault
 	}
-	_, err := r.refresh(ctx)
-	if ctx.Err() != nil {
-		return err
-	}
-	r.fault, r.faulted = err, time.Now()
-	if err == nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.caught = known.Revision
+	err := r.catchUp(ctx, known.Revision)
+	if ctx.Err() == nil {
+		r.fault, r.faulted = err, time.Now()
 	}
 	return err
+}
+
+// catchUp reads the head, which is not behind the one of a revision in Heads.
+func (r *Repository) catchUp(ctx context.Context, behind uint64) error {
+	c, err := r.mirror.Fetch(ctx)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.newest()
+	if !s.current(c.Hash(), time.Now()) {
+		if s, _, err = r.read(ctx, s, c); err != nil {
+			return err
+		}
+	}
+	r.caught, r.behind = s, behind
+	return nil
 }
 
 // Catch reads the repositories of which another replica has decided on another

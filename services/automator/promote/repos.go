@@ -26,13 +26,14 @@ type Repository struct {
 	loader *loader
 	retry  func(*State) // looks at it again when charts may have come; nil for never
 
-	moves   sync.Mutex // of the state, one at a time; guards the next two
-	fault   error      // of the last catching up
-	faulted time.Time
+	catching sync.Mutex // one at a time; guards the next two
+	fault    error      // of the last time
+	faulted  time.Time
 
-	mu        sync.Mutex // one load at a time
-	state     *State
-	caught    uint64                      // the revision in Heads with which it was at least read
+	mu        sync.Mutex                  // one load at a time
+	state     *State                      // by the repository's work
+	caught    *State                      // by who only has to answer for it, since the last work
+	behind    uint64                      // the revision in Heads that caught is not behind
 	pending   map[events.Application]bool // touched, and not decided on yet
 	before    *State                      // the last one on which all was decided
 	announced string                      // the last commit whose changes are told
@@ -211,7 +212,7 @@ func (all *Repos) Handle(ctx context.Context, e events.Event) error {
 		if r.Name != p.Repository || p.Ref != "refs/heads/"+r.Branch {
 			continue
 		}
-		if s := r.State(); s != nil && s.Head.Hash() == p.After {
+		if s := r.worked(); s != nil && s.Head.Hash() == p.After {
 			continue
 		}
 		if err := all.queue.Put(ctx, key, strings.TrimSpace(head+" "+p.After)); err != nil {
@@ -225,18 +226,25 @@ func (all *Repos) Handle(ctx context.Context, e events.Event) error {
 func (r *Repository) State() *State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.newest()
+}
+
+func (r *Repository) newest() *State {
+	if r.caught != nil {
+		return r.caught
+	}
+	return r.state
+}
+
+// worked is what the repository's work read last.
+func (r *Repository) worked() *State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return r.state
 }
 
 // Refresh fetches the head and reads what it says.
 func (r *Repository) Refresh(ctx context.Context) (*State, error) {
-	r.moves.Lock()
-	defer r.moves.Unlock()
-	return r.refresh(ctx)
-}
-
-// refresh is Refresh by whoever has the moves.
-func (r *Repository) refresh(ctx context.Context) (*State, error) {
 	c, err := r.mirror.Fetch(ctx)
 	if err != nil {
 		return nil, err
@@ -281,21 +289,14 @@ func (r *Repository) advance(ctx context.Context, c *gitrepo.Commit) (*State, er
 	if r.state.current(c.Hash(), time.Now()) {
 		return r.state, nil
 	}
-	old, changed := r.state, []string(nil)
-	if old != nil {
-		var err error
-		if changed, err = r.mirror.ChangedPaths(ctx, old.Head.Hash(), c.Hash()); err != nil {
-			old = nil // the mirror was made anew, and doesn't know it
-		}
-	}
-	s, touched, err := r.loader.load(ctx, old, c, changed)
+	s, touched, err := r.read(ctx, r.state, c)
 	if err != nil {
-		return nil, fmt.Errorf("read %s at %s: %w", r.Key, c.Hash(), err)
+		return nil, err
 	}
 	if r.before == nil {
 		r.before = r.state
 	}
-	r.state = s
+	r.state, r.caught = s, nil
 	if r.retry != nil {
 		r.retry(s)
 	}
@@ -306,4 +307,18 @@ func (r *Repository) advance(ctx context.Context, c *gitrepo.Commit) (*State, er
 		r.pending[app.Name] = true
 	}
 	return s, nil
+}
+
+// read reads what a commit says, over what is known of an older one, or nil.
+func (r *Repository) read(ctx context.Context, old *State, c *gitrepo.Commit) (s *State, touched []*Application, err error) {
+	var changed []string
+	if old != nil {
+		if changed, err = r.mirror.ChangedPaths(ctx, old.Head.Hash(), c.Hash()); err != nil {
+			old = nil // the mirror was made anew, and doesn't know it
+		}
+	}
+	if s, touched, err = r.loader.load(ctx, old, c, changed); err != nil {
+		return nil, nil, fmt.Errorf("read %s at %s: %w", r.Key, c.Hash(), err)
+	}
+	return s, touched, nil
 }

@@ -56,8 +56,6 @@ func (d *Deployer) serveDirect(ctx context.Context, r *Repository, s *State, req
 	if err != nil || len(b.files) == 0 {
 		return s, err
 	}
-	r.moves.Lock()
-	defer r.moves.Unlock()
 	commit, err := r.mirror.Push(ctx, s.Head, d.change(b.files, askedMessage(said, b.changes, done)))
 	d.Metrics.committed(err)
 	if err != nil {
