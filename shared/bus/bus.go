@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -88,6 +89,8 @@ type Bus struct {
 	repair sync.WaitGroup
 	life   context.Context // ends with Close
 	end    context.CancelFunc
+	// unanswered is why the streams are away though the server is there.
+	unanswered atomic.Pointer[error]
 }
 
 // Connect reaches the server and makes the streams that are missing. It tries
@@ -122,6 +125,7 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		return nil, fmt.Errorf("connect to the bus: %w", err)
 	}
 	b.repair.Go(b.watchClock)
+	b.repair.Go(b.watchAnswers)
 	if o.Metrics != nil {
 		b.repair.Go(b.countLetters)
 	}
@@ -254,10 +258,14 @@ func (b *Bus) nextReconnect() <-chan struct{} {
 	return b.remade
 }
 
-// Healthy errs while there is no connection to the server.
+// Healthy errs while there is no connection to the server, or its streams don't
+// answer.
 func (b *Bus) Healthy() error {
 	if status := b.nc.Status(); status != nats.CONNECTED {
 		return fmt.Errorf("bus is %s", status)
+	}
+	if err := b.unanswered.Load(); err != nil {
+		return *err
 	}
 	return nil
 }

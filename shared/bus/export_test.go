@@ -35,3 +35,6 @@ func (b *Bus) AbandonBatch(subject string) error {
 	}
 	return b.nc.Flush()
 }
+
+// Reconnects is how often the connection was made anew.
+func (b *Bus) Reconnects() uint64 { return b.nc.Stats().Reconnects }
