@@ -11,13 +11,17 @@ const (
 	HomeNone Home = iota
 	// HomeLast is the one that worked on the key last.
 	HomeLast
-	// HomePutter is the one that put the key's newest item.
+	// HomePutter is the one that put the key's newest item, unless another worked
+	// on the key just now: it may know more, and several may put the same.
 	HomePutter
 )
 
 // headStart is how long the others leave a key to its home. It takes what is
 // put at once, if it has a place; a home that died costs this much, once.
 const headStart = 25 * time.Millisecond
+
+// justNow is how long a work counts as of just now.
+const justNow = 10 * time.Second
 
 // homes are the replicas that a board has seen at work, and when.
 type homes struct {
@@ -53,6 +57,9 @@ func (b *board) homeOf(d *desk) string {
 	case HomeLast:
 		return d.lease.By
 	case HomePutter:
+		if d.lease.By != "" && time.Since(d.lease.seen) < justNow {
+			return d.lease.By
+		}
 		return d.putter
 	case HomeNone:
 	}

@@ -62,12 +62,14 @@ func TestHome(t *testing.T) {
 		putBy   string
 		waits   bool
 	}{
+		"we worked on it just now":   {HomePutter, func(b *deskBoard) { b.passes(time.Minute); b.rests("key", "me"); b.passes(justNow - time.Second) }, "other", false},
+		"another did just now":       {HomePutter, func(b *deskBoard) { b.passes(time.Minute); b.rests("key", "other"); b.passes(justNow - time.Second) }, "me", true},
 		"no homes":                   {HomeNone, func(b *deskBoard) { b.rests("key", "other") }, "other", false},
 		"nobody worked on it":        {HomeLast, func(*deskBoard) {}, "other", false},
 		"we worked on it":            {HomeLast, func(b *deskBoard) { b.rests("key", "me") }, "other", false},
 		"another worked on it":       {HomeLast, func(b *deskBoard) { b.rests("key", "other") }, "me", true},
-		"we put it":                  {HomePutter, func(b *deskBoard) { b.rests("key", "other") }, "me", false},
-		"another put it":             {HomePutter, func(b *deskBoard) { b.rests("key", "me") }, "other", true},
+		"we put it":                  {HomePutter, func(b *deskBoard) { b.rests("key", "other"); b.passes(justNow) }, "me", false},
+		"another put it":             {HomePutter, func(b *deskBoard) { b.rests("key", "me"); b.passes(justNow) }, "other", true},
 		"a former version put it":    {HomePutter, func(*deskBoard) {}, "", false},
 		"a former version worked on": {HomeLast, func(b *deskBoard) { b.rests("key", "") }, "other", false},
 	} {
@@ -75,7 +77,6 @@ func TestHome(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newDeskBoard(t, rule.home, 2)
 				rule.prepare(b)
-				b.passes(time.Minute)
 				b.puts("key", rule.putBy)
 				if rule.waits {
 					b.want(t, headStart-time.Nanosecond)
