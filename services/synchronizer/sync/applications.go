@@ -152,6 +152,9 @@ func (a *applications) observe(old, obj any) {
 		(before.GetDeletionTimestamp() == nil) == (u.GetDeletionTimestamp() == nil) {
 		return
 	}
+	if r := a.brain.repos.opened(entry.source); r != nil {
+		r.index.drop(entry.key) // of what it is rendered, whoever does
+	}
 	if !acted || u.GetDeletionTimestamp() != nil {
 		a.wakeups.Add(wakeup{entry.key, ReasonSpec, false})
 	}

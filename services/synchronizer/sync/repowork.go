@@ -54,7 +54,7 @@ func (b *Brain) repoWork(ctx context.Context, work Work) error {
 	if err != nil {
 		return err
 	}
-	if err := b.evaluate(ctx, r, apps, head, chain); err != nil {
+	if err := b.evaluate(ctx, r, apps, head, Wake{Reason: ReasonCommit, Commit: head.Hash(), Chain: chain}, work.any(ReasonStart)); err != nil {
 		return err
 	}
 	r.mu.Lock()
@@ -175,8 +175,9 @@ func (b *Brain) say(ctx context.Context, a *app) error {
 }
 
 // evaluate wakes what differs between the last evaluated head and this one.
-func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit, chain string) error {
-	wake := Wake{Reason: ReasonCommit, Commit: head.Hash(), Chain: chain}
+// Started says that a replica has: what one that died was waiting for is in
+// nobody's memory, and found by its status.
+func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit, wake Wake, started bool) error {
 	changed, known := r.changes(ctx, r.evaluated, head.Hash())
 	if !known {
 		wake.Reason = ReasonStart
@@ -187,15 +188,23 @@ func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit,
 		forward, r.passed = false, nil
 	}
 	touched := r.index.touched(changed)
-	var woken []*app
+	var woken, unknown []*app
 	for _, a := range apps {
-		_, ok := touched[a.key]
-		ok = ok && !(forward && b.begun(a, head))
-		if ok || !r.index.knows(a.key) || a.marked.Load() || b.strayed(ctx, r, a, head) {
+		_, hit := touched[a.key]
+		switch {
+		case hit && !(forward && b.begun(a, head)), started && b.unsettled(a.key), a.marked.Load(), b.strayed(ctx, r, a, head):
 			woken = append(woken, a)
+		case !hit && !r.index.knows(a.key):
+			unknown = append(unknown, a)
+		}
+		if hit { // another replica may render it, and of other files than before
+			r.index.drop(a.key)
 		}
 	}
-	b.log.Debug("branch moved", "repository", r.name, "branch", r.of(), "commit", head.Hash(), "paths", len(changed), "applications", len(woken))
+	b.log.Debug("branch moved", "repository", r.name, "branch", r.of(), "commit", head.Hash(), "paths", len(changed), "applications", len(woken), "compared", len(unknown))
+	if err := each(ctx, unknown, func(ctx context.Context, a *app) error { return b.compare(ctx, r, a, head, wake) }); err != nil {
+		return err
+	}
 	return each(ctx, woken, func(ctx context.Context, a *app) error { return b.appQ.Put(ctx, a.key, wake) })
 }
 
