@@ -28,12 +28,13 @@ func seed(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(n, 0))
 }
 
-// duration is SLIPWAY_FAULTS_DURATION, the time in which rounds begin.
-func duration(t *testing.T) time.Duration {
+// duration is SLIPWAY_FAULTS_DURATION, the time in which rounds begin, or what is
+// enough at each change.
+func duration(t *testing.T, enough time.Duration) time.Duration {
 	t.Helper()
 	text := os.Getenv("SLIPWAY_FAULTS_DURATION")
 	if text == "" {
-		return time.Minute
+		return enough
 	}
 	d, err := time.ParseDuration(text)
 	must(t, err)
@@ -67,7 +68,7 @@ var rounds = []round{
 // SLIPWAY_FAULTS_DURATION makes it longer.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	rng, end := seed(t), duration(t)
+	rng, end := seed(t), duration(t, 40*time.Second)
 	host := &gitHost{}
 	c := newChaos(t, local.Options{AroundGit: host.around})
 	c.git = host

@@ -14,10 +14,7 @@ import (
 // SLIPWAY_FAULTS_DURATION.
 func away(t *testing.T) time.Duration {
 	t.Helper()
-	if os.Getenv("SLIPWAY_FAULTS_DURATION") == "" {
-		return 3 * time.Second
-	}
-	return duration(t)
+	return duration(t, 3*time.Second)
 }
 
 // network is three machines, each a network namespace. Where there can't be

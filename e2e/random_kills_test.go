@@ -94,7 +94,7 @@ func TestKilledAtEachMessage(t *testing.T) {
 	for _, s := range stepwises {
 		messages := r.messagesOf(s)
 		stride := 1
-		if duration(t) <= time.Minute {
+		if duration(t, time.Minute) <= time.Minute {
 			stride = 1 + messages/mostMoments
 		}
 		r.say("%s: %d messages, every %dth of which is tried", s.name, messages, stride)

@@ -17,7 +17,7 @@ func TestRandomRepos(t *testing.T) {
 	if os.Getenv("SLIPWAY_FAULTS_DURATION") == "" {
 		t.Skip("it is a search for faults, as fuzzing is: SLIPWAY_FAULTS_DURATION says for how long")
 	}
-	rng, end := seed(t), duration(t)
+	rng, end := seed(t), duration(t, time.Minute)
 	r := newRandomWorld(t, rng, newRandomRepo(rng))
 	r.becomes()
 	r.putForeign()

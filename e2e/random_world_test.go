@@ -176,6 +176,10 @@ func (r *randomWorld) goBack() {
 	_, err = r.maria.Git(r.t.Context(), "push", "-q", "--force", "origin", "HEAD:main")
 	must(r.t, err)
 	r.say("  back to %.12s", to.commit)
+	if r.repo.Broken { // which nothing else would mend
+		r.repo.Broken = false
+		r.commit("mend the root")
+	}
 }
 
 var (
