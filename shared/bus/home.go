@@ -21,7 +21,7 @@ const (
 const headStart = 25 * time.Millisecond
 
 // justNow is how long a work counts as of just now.
-const justNow = 10 * time.Second
+const justNow = 2 * time.Second
 
 // homes are the replicas that a board has seen at work, and when.
 type homes struct {
