@@ -38,3 +38,12 @@ func (b *Bus) AbandonBatch(subject string) error {
 
 // Reconnects is how often the connection was made anew.
 func (b *Bus) Reconnects() uint64 { return b.nc.Stats().Reconnects }
+
+// Unacknowledged is how many events a subscription has in its handlers.
+func (b *Bus) Unacknowledged(ctx context.Context, name string) (int, error) {
+	c, err := b.js.Consumer(ctx, eventStream, name)
+	if err != nil {
+		return 0, err
+	}
+	return c.CachedInfo().NumAckPending, nil
+}

@@ -107,6 +107,10 @@ func TestKilledSubscriber(t *testing.T) {
 		c := startChild(t, "subscriber", server.URL())
 		for bustest.Receive(t, "the bad event", c.lines) != "bad" {
 		}
+		bustest.Until(t, "the acknowledgement of the others", func() bool {
+			n, err := b.Unacknowledged(t.Context(), killed.Name)
+			return err == nil && n == 1
+		})
 		c.kill()
 	}
 	var all []string
