@@ -187,7 +187,7 @@ func (k *Bucket) Create(ctx context.Context, key string, value []byte) (revision
 func (k *Bucket) Update(ctx context.Context, key string, value []byte, last uint64) (revision uint64, err error) {
 	err = k.do(ctx, "update", key, func(ctx context.Context, kv jetstream.KeyValue, encoded string) (err error) {
 		revision, err = kv.Update(ctx, encoded, value, last)
-		if codeOf(err) == jetstream.JSErrCodeStreamWrongLastSequence || errors.Is(err, jetstream.ErrKeyExists) {
+		if isWrongLast(err) || errors.Is(err, jetstream.ErrKeyExists) {
 			return ErrConflict
 		}
 		return err

@@ -12,6 +12,7 @@ import (
 func bucketTests() []suiteTest {
 	return []suiteTest{
 		{name: "bucket", run: bucket},
+		{name: "bucket is updated by many at once", run: bucketUpdates},
 		{name: "bucket with odd keys", run: bucketKeys},
 		{name: "bucket is watched", run: bucketWatch},
 		{name: "services open all at once", run: allAtOnce},
@@ -53,6 +54,32 @@ func bucket(s *suite) {
 	}
 	_, err = k.Create(ctx, "a/b", []byte("again"))
 	s.ok(err)
+}
+
+// bucketUpdates has one of many win, and the others hear so: a server that
+// replicates has another word for it while the first is on its way.
+func bucketUpdates(s *suite) {
+	k := s.bucket(s.connect(), bus.BucketOptions{})
+	last, err := k.Create(s.Context(), "key", []byte("0"))
+	s.ok(err)
+	const many = 32
+	failed := make([]error, many)
+	var all sync.WaitGroup
+	for i := range many {
+		all.Go(func() { _, failed[i] = k.Update(s.Context(), "key", []byte("1"), last) })
+	}
+	all.Wait()
+	won := 0
+	for _, err := range failed {
+		if err == nil {
+			won++
+		} else if !errors.Is(err, bus.ErrConflict) {
+			s.Errorf("update at the same time: %v", err)
+		}
+	}
+	if won != 1 {
+		s.Errorf("%d of %d updates of one revision were stored", won, many)
+	}
 }
 
 func bucketKeys(s *suite) {
