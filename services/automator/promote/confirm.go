@@ -72,7 +72,7 @@ func (c *Confirmer) note(ctx context.Context, image events.Image, e events.Event
 func unlessChanged(f func() error) (err error) {
 	const tries = 10
 	for range tries {
-		if err = f(); !errors.Is(err, ErrChanged) {
+		if err = f(); !errors.Is(err, ErrChanged) && !errors.Is(err, bus.ErrConflict) {
 			return err
 		}
 	}

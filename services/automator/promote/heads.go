@@ -110,9 +110,6 @@ func (h *Heads) write(ctx context.Context, r *Repository, now Head) error {
 		if err == nil {
 			_, err = h.Write(ctx, r.Key, now, known.Revision)
 		}
-		if errors.Is(err, bus.ErrConflict) {
-			err = ErrChanged
-		}
 		return err
 	})
 	if err != nil {
@@ -125,11 +122,11 @@ func (h *Heads) write(ctx context.Context, r *Repository, now Head) error {
 // by them, where they are others than before: what arrives from then on has the
 // repository decided on once more.
 func (h *Heads) Foretell(ctx context.Context, r *Repository, s *State) error {
-	if r.foretold == s {
+	known, ok := h.Of(r.Key)
+	if r.foretold == s && known.Value.Commit == s.Head.Hash() {
 		return nil
 	}
-	now := s.head()
-	if known, ok := h.Of(r.Key); !ok || !sameSpeaks(known.Value.Speaks, now.Speaks) {
+	if now := s.head(); !ok || !sameSpeaks(known.Value.Speaks, now.Speaks) {
 		if err := h.write(ctx, r, now); err != nil {
 			return err
 		}

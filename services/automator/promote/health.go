@@ -2,7 +2,6 @@ package promote
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -162,9 +161,6 @@ func (h *Health) learn(ctx context.Context, application string, now Running) err
 	}
 	if !same || !old.HealthySince.Equal(now.HealthySince) || old.Commit != now.Commit {
 		_, err := h.Write(ctx, application, now.after(old), stored.Revision)
-		if errors.Is(err, bus.ErrConflict) {
-			err = ErrChanged
-		}
 		if err != nil {
 			return fmt.Errorf("store what %s runs: %w", application, err)
 		}
