@@ -284,8 +284,11 @@ func (b *board) dueAt(d *desk) time.Time {
 			retry = soon
 		}
 		due = later(due, retry)
-	} else if due = later(due, d.retryAt); b.homes.away(b.homeOf(d)) {
-		due = later(due, d.lease.seen).Add(headStart)
+	} else {
+		due = later(due, d.retryAt)
+		if b.homes.away(b.homeOf(d)) {
+			due = later(due, d.lease.seen).Add(headStart)
+		}
 	}
 	if d.paced && !d.known {
 		due = later(due, d.began.Add(b.o.Pace))

@@ -4,21 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"time"
-
-	"github.com/slipway-cd/slipway/events"
 )
 
 // Blocked says why nothing can be decided for an application.
 func (all *Repos) Blocked(ctx context.Context, name string) error {
-	_, s, err := all.application(ctx, name)
+	_, _, app, err := all.application(ctx, name)
 	if err != nil {
 		return err
 	}
-	app, err := events.ParseApplication(name)
-	if err != nil {
-		return err
-	}
-	return s.Applications[app].Blocked
+	return app.Blocked
 }
 
 // Deciding gives a function that decides on items as the worker does, at the

@@ -16,9 +16,16 @@ import (
 	"github.com/slipway-cd/slipway/services/automator/approval"
 	"github.com/slipway-cd/slipway/services/automator/promote"
 	"github.com/slipway-cd/slipway/shared/bus"
+	"github.com/slipway-cd/slipway/shared/bus/bustest"
 )
 
 const rulesHead = "apiVersion: slipway.dev/v1alpha1\nkind: DeploymentPolicy\nmetadata: {name: shop}\nspec:\n  rules:\n"
+
+// approvedBy are the policies by which one person approves.
+func approvedBy(person string) map[string]string {
+	return map[string]string{"policies/shop.yaml": rulesHead +
+		`  - {applications: ["production/shop/*"], images: ["ghcr.io/acme/*"], track: {semver: ">=1 <2"}, mode: manual, approvals: {from: ["` + person + `"]}}` + "\n"}
+}
 
 // items gathers what is put into the repositories' work, and gives what came
 // since it was last asked.
@@ -68,14 +75,10 @@ func (b *bench) knows(of *bench) {
 	if !ok {
 		b.t.Fatal("nothing was told")
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		if got, _ := b.repos.Heads.Of(b.key); got.Revision >= want.Revision {
-			return
-		}
-		if time.Now().After(deadline) {
-			b.t.Fatal("the other replica doesn't hear of it")
-		}
-	}
+	bustest.Until(b.t, "the other replica's word", func() bool {
+		got, _ := b.repos.Heads.Of(b.key)
+		return got.Revision >= want.Revision
+	})
 }
 
 func (b *bench) healthy(application string, at time.Time) {
@@ -119,11 +122,7 @@ func TestAReplicaKnowsWhatAnotherHasRead(t *testing.T) {
 // TestAReplicaAnswersForWhatAnotherHasRead: who may what is as Git says, by
 // whichever replica it was read; nothing is fetched where nothing has moved.
 func TestAReplicaAnswersForWhatAnotherHasRead(t *testing.T) {
-	rule := func(from string) map[string]string {
-		return map[string]string{"policies/shop.yaml": rulesHead +
-			`  - {applications: ["production/shop/*"], images: ["ghcr.io/acme/*"], track: {semver: ">=1 <2"}, mode: manual, approvals: {from: ["` + from + `"]}}` + "\n"}
-	}
-	one := start(t, rule("maria"))
+	one := start(t, approvedBy("maria"))
 	var requests atomic.Int64
 	down := atomic.Bool{}
 	one.before = func(*http.Request) {
@@ -142,7 +141,7 @@ func TestAReplicaAnswersForWhatAnotherHasRead(t *testing.T) {
 	if err := may("jo"); !errors.Is(err, approval.ErrMayNot) {
 		t.Errorf("jo: %v", err)
 	}
-	one.git.Commit("rules", rule("jo"))
+	one.git.Commit("rules", approvedBy("jo"))
 	must(t, one.work("head"))
 	two.knows(one)
 	must(t, may("jo"))
@@ -158,7 +157,7 @@ func TestAReplicaAnswersForWhatAnotherHasRead(t *testing.T) {
 	if err := two.repos.May(t.Context(), "production/shop/nobody", "", "jo", nil); !errors.Is(err, promote.ErrRequest) {
 		t.Errorf("an application that isn't there: %v", err)
 	}
-	one.git.Commit("rules", rule("nobody"))
+	one.git.Commit("rules", approvedBy("nobody"))
 	must(t, one.work("head"))
 	two.knows(one)
 	down.Store(true)

@@ -149,7 +149,7 @@ func (all *Repos) Ask(ctx context.Context, q Request) error {
 	if err := q.Validate(); err != nil {
 		return err
 	}
-	r, _, err := all.application(ctx, q.Application)
+	r, _, _, err := all.application(ctx, q.Application)
 	if err != nil {
 		return err
 	}
@@ -162,31 +162,34 @@ func (all *Repos) Ask(ctx context.Context, q Request) error {
 
 // application finds an application as it was decided on last, by whichever
 // replica. It errs with [ErrRequest] where there is none.
-func (all *Repos) application(ctx context.Context, name string) (r *Repository, s *State, err error) {
-	app, err := events.ParseApplication(name)
+func (all *Repos) application(ctx context.Context, name string) (r *Repository, s *State, app *Application, err error) {
+	key, err := events.ParseApplication(name)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrRequest, err)
+		return nil, nil, nil, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
 	find := func() bool {
 		for _, r = range all.byKey {
 			var current bool
-			if s, current = all.current(r); current && s.Applications[app] != nil {
+			if s, current = all.current(r); !current {
+				continue
+			}
+			if app = s.Applications[key]; app != nil {
 				return true
 			}
 		}
 		return false
 	}
 	if find() {
-		return r, s, nil
+		return r, s, app, nil
 	}
 	err = all.Catch(ctx)
 	if find() {
-		return r, s, nil
+		return r, s, app, nil
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("find application %s: %w", name, err)
+		return nil, nil, nil, fmt.Errorf("find application %s: %w", name, err)
 	}
-	return nil, nil, fmt.Errorf("%w: there is no application %s", ErrRequest, name)
+	return nil, nil, nil, fmt.Errorf("%w: there is no application %s", ErrRequest, name)
 }
 
 // WakeAll has every repository looked at, as after a start. It tries until

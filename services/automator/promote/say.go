@@ -16,16 +16,15 @@ import (
 // its images where none is named; nil when there is one. Who may approve may
 // hold and roll back.
 func (all *Repos) May(ctx context.Context, application, image, person string, groups []string) error {
-	_, s, err := all.application(ctx, application)
+	_, s, app, err := all.application(ctx, application)
 	if err != nil {
 		return err
 	}
-	name, _ := events.ParseApplication(application) // it was found by it
-	for repo := range repositories(s.Applications[name]) {
+	for repo := range repositories(app) {
 		if image != "" && image != repo.String() {
 			continue
 		}
-		rule, _ := find(s.Rules, name, repo)
+		rule, _ := find(s.Rules, app.Name, repo)
 		if rule != nil && rule.broken == nil && !rule.Approvals.Allows(person, groups) {
 			return fmt.Errorf("%w: rule %s asks %s", approval.ErrMayNot, rule.Name, strings.Join(rule.Approvals.From, ", "))
 		}

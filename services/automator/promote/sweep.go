@@ -107,9 +107,9 @@ func (s *Sweeper) Work(ctx context.Context, w bus.Work) error {
 		return fmt.Errorf("wait for known tags: %w", err)
 	}
 	// Another replica may know better who uses it. What can't be read now is
-	// swept for once it can.
+	// swept for once it can, and told once for all images.
 	if err := s.Repos.Catch(ctx); err != nil {
-		s.Log.WarnContext(ctx, "sweep without some repositories", "image", repo.String(), "error", err.Error())
+		s.Log.DebugContext(ctx, "sweep without some repositories", "image", repo.String(), "error", err.Error())
 	}
 	if !s.wanted(repo) {
 		return nil
