@@ -77,6 +77,9 @@ type InventoryEntry struct {
 	Fields string `json:"fields,omitempty"`
 	// Hook says that it runs in a hook, and is nothing that stays.
 	Hook bool `json:"hook,omitempty"`
+	// To is the Application, as namespace/name, that wants it instead of this one
+	// and has not taken it yet.
+	To string `json:"to,omitempty"`
 }
 
 // ClusterReference says which cluster it was, and how it was reached.

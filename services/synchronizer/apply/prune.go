@@ -21,6 +21,9 @@ type Pruned struct {
 	Deleted bool
 	// Kept says why an object was left alone; the entry is dropped.
 	Kept string
+	// To names an application that wants the object and has not taken it yet: the
+	// entry stays until it has, or no longer wants it.
+	To string
 	// Err says that it must be tried again; the entry stays.
 	Err error
 }
@@ -118,7 +121,7 @@ func (a *Applier) tryPrune(ctx context.Context, as Actor, e api.InventoryEntry) 
 			return Pruned{Entry: e, Err: fmt.Errorf("ask whether another application wants it: %w", err)}
 		}
 		if by != "" {
-			return Pruned{Entry: e, Kept: "it goes over to " + by}
+			return Pruned{Entry: e, To: by}
 		}
 	}
 	if err := as.held(ctx); err != nil {

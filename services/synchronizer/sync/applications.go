@@ -35,14 +35,13 @@ type applications struct {
 	mu       sync.Mutex
 	byKey    map[string]*app
 	bySource map[string]map[string]*app
-	followed map[string]place           // by the keys of bySource
-	waiting  map[string]map[string]bool // namespace of objects → applications
-	guarded  map[string]bool            // applications
-	// dependsOn are those for which one waits, dependents the other way round.
-	dependsOn  map[string][]string
-	dependents map[string]map[string]bool
-	sourced    map[source]map[string]bool     // ConfigMaps and Secrets → applications
-	uses       map[string]map[string][]source // application → what it uses them as → which
+	followed map[string]place               // by the keys of bySource
+	waiting  map[string]map[string]bool     // namespace of objects → applications
+	guarded  map[string]bool                // applications
+	waits    links                          // for others
+	leaves   links                          // to those that are to take objects over
+	sourced  map[source]map[string]bool     // ConfigMaps and Secrets → applications
+	uses     map[string]map[string][]source // application → what it uses them as → which
 
 	wakeups workqueue.TypedRateLimitingInterface[wakeup]
 }
@@ -89,8 +88,7 @@ func (a *app) saw(commit string) time.Time {
 func newApplications(b *Brain) *applications {
 	a := &applications{
 		brain: b, byKey: map[string]*app{}, bySource: map[string]map[string]*app{}, followed: map[string]place{}, waiting: map[string]map[string]bool{}, guarded: map[string]bool{},
-		dependsOn: map[string][]string{}, dependents: map[string]map[string]bool{},
-		sourced: map[source]map[string]bool{}, uses: map[string]map[string][]source{},
+		waits: newLinks(), leaves: newLinks(), sourced: map[source]map[string]bool{}, uses: map[string]map[string][]source{},
 		wakeups: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[wakeup]()),
 	}
 	a.informer = dynamicinformer.NewFilteredDynamicInformer(b.clients.Dynamic, Resource, "", 0, cache.Indexers{}, nil).Informer()
@@ -147,6 +145,9 @@ func (a *applications) observe(old, obj any) {
 	if old == nil || settled(application.Status) {
 		a.gotOn(entry.key) // also where it only comes forth: who waits says for what
 	}
+	if a.leave(entry.key, application.Status) {
+		a.wakeups.Add(wakeup{entry.key, ReasonLeaving, false})
+	}
 	acted := application.Status != nil && application.Status.ObservedGeneration == u.GetGeneration()
 	if before, ok := old.(*unstructured.Unstructured); ok && before.GetGeneration() == u.GetGeneration() &&
 		(before.GetDeletionTimestamp() == nil) == (u.GetDeletionTimestamp() == nil) {
@@ -155,6 +156,7 @@ func (a *applications) observe(old, obj any) {
 	if r := a.brain.repos.opened(entry.source); r != nil {
 		r.index.drop(entry.key) // of what it is rendered, whoever does
 	}
+	a.wakeGivers(entry.key)
 	if !acted || u.GetDeletionTimestamp() != nil {
 		a.wakeups.Add(wakeup{entry.key, ReasonSpec, false})
 	}
@@ -243,6 +245,7 @@ func (a *applications) remove(obj any) {
 	a.setWaiting(keyOf(u), nil)
 	a.setGuarded(keyOf(u), false)
 	a.depend(keyOf(u), nil)
+	a.leave(keyOf(u), nil)
 	a.gotOn(keyOf(u))
 	if entry != nil {
 		a.brain.use(entry, nil)

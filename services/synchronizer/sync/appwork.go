@@ -172,7 +172,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	}
 	a.marked.Store(false)
 	if asApplied && (settled(s) || unhealthy) {
-		if !work.any(looks...) && !work.any(ReasonProject) {
+		if !work.any(looks...) && !work.any(ReasonProject) && len(leaving(s)) == 0 {
 			return nil
 		}
 		return b.lookAgain(ctx, b.newRun(ctx, a, l, r, head, work, vars, result, started), l, result, work)
@@ -190,14 +190,19 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	return b.sync(ctx, n, l, result)
 }
 
-// lookAgain holds what is applied against the Projects, and compares it with the
-// cluster where that is asked.
+// lookAgain holds what is applied against the Projects, looks what became of what
+// it leaves to others, and compares it with the cluster where that is asked.
 func (b *Brain) lookAgain(ctx context.Context, n *run, l *live, result render.Result, work Work) error {
 	if err := b.prepare(n, result); err != nil {
 		return err
 	}
 	if err := b.forbidden(n); err != nil {
 		return b.refuse(ctx, n, l, reasonProject, err)
+	}
+	if settled(l.status()) {
+		if err := b.handOver(ctx, n, l, work.Since); err != nil {
+			return err
+		}
 	}
 	if !work.any(looks...) {
 		return nil

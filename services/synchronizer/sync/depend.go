@@ -3,7 +3,6 @@ package sync
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/slipway-cd/slipway/shared/api"
@@ -155,29 +154,20 @@ func (b *Brain) dependsOn(key string) []string {
 func (a *applications) depend(key string, on []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, other := range a.dependsOn[key] {
-		if delete(a.dependents[other], key); len(a.dependents[other]) == 0 {
-			delete(a.dependents, other)
-		}
-	}
-	delete(a.dependsOn, key)
-	if len(on) == 0 {
-		return
-	}
-	a.dependsOn[key] = slices.Clone(on)
-	for _, other := range on {
-		if a.dependents[other] == nil {
-			a.dependents[other] = map[string]bool{}
-		}
-		a.dependents[other][key] = true
-	}
+	a.waits.set(key, on)
 }
 
-// gotOn wakes those that wait for an application.
+// gotOn wakes those that wait for an application, or leave something to it.
 func (a *applications) gotOn(key string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for other := range a.dependents[key] {
+	for _, other := range a.dependentsOf(key) {
 		a.wakeups.Add(wakeup{other, ReasonDependency, false})
 	}
+	a.wakeGivers(key)
+}
+
+// dependentsOf are the applications that wait for one.
+func (a *applications) dependentsOf(key string) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.waits.back(key)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
 )
@@ -41,17 +42,24 @@ func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
 			return err
 		}
 		before := l.status().Inventory
-		dropped, err := b.prune(ctx, n, l, before)
+		p, err := b.prune(ctx, n, l, before)
 		if err != nil {
 			return err
 		}
+		if len(p.going) > 0 && !lost(l) {
+			if err := b.recordGoing(ctx, n, l, p); err != nil {
+				return err
+			}
+			return fmt.Errorf("%s goes over to %s, which hasn't taken it yet", apply.EntryName(p.going[0]), p.going[0].To)
+		}
+		p.dropped = append(p.dropped, p.going...)
 		if err := b.pruneFormer(ctx, n, l); err != nil {
 			return err
 		}
 		if err := b.publish(ctx, n, b.serviceEvents(n, l.status().History)); err != nil {
 			return err
 		}
-		if left := len(without(before, dropped)); left > 0 {
+		if left := len(p.left(before)); left > 0 {
 			return fmt.Errorf("%d objects are left", left)
 		}
 	}
@@ -73,8 +81,12 @@ func (b *Brain) heirs(ctx context.Context, n *run, l *live) error {
 		n.repo, n.head = r, head.Hash()
 		return nil
 	}
-	if _, is := missing(err); is || permanentSource(err) || time.Since(l.object.GetDeletionTimestamp().Time) > patience {
+	if _, is := missing(err); is || permanentSource(err) || lost(l) {
 		return nil
 	}
 	return fmt.Errorf("find out who wants what the deleted Application has: %w", err)
 }
+
+// lost says that an Application has been about to go for so long that nothing is
+// waited for any more.
+func lost(l *live) bool { return time.Since(l.object.GetDeletionTimestamp().Time) > patience }

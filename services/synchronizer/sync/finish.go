@@ -236,7 +236,7 @@ func (b *Brain) finish(ctx context.Context, n *run, l *live) error {
 	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
 		n.setApplied(s)
 		s.Healthy, s.Degraded = n.commit, nil
-		s.Inventory = without(s.Inventory, n.gone)
+		s.Inventory = n.pruned.left(s.Inventory)
 		s.Remember(n.history(outcome, ""))
 		conditions{ready: "True", reason: reason, message: message, generation: n.generation, now: time.Now()}.set(s)
 	})
@@ -250,9 +250,8 @@ func (b *Brain) finish(ctx context.Context, n *run, l *live) error {
 	return b.stand(ctx, n.app, l)
 }
 
-// prune deletes what is gone from Git, and gives the entries to drop.
-func (b *Brain) prune(ctx context.Context, n *run, l *live, gone []api.InventoryEntry) ([]api.InventoryEntry, error) {
-	var dropped []api.InventoryEntry
+// prune deletes what is gone from Git.
+func (b *Brain) prune(ctx context.Context, n *run, l *live, gone []api.InventoryEntry) (all pruned, err error) {
 	var faults []string
 	n.counts.Pruned = 0
 	for _, p := range n.cluster.applier.Prune(ctx, b.actor(n), gone) {
@@ -261,25 +260,32 @@ func (b *Brain) prune(ctx context.Context, n *run, l *live, gone []api.Inventory
 		case p.Err != nil:
 			faults = append(faults, fmt.Sprintf("%s: %v", name, p.Err))
 			continue
+		case p.To != "":
+			if p.Entry.To != p.To {
+				b.notes.say(l.object, "NotPruned", fmt.Sprintf("left %s alone: it goes over to %s", name, p.To))
+			}
+			p.Entry.To = p.To
+			all.going = append(all.going, p.Entry)
+			continue
 		case p.Kept != "":
 			b.notes.say(l.object, "NotPruned", fmt.Sprintf("left %s alone: %s", name, p.Kept))
 		default:
 			n.counts.Pruned++
 		}
-		dropped = append(dropped, p.Entry)
+		all.dropped = append(all.dropped, p.Entry)
 	}
 	if len(faults) == 0 {
-		return dropped, nil
+		return all, nil
 	}
 	message := fmt.Sprintf("applied %s, but could not prune %s", n.short(), strings.Join(faults, "; "))
-	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
-		s.Inventory = without(s.Inventory, dropped)
+	err = b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
+		s.Inventory = all.left(s.Inventory)
 		conditions{ready: "False", reconciling: true, reason: reasonPruneFailed, message: message, generation: n.generation, now: time.Now()}.set(s)
 	})
 	if err != nil {
-		return nil, err
+		return pruned{}, err
 	}
-	return nil, fmt.Errorf("prune: %s", strings.Join(faults, "; "))
+	return pruned{}, fmt.Errorf("prune: %s", strings.Join(faults, "; "))
 }
 
 func without(inventory, dropped []api.InventoryEntry) []api.InventoryEntry {

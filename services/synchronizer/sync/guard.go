@@ -43,7 +43,7 @@ func (b *Brain) stand(ctx context.Context, a *app, l *live) error {
 		return err
 	}
 	for _, e := range s.Inventory {
-		if e.State != api.Applied || e.Hook || a.itself(e.Group, e.Kind, e.Namespace, e.Name) {
+		if e.State != api.Applied || e.To != "" || e.Hook || a.itself(e.Group, e.Kind, e.Namespace, e.Name) {
 			continue
 		}
 		kind := schema.GroupVersionKind{Group: e.Group, Version: e.Version, Kind: e.Kind}

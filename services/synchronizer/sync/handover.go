@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -59,55 +58,58 @@ func (b *Brain) actor(n *run) apply.Actor {
 			}
 			other := name.Namespace + "/" + name.Name
 			b.apps.depend(n.app.key, []string{other}) // it wakes us when it lets go
-			wants, err := q.wants(ctx, other, identityOf(n.cluster.name, item.Entry("")), mostOwners)
+			wants, _, err := q.wants(ctx, other, identityOf(n.cluster.name, item.Entry("")), mostOwners)
 			return err == nil && !wants, err
 		},
 		Claimed: q.claimed,
 	}
 }
 
-// wants says whether an application wants an object, by what Git says now. What
-// can't be found out counts as wanted.
-func (b *asking) wants(ctx context.Context, key string, object identity, depth int) (bool, error) {
+// wants says whether an application wants an object, by what Git says now. Where
+// that can't be found out it isn't sure: what the application has, it keeps.
+func (b *asking) wants(ctx context.Context, key string, object identity, depth int) (wants, sure bool, err error) {
 	u := b.apps.cached(key)
 	if u == nil {
 		namespace, name, _ := strings.Cut(key, "/")
 		var err error
 		u, err = b.clients.Dynamic.Resource(Resource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			return false, nil
+			return false, true, nil
 		}
 		if err != nil {
-			return true, fmt.Errorf("read Application %s: %w", key, err)
+			return true, false, fmt.Errorf("read Application %s: %w", key, err)
 		}
 	}
 	if u.GetDeletionTimestamp() != nil {
-		return false, nil
+		return false, true, nil
 	}
 	// One that is itself gone from Git wants nothing any more.
 	owner, err := events.ParseApplication(u.GetAnnotations()[health.OwnerAnnotation])
 	if parent := owner.Namespace + "/" + owner.Name; err == nil && owner.Cluster == b.cfg.Cluster && parent != key && depth > 0 {
 		itself := identity{b.own.name, api.Group, api.ApplicationKind, u.GetNamespace(), u.GetName()}
-		if wants, err := b.wants(ctx, parent, itself, depth-1); err != nil || !wants {
-			return wants, err
+		if wants, sure, err := b.wants(ctx, parent, itself, depth-1); err != nil || !wants {
+			return wants, sure, err
 		}
 	}
 	application, err := decode(u)
 	if err != nil {
-		return true, err
+		return true, false, err
 	}
 	if _, suspended := application.Metadata.Suspension(); suspended {
-		return b.has(application.Status, object), nil
+		return b.has(application.Status, object), false, nil
 	}
 	objects, err := b.rendered(ctx, key, application)
 	if objects == nil {
-		return b.has(application.Status, object), err // what can't be found out stays as it is, and holds up nobody else
+		return b.has(application.Status, object), false, err // what can't be found out stays as it is, and holds up nobody else
 	}
-	return objects[object], nil
+	return objects[object], true, nil
 }
 
+// has says whether an application has an object, and doesn't leave it to another.
 func (b *Brain) has(s *api.ApplicationStatus, object identity) bool {
-	return s != nil && slices.ContainsFunc(s.Inventory, func(e api.InventoryEntry) bool { return identityOf(object.cluster, e) == object })
+	return s != nil && slices.ContainsFunc(s.Inventory, func(e api.InventoryEntry) bool {
+		return e.To == "" && identityOf(object.cluster, e) == object
+	})
 }
 
 // rendered are the objects of an application's head; nil where they can't be
@@ -123,7 +125,7 @@ func (b *asking) rendered(ctx context.Context, key string, application *api.Appl
 	return objects, ctx.Err()
 }
 
-func (b *Brain) render(ctx context.Context, key string, application *api.Application) map[identity]bool {
+func (b *asking) render(ctx context.Context, key string, application *api.Application) map[identity]bool {
 	a := b.apps.get(key)
 	if a == nil {
 		a = &app{key: key, name: events.Application{Cluster: b.cfg.Cluster, Namespace: application.Metadata.Namespace, Name: application.Metadata.Name}}
@@ -132,7 +134,11 @@ func (b *Brain) render(ctx context.Context, key string, application *api.Applica
 	if err != nil {
 		return nil
 	}
-	head, err := r.fetchedSince(ctx, time.Now().Add(-freshForClaims))
+	asks := b.n.asks
+	if asks.IsZero() {
+		asks = time.Now().Add(-freshForClaims)
+	}
+	head, err := r.fetchedSince(ctx, asks)
 	if err != nil {
 		return nil
 	}
@@ -167,16 +173,22 @@ func (b *Brain) render(ctx context.Context, key string, application *api.Applica
 const freshForClaims = 2 * time.Second
 
 // claimed names an application that wants an object which a run's no longer has:
-// one that the same change touches, one that was never rendered, or one that has
-// tried to have it.
+// the one to which it goes already, as long as it isn't known not to want it; one
+// that the same change touches, one that was never rendered, or one that has tried
+// to have it.
 func (b *asking) claimed(ctx context.Context, e api.InventoryEntry) (string, error) {
-	for _, key := range b.others(ctx) {
-		wants, err := b.wants(ctx, key, identityOf(b.n.cluster.name, e), mostOwners)
+	candidates := b.others(ctx)
+	if to, err := events.ParseApplication(e.To); err == nil {
+		candidates = append([]string{to.Namespace + "/" + to.Name}, candidates...)
+	}
+	for _, key := range candidates {
+		wants, sure, err := b.wants(ctx, key, identityOf(b.n.cluster.name, e), mostOwners)
 		if err != nil {
 			return "", err
 		}
-		if wants {
-			return b.cfg.Cluster + "/" + key, nil
+		name := b.cfg.Cluster + "/" + key
+		if wants || !sure && name == e.To {
+			return name, nil
 		}
 	}
 	return "", nil
@@ -225,13 +237,6 @@ func (b *Brain) unsettled(key string) bool {
 	}
 	application, err := decode(u)
 	return err != nil || !settled(application.Status) || application.Status.ObservedGeneration != u.GetGeneration()
-}
-
-// dependentsOf are the applications that wait for one.
-func (a *applications) dependentsOf(key string) []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Collect(maps.Keys(a.dependents[key]))
 }
 
 // refusePrune refuses a sync that would delete everything, or more than is

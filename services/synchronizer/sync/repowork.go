@@ -205,6 +205,13 @@ func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit,
 	if err := each(ctx, unknown, func(ctx context.Context, a *app) error { return b.compare(ctx, r, a, head, wake) }); err != nil {
 		return err
 	}
+	for key := range touched {
+		for _, giver := range b.apps.givers(key) { // nobody may want any more what it leaves
+			if err := b.appQ.Put(ctx, giver, Wake{Reason: ReasonLeaving}); err != nil {
+				return err
+			}
+		}
+	}
 	return each(ctx, woken, func(ctx context.Context, a *app) error { return b.appQ.Put(ctx, a.key, wake) })
 }
 

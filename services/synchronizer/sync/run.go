@@ -42,12 +42,13 @@ type run struct {
 	client   dynamic.Interface // with the application's rights
 	items    []*apply.Item
 	plan     []apply.Step
-	at       int                  // the step that is waited for
-	first    bool                 // the application was never applied
-	revision string               // the commit that is new to it
-	hookID   string               // of the runs of its hooks
-	due      time.Time            // when it has to be recorded that all is applied; zero when it is, or isn't yet
-	gone     []api.InventoryEntry // pruned, and to be dropped from the inventory
+	at       int       // the step that is waited for
+	first    bool      // the application was never applied
+	revision string    // the commit that is new to it
+	hookID   string    // of the runs of its hooks
+	due      time.Time // when it has to be recorded that all is applied; zero when it is, or isn't yet
+	asks     time.Time // how fresh must be what others are asked about; zero: of a moment ago
+	pruned   pruned
 	images   []string
 	counts   events.Counts
 	faults   []string // one per object

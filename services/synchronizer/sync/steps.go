@@ -137,7 +137,7 @@ func (b *Brain) passed(ctx context.Context, n *run, l *live) error {
 	step := n.plan[n.at]
 	if step.Last && n.spec.Sync.Prunes() {
 		var err error
-		if n.gone, err = b.prune(ctx, n, l, apply.Gone(l.status().Inventory, n.items)); err != nil {
+		if n.pruned, err = b.prune(ctx, n, l, apply.Gone(l.status().Inventory, n.items)); err != nil {
 			return err
 		}
 		if err := b.pruneFormer(ctx, n, l); err != nil {

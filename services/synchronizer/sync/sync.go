@@ -57,8 +57,10 @@ const (
 	ReasonAsked  = "asked"  // a person wants it synced now, or no longer suspended
 	// ReasonDependency says that one for which it waits got on.
 	ReasonDependency = "dependency"
-	ReasonState      = "state" // somebody asked what runs
-	ReasonSweep      = "sweep" // of branches, for pushes that no webhook told of
+	// ReasonLeaving says that one to which it leaves objects got on.
+	ReasonLeaving = "leaving"
+	ReasonState   = "state" // somebody asked what runs
+	ReasonSweep   = "sweep" // of branches, for pushes that no webhook told of
 	// ReasonTag says that a tag moved, or that commits came.
 	ReasonTag = "tag"
 	// ReasonProject says that a Project says something else than before.

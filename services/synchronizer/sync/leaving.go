@@ -1,0 +1,131 @@
+package sync
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+// An object that goes over to another application stays in the inventory of the
+// one that had it until the other has taken it: before that nobody else knows of
+// it, and a commit that comes in between may have it wanted by nobody at all.
+
+// pruned is what became of what an application no longer has.
+type pruned struct {
+	dropped []api.InventoryEntry // deleted, or not its own
+	going   []api.InventoryEntry // each with the application to which it goes
+}
+
+// left is an inventory after it.
+func (p pruned) left(inventory []api.InventoryEntry) []api.InventoryEntry {
+	kept := slices.Clone(without(inventory, p.dropped))
+	for i, e := range kept {
+		for _, g := range p.going {
+			if g.Group == e.Group && g.Kind == e.Kind && g.Namespace == e.Namespace && g.Name == e.Name {
+				kept[i].To = g.To
+			}
+		}
+	}
+	return kept
+}
+
+// leaving are the entries of an inventory that go over to others.
+func leaving(s *api.ApplicationStatus) []api.InventoryEntry {
+	if s == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(s.Inventory), func(e api.InventoryEntry) bool { return e.To == "" })
+}
+
+// handOver looks again at what an application leaves to others: what they have taken
+// is theirs, and what nobody wants any more is pruned. Who wants it is asked of
+// what Git says since a moment.
+func (b *Brain) handOver(ctx context.Context, n *run, l *live, since time.Time) error {
+	going := leaving(l.status())
+	if len(going) == 0 || !n.spec.Sync.Prunes() {
+		return nil
+	}
+	n.asks = since
+	p, err := b.prune(ctx, n, l, going)
+	if err != nil {
+		return err
+	}
+	return b.recordGoing(ctx, n, l, p)
+}
+
+// recordGoing records what was pruned and what goes over, unless it is.
+func (b *Brain) recordGoing(ctx context.Context, n *run, l *live, p pruned) error {
+	if slices.Equal(p.left(l.status().Inventory), l.status().Inventory) {
+		return nil
+	}
+	return b.write(ctx, n.app, l, func(s *api.ApplicationStatus) { s.Inventory = p.left(s.Inventory) })
+}
+
+// leave notes to which applications one leaves objects. It says whether those are
+// others than before, and there are any: they may have got on meanwhile.
+func (a *applications) leave(key string, s *api.ApplicationStatus) bool {
+	var to []string
+	for _, e := range leaving(s) {
+		if name, err := events.ParseApplication(e.To); err == nil {
+			to = append(to, name.Namespace+"/"+name.Name)
+		}
+	}
+	slices.Sort(to)
+	to = slices.Compact(to)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.leaves.set(key, to) && len(to) > 0
+}
+
+// givers are the applications that leave something to one.
+func (a *applications) givers(key string) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.leaves.back(key)
+}
+
+// wakeGivers has them look again, since one got on.
+func (a *applications) wakeGivers(key string) {
+	for _, other := range a.givers(key) {
+		a.wakeups.Add(wakeup{other, ReasonLeaving, false})
+	}
+}
+
+// links are from applications to others, found from both ends.
+type links struct {
+	on   map[string][]string
+	from map[string]map[string]bool
+}
+
+func newLinks() links { return links{on: map[string][]string{}, from: map[string]map[string]bool{}} }
+
+// back are those that have a link to one.
+func (l links) back(key string) []string { return slices.Collect(maps.Keys(l.from[key])) }
+
+// set replaces the links of one, and says whether they are others than before.
+func (l links) set(key string, on []string) bool {
+	if slices.Equal(l.on[key], on) {
+		return false
+	}
+	for _, other := range l.on[key] {
+		if delete(l.from[other], key); len(l.from[other]) == 0 {
+			delete(l.from, other)
+		}
+	}
+	delete(l.on, key)
+	if len(on) == 0 {
+		return true
+	}
+	l.on[key] = slices.Clone(on)
+	for _, other := range on {
+		if l.from[other] == nil {
+			l.from[other] = map[string]bool{}
+		}
+		l.from[other][key] = true
+	}
+	return true
+}
