@@ -106,6 +106,7 @@ func faultsOf(all []string) error {
 
 // states: every application says that it is ready, or why it can't be.
 func (r *randomWorld) states(f *fleet, all map[string]*unstructured.Unstructured) (faults []string) {
+	waits := f.waits(all)
 	for key, u := range all {
 		if u.GetKind() != api.ApplicationKind {
 			continue
@@ -124,7 +125,7 @@ func (r *randomWorld) states(f *fleet, all map[string]*unstructured.Unstructured
 		switch {
 		case f.apps[u.GetName()] == nil && u.GetName() != "root": // told of as a leftover
 		case u.GetName() == "root" && len(f.broken) > 0: // it waits for those
-		case strings.HasPrefix(why, "it depends on"), strings.Contains(why, "nothing"), strings.Contains(why, "empty"):
+		case broken && !f.unknown(u.GetName()), waits[u.GetName()]:
 		case broken:
 			if s := application.Status.Condition(api.ConditionStalled); s == nil || !strings.Contains(s.Message, "zz-broken.yaml") {
 				faults = append(faults, fmt.Sprintf("%s can't be rendered (%s), and doesn't say so: %+v", key, why, application.Status.Conditions))
@@ -134,6 +135,38 @@ func (r *randomWorld) states(f *fleet, all map[string]*unstructured.Unstructured
 		}
 	}
 	return faults
+}
+
+// held says whether an object stays with an application of which nobody can know
+// whether it still wants it, as it can't be rendered.
+func (f *fleet) held(key string, all map[string]*unstructured.Unstructured) bool {
+	u := all[key]
+	if u == nil {
+		return false
+	}
+	owner := strings.TrimPrefix(u.GetAnnotations()[ownerAnnotation], "local/shop/")
+	return owner != f.objects[key].app && f.unknown(owner)
+}
+
+// waits are the applications that want such objects, and those that depend on them.
+func (f *fleet) waits(all map[string]*unstructured.Unstructured) map[string]bool {
+	waits := map[string]bool{}
+	for key, w := range f.objects {
+		if f.held(key, all) {
+			waits[w.app] = true
+		}
+	}
+	for again := true; again; {
+		again = false
+		for name, app := range f.apps {
+			for _, d := range app.Spec.DependsOn {
+				if waits[d.Name] && !waits[name] {
+					waits[name], again = true, true
+				}
+			}
+		}
+	}
+	return waits
 }
 
 func (f *fleet) owner(app string) string {
@@ -146,7 +179,7 @@ func (f *fleet) owner(app string) string {
 // contents: what Git has is there as it is in Git.
 func (r *randomWorld) contents(f *fleet, all map[string]*unstructured.Unstructured) (faults []string) {
 	for key, w := range f.objects {
-		if f.broken[w.app] != "" {
+		if f.broken[w.app] != "" || f.held(key, all) {
 			continue
 		}
 		u := all[key]

@@ -73,6 +73,13 @@ func readFleet(ctx context.Context, dir, commit string) (*fleet, error) {
 	return f, nil
 }
 
+// unknown says whether an application can't be rendered, so that nobody knows what
+// it asks for.
+func (f *fleet) unknown(name string) bool {
+	why := f.broken[name]
+	return why != "" && !strings.HasPrefix(why, "it depends on") && !strings.Contains(why, "nothing") && !strings.Contains(why, "empty")
+}
+
 // spread has those that depend on broken applications wait.
 func (f *fleet) spread() {
 	for again := true; again; {
