@@ -97,8 +97,11 @@ func (b *Bus) keyValue(ctx context.Context, name string, o BucketOptions) (jetst
 		config.LimitMarkerTTL = time.Minute // so that watchers see entries end
 	}
 	err := retry(ctx, publishBackoff, func(int) (err error) {
-		if kv, err = b.js.KeyValue(ctx, name); errors.Is(err, jetstream.ErrBucketNotFound) {
-			kv, err = b.js.CreateKeyValue(ctx, config)
+		// A stream without a leader doesn't answer, and who asks may have minutes.
+		try, cancel := context.WithTimeout(ctx, stepTimeout)
+		defer cancel()
+		if kv, err = b.js.KeyValue(try, name); errors.Is(err, jetstream.ErrBucketNotFound) {
+			kv, err = b.js.CreateKeyValue(try, config)
 		}
 		if errors.Is(err, jetstream.ErrBucketExists) || codeOf(err) == jetstream.JSErrCodeStreamNameInUse {
 			return err // made by another service just now: open it
@@ -231,7 +234,12 @@ func (k *Bucket) Watch(ctx context.Context) iter.Seq2[Change, error] {
 			yield(Change{}, fmt.Errorf("watch %s: %w", k.name, err))
 			return
 		}
-		watcher, err := kv.WatchAll(ctx)
+		// Each request of a watcher may take as long as its context, which may be
+		// minutes; with none it takes the client's own few seconds.
+		watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+		defer stop()
+		defer context.AfterFunc(ctx, stop)()
+		watcher, err := kv.WatchAll(watching)
 		if err != nil {
 			yield(Change{}, fmt.Errorf("watch %s: %w", k.name, err))
 			return
@@ -274,6 +282,8 @@ func (k *Bucket) Watch(ctx context.Context) iter.Seq2[Change, error] {
 // client sets it where the server says that nothing is pending, and so it does
 // also when it has sent everything before that answer.
 func (k *Bucket) marksEarly(ctx context.Context, kv jetstream.KeyValue) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
 	status, err := kv.Status(ctx)
 	if err != nil {
 		return false, fmt.Errorf("watch %s: %w", k.name, err)

@@ -47,3 +47,10 @@ func (b *Bus) Unacknowledged(ctx context.Context, name string) (int, error) {
 	}
 	return c.CachedInfo().NumAckPending, nil
 }
+
+// ForgetBuckets has every bucket opened anew, as after a reconnect.
+func (b *Bus) ForgetBuckets() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.buckets)
+}

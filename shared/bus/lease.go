@@ -120,6 +120,8 @@ func (r *run) acquire(ctx context.Context, d *desk) (*tenure, error) {
 
 // refreshLease reads the lease as it is stored.
 func (r *run) refreshLease(ctx context.Context, d *desk) error {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
 	stream, err := r.q.bus.js.Stream(ctx, workStream)
 	if err != nil {
 		return fmt.Errorf("read the lease: %w", err)

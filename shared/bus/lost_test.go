@@ -63,26 +63,34 @@ func (l lossy) Write(p []byte) (int, error) {
 // wait: the work of a key would otherwise stand still for its whole time-out.
 func TestALostAnswerOfABucketIsAskedForAgain(t *testing.T) {
 	t.Parallel()
-	server := bustest.Server(t)
-	proxy := newDeaf(t, server.URL())
-	b := bustest.Connect(t, "nats://"+proxy.addr)
-	k, err := b.Bucket(t.Context(), "lost", bus.BucketOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := k.Put(t.Context(), "a", []byte("1")); err != nil {
-		t.Fatal(err)
-	}
-	proxy.lose.Store(true)
-	time.AfterFunc(300*time.Millisecond, func() { proxy.lose.Store(false) })
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-	defer cancel()
-	began := time.Now()
-	e, err := k.Get(ctx, "a")
-	if err != nil || string(e.Value) != "1" {
-		t.Errorf("got %q, %v", e.Value, err)
-	}
-	if took := time.Since(began); took > 30*time.Second {
-		t.Errorf("it took %s", took)
+	for name, opened := range map[string]bool{"it is open": true, "it is to be opened anew": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := bustest.Server(t)
+			proxy := newDeaf(t, server.URL())
+			b := bustest.Connect(t, "nats://"+proxy.addr)
+			k, err := b.Bucket(t.Context(), "lost", bus.BucketOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := k.Put(t.Context(), "a", []byte("1")); err != nil {
+				t.Fatal(err)
+			}
+			if !opened {
+				b.ForgetBuckets()
+			}
+			proxy.lose.Store(true)
+			time.AfterFunc(300*time.Millisecond, func() { proxy.lose.Store(false) })
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+			defer cancel()
+			began := time.Now()
+			e, err := k.Get(ctx, "a")
+			if err != nil || string(e.Value) != "1" {
+				t.Errorf("got %q, %v", e.Value, err)
+			}
+			if took := time.Since(began); took > 30*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		})
 	}
 }
