@@ -224,9 +224,13 @@ func passing(err error) bool {
 		}
 		return api.Code >= 500
 	}
+	return away(err) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// away is true of a server that can't be reached, or a stream without a leader.
+func away(err error) bool {
 	for _, target := range []error{
-		nats.ErrNoResponders, jetstream.ErrNoStreamResponse, nats.ErrTimeout, context.DeadlineExceeded,
-		nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded,
+		nats.ErrNoResponders, jetstream.ErrNoStreamResponse, nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded,
 	} {
 		if errors.Is(err, target) {
 			return true

@@ -105,13 +105,17 @@ func (r *run) fail(d *desk, w Work, items []held, reason error) leaseBody {
 			return leaseBody{}
 		}
 	}
-	return r.backOff(w, items)
+	return r.backOff(w, items, reason)
 }
 
-func (r *run) backOff(w Work, items []held) leaseBody {
-	return leaseBody{
-		Tries: w.Tries + 1, RetryAfter: r.q.o.Backoff.Delay(w.Tries + 1), Worked: items[len(items)-1].sequence,
+// backOff lets the key rest, the longer the more often it has failed. That the bus
+// was away says nothing of the work: it is tried soon after.
+func (r *run) backOff(w Work, items []held, reason error) leaseBody {
+	tries, after := w.Tries+1, w.Tries+1
+	if away(reason) {
+		tries, after = max(w.Tries, 1), 1
 	}
+	return leaseBody{Tries: tries, RetryAfter: r.q.o.Backoff.Delay(after), Worked: items[len(items)-1].sequence}
 }
 
 // bury makes dead letters of the items.
@@ -125,7 +129,7 @@ func (r *run) bury(d *desk, w Work, items []held, reason error) leaseBody {
 		if err != nil {
 			r.log.Error("work can't be made a dead letter", "key", w.Key, "error", err)
 			r.finish(d, items[:i])
-			return r.backOff(w, items)
+			return r.backOff(w, items, err)
 		}
 	}
 	r.finish(d, items)
