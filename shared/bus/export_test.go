@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/nats-io/nats.go"
 )
@@ -53,4 +54,18 @@ func (b *Bus) ForgetBuckets() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	clear(b.buckets)
+}
+
+// Cut ends the connection as a death does, without a word.
+func (b *Bus) Cut() { b.nc.Close() }
+
+// Rests says whether a key's lease was released.
+func (b *Bus) Rests(ctx context.Context, queue, key string) bool {
+	stream, err := b.js.Stream(ctx, workStream)
+	if err != nil {
+		return false
+	}
+	raw, err := stream.GetLastMsgForSubject(ctx, leaseSubject(queue, subjectToken(key)))
+	var body leaseBody
+	return err == nil && json.Unmarshal(raw.Data, &body) == nil && body.Owner == ""
 }

@@ -33,6 +33,8 @@ type leaseBody struct {
 	Owner string `json:"owner,omitempty"`
 	// By is the replica that holds it or has held it last.
 	By string `json:"by,omitempty"`
+	// Ended says in a sign of life that it is the last one.
+	Ended bool `json:"ended,omitempty"`
 	// TTL is how long it is held, from the moment at which it is seen.
 	TTL time.Duration `json:"ttl,omitempty"`
 	// Deaths is how many holders in a row died with it.

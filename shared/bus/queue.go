@@ -51,6 +51,11 @@ type QueueOptions struct {
 	Group func(key string) string
 	// Home is which replica is preferred for a key: none.
 	Home Home
+	// Gone is told of each other replica that ended, or has shown no sign of life
+	// for longer than LeaseTTL; worked says of a key whether it worked on it last,
+	// or nobody is known to have. It must not block. Nil: nobody asks, and this one
+	// gives no signs.
+	Gone func(worked func(key string) bool)
 }
 
 func (o QueueOptions) complete() QueueOptions {

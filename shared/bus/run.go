@@ -32,6 +32,7 @@ type run struct {
 	ctx    context.Context // of Run: ends when no more work is to be begun
 	work   context.Context // of the workers: ends Drain later
 	wg     sync.WaitGroup
+	signs  *signs
 }
 
 // Run works on the queue together with all other replicas until ctx ends, then
@@ -50,7 +51,7 @@ func (q *Queue) Run(ctx context.Context, worker Worker) error {
 		time.AfterFunc(q.o.Drain, func() { cancel(errStopping) })
 	})()
 	r := &run{
-		q: q, me: nuid.Next(), log: q.bus.log.With("queue", q.name), worker: worker, ctx: ctx, work: work,
+		q: q, me: nuid.Next(), log: q.bus.log.With("queue", q.name), worker: worker, ctx: ctx, work: work, signs: newSigns(q.me),
 	}
 	r.board = newBoard(q.o, q.me, r.me, func(d *desk) { r.wg.Go(func() { r.attend(d) }) })
 
@@ -58,6 +59,9 @@ func (q *Queue) Run(ctx context.Context, worker Worker) error {
 	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var reader sync.WaitGroup
 	reader.Go(func() { r.read(reading) })
+	if q.o.Gone != nil {
+		reader.Go(func() { r.live(reading) })
+	}
 	defer reader.Wait()
 	defer stop()
 
@@ -104,9 +108,10 @@ func (r *run) read(ctx context.Context) {
 }
 
 func (r *run) follow(ctx context.Context, reading jetstream.ConsumeContext, reconnect <-chan struct{}, tidy <-chan time.Time) {
+	closed := reading.Closed() // each call costs a goroutine until then
 	defer func() {
 		reading.Stop()
-		<-reading.Closed()
+		<-closed
 	}()
 	for {
 		select {
@@ -114,7 +119,7 @@ func (r *run) follow(ctx context.Context, reading jetstream.ConsumeContext, reco
 			return
 		case <-reconnect:
 			return
-		case <-reading.Closed():
+		case <-closed:
 			return
 		case <-tidy:
 			r.board.prune()
@@ -165,6 +170,10 @@ func (r *run) see(reading int, m jetstream.Msg, meta *jetstream.MsgMetadata) {
 		var body leaseBody
 		if err := json.Unmarshal(m.Data(), &body); err != nil {
 			r.log.Warn("unreadable lease", "subject", subject, "error", err)
+		}
+		if isSign(key) {
+			r.signed(body)
+			return
 		}
 		r.board.leased(reading, key, meta.Sequence.Stream, body)
 		return
