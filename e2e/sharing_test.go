@@ -141,6 +141,41 @@ func TestReplicasShare(t *testing.T) {
 	}
 }
 
+// TestAReplicaDiesWhileItWaits kills the synchronizer that waits for an
+// application's health, which no lease is held for: the other goes on, long before
+// the next resync.
+func TestAReplicaDiesWhileItWaits(t *testing.T) {
+	t.Parallel()
+	c := newChaos(t, local.Options{})
+	c.begin()
+	second, err := c.w.AddSynchronizer("second", "local", c.w.Kubeconfig)
+	must(t, err)
+	must(t, second.Start())
+	must(t, c.w.Ready(t.Context()))
+	slow := strings.Replace(local.Deployment("slow", c.w.Image(local.WebImage, "1.0.0"), 1),
+		"    spec:\n", "      annotations: {e2e.slipway.dev/behaviour: ready-after=5s}\n    spec:\n", 1)
+	must(t, c.maria.Commit(t.Context(), "slow", map[string]string{"clusters/local/slow.yaml": c.w.Application("slow", "apps/slow"), "apps/slow/all.yaml": slow}))
+	must(t, c.maria.Push(t.Context()))
+	var waits *local.Process
+	must(t, parts.Eventually(t.Context(), time.Minute, func() error {
+		for _, p := range []*local.Process{c.w.Process("synchronizer"), second} {
+			if strings.Contains(p.Log(), `"msg":"applied","service":"synchronizer","application":"local/shop/slow"`) {
+				waits = p
+				return nil
+			}
+		}
+		return errors.New("it isn't applied")
+	}))
+	out, err := c.w.Kubectl(t.Context(), "", "get", "applications.slipway.dev", "slow", "-n", "shop", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
+	if err != nil || out == "True" {
+		t.Fatalf("nobody waits: Ready is %q, %v", out, err)
+	}
+	waits.Kill()
+	c.say("%s is killed", waits.Name)
+	must(t, parts.Eventually(t.Context(), time.Minute, func() error { return c.w.AllReady(t.Context(), 4, nil) }))
+	c.say("the other has gone on")
+}
+
 // noMore says whether what the last round hasn't is gone.
 func noMore(t *testing.T, w *local.World, last int) error {
 	t.Helper()

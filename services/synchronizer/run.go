@@ -65,7 +65,12 @@ func run(ctx context.Context, s *service.Service) error {
 		return err
 	}
 	var brain *sync.Brain // which the queues ask once they run
-	parts, err := connect(ctx, s, clients, func(key string) string { return brain.Destination(key) })
+	parts, err := connect(ctx, s, clients, bus.QueueOptions{
+		Concurrency: s.Config.Synchronizer.Concurrency,
+		Group:       func(key string) string { return brain.Destination(key) },
+		Home:        bus.HomePutter, // whoever looked at the branch has what its applications need, and wakes them
+		Gone:        func(worked func(key string) bool) { brain.Gone(worked) },
+	})
 	if err != nil {
 		return err
 	}
@@ -81,16 +86,14 @@ func run(ctx context.Context, s *service.Service) error {
 	return brain.Run(ctx)
 }
 
-// connect makes the queues and the subscription. Destination names the cluster
-// of an application, where it is another than ours.
-func connect(ctx context.Context, s *service.Service, clients *kube.Clients, destination func(key string) string) (sync.Parts, error) {
+// connect makes the queues and the subscription.
+func connect(ctx context.Context, s *service.Service, clients *kube.Clients, ofApplications bus.QueueOptions) (sync.Parts, error) {
 	name := Name + "-" + s.Config.Cluster
 	repos, err := s.Bus.Queue(ctx, name+"-repos", bus.QueueOptions{Concurrency: s.Config.Synchronizer.Concurrency, Group: hostOf, Home: bus.HomeLast})
 	if err != nil {
 		return sync.Parts{}, fmt.Errorf("open the queue of branches: %w", err)
 	}
-	// Whoever looked at the branch has what its applications need, and wakes them.
-	apps, err := s.Bus.Queue(ctx, name, bus.QueueOptions{Concurrency: s.Config.Synchronizer.Concurrency, Group: destination, Home: bus.HomePutter})
+	apps, err := s.Bus.Queue(ctx, name, ofApplications)
 	if err != nil {
 		return sync.Parts{}, fmt.Errorf("open the queue of applications: %w", err)
 	}

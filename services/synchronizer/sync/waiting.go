@@ -19,6 +19,16 @@ type wait struct {
 	told     time.Time
 }
 
+// Gone is told that another replica is gone. Worked says of an application whether
+// that one worked on it last: what it waited for is in nobody's memory any more.
+func (b *Brain) Gone(worked func(key string) bool) {
+	for _, key := range b.apps.keys() {
+		if worked(key) && b.unsettled(key) {
+			b.apps.wakeups.Add(wakeup{key, ReasonStart, false})
+		}
+	}
+}
+
 // isWatched says whether an application is woken by its objects.
 func (a *applications) isWatched(key string) bool {
 	a.mu.Lock()
