@@ -13,12 +13,27 @@ func TestSignsAreCountedByOurOwn(t *testing.T) {
 		ended bool
 		gone  []string
 	}{
-		{id: "me"}, {id: "a"}, {id: "b"}, {id: "me"}, {id: "a"}, {id: "me"},
+		{id: "me"},
+		{id: "a"},
+		{id: "b"},
+		{id: "me"},
+		{id: "a"},
+		{id: "me"},
 		{id: "me", gone: []string{"b"}}, // its third since b said something
-		{id: "a"}, {id: "me"}, {id: "me"}, {id: "a"}, {id: "me"}, {id: "me"},
+		{id: "a"},
+		{id: "me"},
+		{id: "me"},
+		{id: "a"},
+		{id: "me"},
+		{id: "me"},
 		{id: "a", ended: true, gone: []string{"a"}},
-		{id: "a", ended: true}, {id: "me"}, {id: "me"}, {id: "me"}, {id: ""},
-		{id: "b"}, {id: "b", ended: true, gone: []string{"b"}}, // it was only away
+		{id: "a", ended: true},
+		{id: "me"},
+		{id: "me"},
+		{id: "me"},
+		{id: ""},
+		{id: "b"},
+		{id: "b", ended: true, gone: []string{"b"}}, // it was only away
 	}
 	for i, step := range steps {
 		if gone := s.see(step.id, step.ended); !slices.Equal(gone, step.gone) {
