@@ -27,11 +27,12 @@ func TestTheOthersAreToldOfAReplicaThatIsGone(t *testing.T) {
 					t.Fatal(err)
 				}
 				ctx, cancel := context.WithCancel(t.Context())
-				done := make(chan error, 1)
+				done := make(chan struct{})
 				go func() {
-					done <- q.Run(ctx, func(_ context.Context, w bus.Work) error { worked <- w.Key; return nil })
+					defer close(done)
+					_ = q.Run(ctx, func(_ context.Context, w bus.Work) error { worked <- w.Key; return nil }) // its connection may be cut
 				}()
-				t.Cleanup(func() { cancel(); _ = <-done }) // its connection may be cut
+				t.Cleanup(func() { cancel(); <-done })
 				return q, cancel
 			}
 			mine, theirs := make(chan string, 10), make(chan string, 10)
