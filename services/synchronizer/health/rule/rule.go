@@ -80,6 +80,16 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.Variable("metadata", cel.DynType), cel.Variable("spec", cel.DynType), cel.Variable("status", cel.DynType))
 })
 
+var checking sync.Mutex
+
+// check parses and checks an expression, one at a time: the environment that all
+// share is written to where a name is unknown (cel-go 0.33.2, checker.Env.Catalog).
+func check(env *cel.Env, text string) (*cel.Ast, *cel.Issues) {
+	checking.Lock()
+	defer checking.Unlock()
+	return env.Compile(text)
+}
+
 func compile(at string, source api.HealthRule, when string) (*Rule, error) {
 	env, err := environment()
 	if err != nil {
@@ -100,7 +110,7 @@ func compile(at string, source api.HealthRule, when string) (*Rule, error) {
 		if part.text == "" && part.name != "healthy" {
 			continue
 		}
-		ast, issues := env.Compile(part.text)
+		ast, issues := check(env, part.text)
 		if issues.Err() != nil {
 			faults = append(faults, fmt.Errorf("%s.%s: %w", at, part.name, issues.Err()))
 			continue
