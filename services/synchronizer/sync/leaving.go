@@ -34,11 +34,16 @@ func (p pruned) left(inventory []api.InventoryEntry) []api.InventoryEntry {
 }
 
 // leaving are the entries of an inventory that go over to others.
-func leaving(s *api.ApplicationStatus) []api.InventoryEntry {
+func leaving(s *api.ApplicationStatus) (all []api.InventoryEntry) {
 	if s == nil {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(s.Inventory), func(e api.InventoryEntry) bool { return e.To == "" })
+	for _, e := range s.Inventory {
+		if e.To != "" {
+			all = append(all, e)
+		}
+	}
+	return all
 }
 
 // handOver looks again at what an application leaves to others: what they have taken

@@ -20,11 +20,16 @@ type wait struct {
 }
 
 // Gone is told that another replica is gone. Worked says of an application whether
-// that one worked on it last: what it waited for is in nobody's memory any more.
+// that one worked on it last: what it waited for, such as the end of an episode of
+// drift, is in nobody's memory any more.
 func (b *Brain) Gone(worked func(key string) bool) {
 	for _, key := range b.apps.keys() {
-		if worked(key) && b.unsettled(key) {
+		switch {
+		case !worked(key):
+		case b.unsettled(key):
 			b.apps.wakeups.Add(wakeup{key, ReasonStart, false})
+		default:
+			b.health.Add(key)
 		}
 	}
 }
