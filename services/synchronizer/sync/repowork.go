@@ -227,19 +227,31 @@ func (b *Brain) begun(a *app, head Commit) bool {
 	return attempted == head.Hash() && generation == u.GetGeneration()
 }
 
-// strayed says whether a commit was attempted that isn't behind the head: the
-// branch went back since, and another replica than this one had looked at it.
+// strayed says whether an application has to be brought to the head for what
+// another replica has attempted.
 func (b *Brain) strayed(ctx context.Context, r *repo, a *app, head Commit) bool {
 	u := b.apps.cached(a.key)
 	if u == nil {
 		return false
 	}
 	attempted, _, _ := unstructured.NestedString(u.Object, "status", "attempted")
-	if attempted == "" || r.passed[attempted] {
+	return r.strayed(ctx, a.key, attempted, head)
+}
+
+// strayed says whether the head is another for an application than the commit
+// attempted, as far as that isn't behind what was evaluated: the branch went back
+// since, or it is new to this replica. What changed since it evaluated doesn't tell
+// then: a commit and its contrary are no change.
+func (r *repo) strayed(ctx context.Context, key, attempted string, head Commit) bool {
+	if attempted == "" || attempted == head.Hash() || r.passed[attempted] {
 		return false
 	}
 	if in, err := r.contains(ctx, head.Hash(), attempted); err != nil || !in {
 		return true
+	}
+	if behind, err := r.contains(ctx, r.evaluated, attempted); r.evaluated != "" && (err != nil || !behind) {
+		changed, known := r.changes(ctx, attempted, head.Hash())
+		return !known || !r.index.knows(key) || r.index.touches(key, changed)
 	}
 	if r.passed == nil || len(r.passed) >= maxLines {
 		r.passed = map[string]bool{}

@@ -1,7 +1,9 @@
 package sync
 
 import (
+	"context"
 	"io/fs"
+	"slices"
 	"testing"
 )
 
@@ -37,5 +39,68 @@ func TestWhatWasEvaluatedIsKnownAgain(t *testing.T) {
 	}
 	if (&repo{}).evaluatedBy([]Wake{commit("a")}) != nil {
 		t.Error("a branch that was never fetched is known")
+	}
+}
+
+// lineMirror is a branch of commits "a", "b" and so on, each with the path that it
+// changes; the same path in two of them is a change and its contrary.
+type lineMirror []string
+
+func (m lineMirror) at(hash string) int { return int(hash[0] - 'a') }
+
+func (lineMirror) Fetch(context.Context) (Commit, error) { return nil, ErrGap }
+func (lineMirror) Remove() error                         { return nil }
+
+func (m lineMirror) Between(_ context.Context, from, to string) (all []Commit, err error) {
+	if from == "" || m.at(from) > m.at(to) {
+		return nil, ErrGap
+	}
+	for i := m.at(from) + 1; i <= m.at(to); i++ {
+		all = append(all, testCommit(rune('a'+i)))
+	}
+	return all, nil
+}
+
+func (m lineMirror) ChangedPaths(_ context.Context, from, to string) (all []string, err error) {
+	for _, p := range m[min(m.at(from), m.at(to))+1 : max(m.at(from), m.at(to))+1] {
+		if i := slices.Index(all, p); i >= 0 {
+			all = slices.Delete(all, i, i+1)
+		} else {
+			all = append(all, p)
+		}
+	}
+	return all, nil
+}
+
+// A replica that was away sees a commit and its contrary at once, which is no
+// change to it; but another one has attempted the first.
+func TestWhatAnotherReplicaAttemptedIsCompared(t *testing.T) {
+	t.Parallel()
+	const away = "a"
+	branch := lineMirror{"", "root/x", "root/x", "web/x", "web/y"}
+	for name, c := range map[string]struct {
+		key, evaluated, attempted, head string
+		want                            bool
+	}{
+		"a change that was taken back":           {"root", away, "b", "c", true},
+		"the same, and more since":               {"root", away, "b", "e", true},
+		"the contrary was attempted, too":        {"root", away, "c", "d", false},
+		"another application's":                  {"web", away, "b", "c", false},
+		"one that came after it":                 {"web", away, "b", "d", true},
+		"the head":                               {"root", away, "d", "d", false},
+		"nothing":                                {"root", away, "", "d", false},
+		"what this replica has evaluated":        {"root", "b", "b", "c", false}, // its changes tell
+		"before what this replica has evaluated": {"web", "d", "a", "e", false},
+		"the branch went back":                   {"root", "d", "d", "b", true},
+		"one of which nothing is known":          {"other", away, "b", "c", true},
+	} {
+		r := &repo{mirror: branch, index: newIndex(), evaluated: c.evaluated}
+		r.index.set("root", []string{"root"})
+		r.index.set("web", []string{"web"})
+		for range 2 { // it is asked for each application, and remembers
+			if got := r.strayed(t.Context(), c.key, c.attempted, testCommit(c.head)); got != c.want {
+				t.Errorf("%s: %v", name, got)
+			}
+		}
 	}
 }
