@@ -177,8 +177,10 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 		}
 		return b.lookAgain(ctx, b.newRun(ctx, a, l, r, head, work, vars, result, started), l, result, work)
 	}
-	if wait, err := b.dependencies(ctx, a, l, r, head); wait || err != nil {
-		return err
+	if renderErr == nil { // else there is nothing to wait for
+		if wait, err := b.dependencies(ctx, a, l, r, head); wait || err != nil {
+			return err
+		}
 	}
 	n := b.newRun(ctx, a, l, r, head, work, vars, result, started)
 	if renderErr != nil {
