@@ -84,18 +84,25 @@ func (r *history) at(n int) error {
 	return errors.Join(errs...)
 }
 
+// withSecond is a shop with two synchronizers.
+func withSecond(t *testing.T) (c *chaos, second *local.Process) {
+	t.Helper()
+	c = newChaos(t, local.Options{})
+	c.begin()
+	second, err := c.w.AddSynchronizer("second", "local", c.w.Kubeconfig)
+	must(t, err)
+	must(t, second.Start())
+	must(t, c.w.Ready(t.Context()))
+	return c, second
+}
+
 // TestReplicasShare has two synchronizers share a cluster's applications while
 // one of them is killed, or stopped in the middle of its work and let go on when
 // the other has done it: what is newer is never undone, and nobody waits long.
 func TestReplicasShare(t *testing.T) {
 	t.Parallel()
 	rng := seed(t)
-	c := newChaos(t, local.Options{})
-	c.begin()
-	second, err := c.w.AddSynchronizer("second", "local", c.w.Kubeconfig)
-	must(t, err)
-	must(t, second.Start())
-	must(t, c.w.Ready(t.Context()))
+	c, second := withSecond(t)
 	seen := &history{last: map[string]int{}}
 	must(t, seen.watch(t.Context(), c.o))
 	both := []*local.Process{c.w.Process("synchronizer"), second}
@@ -146,12 +153,7 @@ func TestReplicasShare(t *testing.T) {
 // the next resync.
 func TestAReplicaDiesWhileItWaits(t *testing.T) {
 	t.Parallel()
-	c := newChaos(t, local.Options{})
-	c.begin()
-	second, err := c.w.AddSynchronizer("second", "local", c.w.Kubeconfig)
-	must(t, err)
-	must(t, second.Start())
-	must(t, c.w.Ready(t.Context()))
+	c, second := withSecond(t)
 	slow := strings.Replace(local.Deployment("slow", c.w.Image(local.WebImage, "1.0.0"), 1),
 		"    spec:\n", "      annotations: {e2e.slipway.dev/behaviour: ready-after=5s}\n    spec:\n", 1)
 	must(t, c.maria.Commit(t.Context(), "slow", map[string]string{"clusters/local/slow.yaml": c.w.Application("slow", "apps/slow"), "apps/slow/all.yaml": slow}))
