@@ -77,8 +77,8 @@ type InventoryEntry struct {
 	Fields string `json:"fields,omitempty"`
 	// Hook says that it runs in a hook, and is nothing that stays.
 	Hook bool `json:"hook,omitempty"`
-	// To is the Application, as namespace/name, that wants it instead of this one
-	// and has not taken it yet.
+	// To is the Application, as cluster/namespace/name, that wants it instead of
+	// this one and has not taken it yet.
 	To string `json:"to,omitempty"`
 }
 

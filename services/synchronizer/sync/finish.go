@@ -289,14 +289,13 @@ func (b *Brain) prune(ctx context.Context, n *run, l *live, gone []api.Inventory
 }
 
 func without(inventory, dropped []api.InventoryEntry) []api.InventoryEntry {
-	type key struct{ group, kind, namespace, name string }
-	gone := map[key]bool{}
+	gone := map[identity]bool{}
 	for _, e := range dropped {
-		gone[key{e.Group, e.Kind, e.Namespace, e.Name}] = true
+		gone[identityOf("", e)] = true
 	}
 	var kept []api.InventoryEntry
 	for _, e := range inventory {
-		if !gone[key{e.Group, e.Kind, e.Namespace, e.Name}] {
+		if !gone[identityOf("", e)] {
 			kept = append(kept, e)
 		}
 	}

@@ -25,7 +25,7 @@ func (p pruned) left(inventory []api.InventoryEntry) []api.InventoryEntry {
 	kept := slices.Clone(without(inventory, p.dropped))
 	for i, e := range kept {
 		for _, g := range p.going {
-			if g.Group == e.Group && g.Kind == e.Kind && g.Namespace == e.Namespace && g.Name == e.Name {
+			if identityOf("", g) == identityOf("", e) {
 				kept[i].To = g.To
 			}
 		}

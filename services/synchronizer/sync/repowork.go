@@ -249,7 +249,7 @@ func (r *repo) strayed(ctx context.Context, key, attempted string, head Commit) 
 	if in, err := r.contains(ctx, head.Hash(), attempted); err != nil || !in {
 		return true
 	}
-	if behind, err := r.contains(ctx, r.evaluated, attempted); r.evaluated != "" && (err != nil || !behind) {
+	if behind, err := r.contains(ctx, r.evaluated, attempted); err != nil || !behind {
 		changed, known := r.changes(ctx, attempted, head.Hash())
 		return !known || !r.index.knows(key) || r.index.touches(key, changed)
 	}
