@@ -219,22 +219,42 @@ func (r *randomWorld) leftovers(f *fleet, all map[string]*unstructured.Unstructu
 			continue
 		}
 		app := strings.TrimPrefix(owner, "local/shop/")
-		if f.broken[app] != "" || len(f.broken) > 0 && f.apps[app] == nil {
+		switch {
+		case f.broken[app] != "" || len(f.broken) > 0 && f.apps[app] == nil:
 			continue // nothing is pruned before all of the root's are healthy
+		case f.unknown(strings.TrimPrefix(goesTo(key, all), "local/shop/")):
+			continue // nobody can know whether that one wants it
 		}
 		faults = append(faults, fmt.Sprintf("%s of %s is left", key, owner))
 	}
 	return faults
 }
 
-// kept says whether an object was wanted all the time since the last check, or
-// belonged to an application that could not be applied, and had it at that check:
-// one that has never had it may not be known to want it.
+// goesTo is the application to which the owner of an object says that it goes.
+func goesTo(key string, all map[string]*unstructured.Unstructured) string {
+	namespace, name, _ := strings.Cut(strings.TrimPrefix(all[key].GetAnnotations()[ownerAnnotation], "local/"), "/")
+	owner := all[objectKey(api.ApplicationKind, api.Group, namespace, name)]
+	if owner == nil {
+		return ""
+	}
+	inventory, _, _ := unstructured.NestedSlice(owner.Object, "status", "inventory")
+	for _, entry := range inventory {
+		e := texts(entry.(fields))
+		if objectKey(e["kind"], e["group"], e["namespace"], e["name"]) == key {
+			return e["to"]
+		}
+	}
+	return ""
+}
+
+// kept says whether an object was wanted all the time since the last check, also by
+// one that couldn't be rendered, or belonged to an application that could not be
+// applied, and had it at that check.
 func (r *randomWorld) kept(key string) bool {
-	first := r.sure.fleet.objects[key].app
+	first := r.sure.fleet.meant[key].app
 	app := first
 	for _, f := range r.since {
-		w, wanted := f.objects[key]
+		w, wanted := f.meant[key]
 		switch {
 		case wanted:
 			app = w.app
@@ -248,12 +268,12 @@ func (r *randomWorld) kept(key string) bool {
 // stays says whether an object must be there though Git hasn't it any more:
 // itself or its application was made so.
 func (r *randomWorld) stays(key string) bool {
-	w := r.sure.fleet.objects[key]
+	w := r.sure.fleet.meant[key]
 	if w.keep {
 		return true
 	}
 	for _, f := range r.since {
-		if _, wanted := f.objects[key]; wanted {
+		if _, wanted := f.meant[key]; wanted {
 			continue
 		}
 		app := r.sure.fleet.apps[w.app]
@@ -283,7 +303,7 @@ func (r *randomWorld) identities(f *fleet, all map[string]*unstructured.Unstruct
 		return faults
 	}
 	for key, uid := range r.sure.uids {
-		switch w, known := r.sure.fleet.objects[key]; {
+		switch w, known := r.sure.fleet.meant[key]; {
 		case !known || w.hook:
 		case r.kept(key):
 			same(key, uid, "was wanted all the time")
@@ -341,8 +361,8 @@ func (r *randomWorld) remember(f *fleet, all map[string]*unstructured.Unstructur
 		}
 	}
 	now := &sure{fleet: f, uids: map[string]string{}}
-	for key, w := range f.objects {
-		if u := all[key]; u != nil && f.broken[w.app] == "" {
+	for key, w := range f.meant {
+		if u := all[key]; u != nil && (f.broken[w.app] == "" || goesTo(key, all) != "") {
 			now.uids[key] = string(u.GetUID())
 			delete(r.mayStay, key)
 		}

@@ -5,12 +5,14 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
+	"testing/fstest"
 
+	"github.com/slipway-cd/slipway/e2e/local"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
 )
@@ -28,6 +30,7 @@ type wanted struct {
 type fleet struct {
 	commit  string
 	objects map[string]wanted           // by key
+	meant   map[string]wanted           // what it were if nothing had invalid YAML
 	apps    map[string]*api.Application // of the shop, by name; the root is ""
 	broken  map[string]string           // applications that ask for nothing that can be done, and why
 }
@@ -42,8 +45,28 @@ func objectKey(kind, group, namespace, name string) string {
 	return fmt.Sprintf("%s.%s %s/%s", kind, group, namespace, name)
 }
 
-// readFleet renders a clone's work tree.
-func readFleet(ctx context.Context, dir, commit string) (*fleet, error) {
+// readFleet renders a repo, and what it is meant to be.
+func readFleet(ctx context.Context, repo *randomRepo, w *local.World, commit string) (*fleet, error) {
+	f, err := renderFleet(ctx, repo.files(w), commit)
+	if err != nil {
+		return nil, err
+	}
+	f.meant = f.objects
+	if mended, was := repo.mended(); was {
+		m, err := renderFleet(ctx, mended.files(w), commit)
+		if err != nil {
+			return nil, err
+		}
+		f.meant = m.objects
+	}
+	return f, nil
+}
+
+func renderFleet(ctx context.Context, files map[string]string, commit string) (*fleet, error) {
+	dir := fstest.MapFS{}
+	for name, text := range files {
+		dir[name] = &fstest.MapFile{Data: []byte(text)}
+	}
 	f := &fleet{commit: commit, objects: map[string]wanted{}, apps: map[string]*api.Application{}, broken: map[string]string{}}
 	root := &api.Application{Metadata: api.Metadata{Name: "root", Namespace: "slipway-system"}}
 	root.Spec.Source.Path = "clusters/local"
@@ -94,8 +117,8 @@ func (f *fleet) spread() {
 	}
 }
 
-func (f *fleet) add(ctx context.Context, dir, name string, app *api.Application) error {
-	result, err := render.Render(ctx, render.Application(os.DirFS(dir), app))
+func (f *fleet) add(ctx context.Context, dir fs.FS, name string, app *api.Application) error {
+	result, err := render.Render(ctx, render.Application(dir, app))
 	if err != nil {
 		return err
 	}

@@ -77,6 +77,17 @@ func (r *randomRepo) clone() *randomRepo {
 	return c
 }
 
+// mended is the repo without invalid YAML, and says whether its applications had
+// some.
+func (r *randomRepo) mended() (m *randomRepo, was bool) {
+	m = r.clone()
+	for i := range m.Apps {
+		was = was || m.Apps[i].Broken
+		m.Apps[i].Broken = false
+	}
+	return m, was
+}
+
 func (r *randomRepo) name(prefix string) string {
 	r.Next++
 	return prefix + "-" + strconv.Itoa(r.Next)

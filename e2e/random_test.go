@@ -73,15 +73,28 @@ func (r *randomWorld) changes() {
 func (r *randomWorld) breaks() {
 	r.t.Helper()
 	at := r.rng.IntN(len(r.repo.Apps))
+	id := r.repo.Apps[at].ID
 	r.repo.Apps[at].Broken = true
-	r.commit("break " + r.repo.Apps[at].Name)
+	r.commit("break " + r.repo.Apps[at].Name + r.andMore())
 	if r.rng.IntN(2) == 0 {
 		r.becomes()
 	} else {
 		time.Sleep(millis(r.rng, 1000))
 	}
-	r.repo.Apps[at].Broken = false
-	r.commit("mend " + r.repo.Apps[at].Name)
+	for at := range r.repo.Apps {
+		if a := &r.repo.Apps[at]; a.ID == id {
+			a.Broken = false
+			r.commit("mend " + a.Name + r.andMore())
+		}
+	}
+}
+
+// andMore changes something else in the same commit, or not.
+func (r *randomWorld) andMore() string {
+	if r.rng.IntN(2) == 0 {
+		return ""
+	}
+	return "; " + r.repo.mutate(r.rng)
 }
 
 // breaksRoot has nobody know which applications there are, which changes nothing.

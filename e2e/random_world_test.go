@@ -108,7 +108,7 @@ func (r *randomWorld) head() string {
 // note remembers what is about to be the branch's head.
 func (r *randomWorld) note(commit string) {
 	r.t.Helper()
-	f, err := readFleet(r.t.Context(), r.maria.Dir, commit)
+	f, err := readFleet(r.t.Context(), r.repo, r.w, commit)
 	if r.repo.Broken {
 		was := *r.latest()
 		was.commit, f, err = commit, &was, nil

@@ -54,14 +54,21 @@ type Actor struct {
 	// MayTake says whether an object that another application owns is no longer
 	// wanted by that one, so that it changes hands; nil: never.
 	MayTake func(ctx context.Context, item *Item, owner string) (bool, error)
-	// Claimed names an application that wants what this one no longer has; nil:
-	// none ever does.
-	Claimed func(ctx context.Context, entry api.InventoryEntry) (string, error)
+	// Claimed says whether another application wants what this one no longer has;
+	// nil: none ever does.
+	Claimed func(ctx context.Context, entry api.InventoryEntry) (Claim, error)
 	// Held says whether nobody else can be acting for the application yet; nil:
 	// nobody ever does. It is asked between a look at an object and its change,
 	// which wants the object as it was looked at: so whoever was stopped for a
 	// while can't put something older over something newer.
 	Held func(ctx context.Context) bool
+}
+
+// Claim is of an application, named as cluster/namespace/name, to an object that
+// another one has; without a name there is none.
+type Claim struct {
+	Name string
+	Sure bool // else it may want it, and that can't be known yet
 }
 
 // ErrNotHeld says that another replica may be acting for the application.

@@ -21,9 +21,9 @@ type Pruned struct {
 	Deleted bool
 	// Kept says why an object was left alone; the entry is dropped.
 	Kept string
-	// To names an application that wants the object and has not taken it yet: the
-	// entry stays until it has, or no longer wants it.
-	To string
+	// To is of an application that wants the object and has not taken it yet, or that
+	// may want it: the entry stays until it has, or is known not to want it.
+	To Claim
 	// Err says that it must be tried again; the entry stays.
 	Err error
 }
@@ -120,7 +120,7 @@ func (a *Applier) tryPrune(ctx context.Context, as Actor, e api.InventoryEntry) 
 		if err != nil {
 			return Pruned{Entry: e, Err: fmt.Errorf("ask whether another application wants it: %w", err)}
 		}
-		if by != "" {
+		if by.Name != "" {
 			return Pruned{Entry: e, To: by}
 		}
 	}

@@ -157,6 +157,7 @@ func (a *applications) observe(old, obj any) {
 		r.index.drop(entry.key) // of what it is rendered, whoever does
 	}
 	a.wakeGivers(entry.key)
+	a.wakeGivers(a.brain.ownerOf(u)) // it has brought in what it was asked about
 	if !acted || u.GetDeletionTimestamp() != nil {
 		a.wakeups.Add(wakeup{entry.key, ReasonSpec, false})
 	}

@@ -172,7 +172,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	}
 	a.marked.Store(false)
 	if asApplied && (settled(s) || unhealthy) {
-		if !work.any(looks...) && !work.any(ReasonProject) && len(leaving(s)) == 0 {
+		if !work.any(looks...) && !work.any(ReasonProject) && len(leavingAnywhere(s)) == 0 {
 			return nil
 		}
 		return b.lookAgain(ctx, b.newRun(ctx, a, l, r, head, work, vars, result, started), l, result, work)

@@ -46,15 +46,21 @@ func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
 		if err != nil {
 			return err
 		}
-		if len(p.going) > 0 && !lost(l) {
+		if len(p.going) > 0 && (p.unsure || !lost(l)) {
 			if err := b.recordGoing(ctx, n, l, p); err != nil {
 				return err
+			}
+			if p.unsure {
+				return fmt.Errorf("%s may go over to %s, which can't be known yet: to let it go without, set spec.onDelete: orphan", apply.EntryName(p.going[0]), p.going[0].To)
 			}
 			return fmt.Errorf("%s goes over to %s, which hasn't taken it yet", apply.EntryName(p.going[0]), p.going[0].To)
 		}
 		p.dropped = append(p.dropped, p.going...)
 		if err := b.pruneFormer(ctx, n, l); err != nil {
 			return err
+		}
+		if going := leavingAnywhere(l.status()); len(l.status().Former) > 0 && len(going) > 0 && !lost(l) {
+			return fmt.Errorf("%s of a former cluster goes over to %s, which hasn't taken it yet", apply.EntryName(going[0]), going[0].To)
 		}
 		if err := b.publish(ctx, n, b.serviceEvents(n, l.status().History)); err != nil {
 			return err

@@ -260,12 +260,9 @@ func (b *Brain) prune(ctx context.Context, n *run, l *live, gone []api.Inventory
 		case p.Err != nil:
 			faults = append(faults, fmt.Sprintf("%s: %v", name, p.Err))
 			continue
-		case p.To != "":
-			if p.Entry.To != p.To {
-				b.notes.say(l.object, "NotPruned", fmt.Sprintf("left %s alone: it goes over to %s", name, p.To))
-			}
-			p.Entry.To = p.To
-			all.going = append(all.going, p.Entry)
+		case p.To.Name != "":
+			all.going = append(all.going, b.goesOver(l, p, name))
+			all.unsure = all.unsure || !p.To.Sure
 			continue
 		case p.Kept != "":
 			b.notes.say(l.object, "NotPruned", fmt.Sprintf("left %s alone: %s", name, p.Kept))

@@ -235,8 +235,8 @@ func (b *Brain) pruneIn(ctx context.Context, n *run, l *live, c *cluster, f api.
 		switch {
 		case p.Err != nil:
 			left, faults = append(left, p.Entry), append(faults, fmt.Sprintf("%s: %v", name, p.Err))
-		case p.To != "":
-			b.notes.say(l.object, "NotPruned", fmt.Sprintf("left %s alone: it goes over to %s", name, p.To))
+		case p.To.Name != "":
+			left = append(left, b.goesOver(l, p, name))
 		case p.Kept != "":
 			b.notes.say(l.object, "NotPruned", fmt.Sprintf("left %s alone: %s", name, p.Kept))
 		default:

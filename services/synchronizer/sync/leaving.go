@@ -2,11 +2,13 @@ package sync
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/shared/api"
 )
 
@@ -18,6 +20,7 @@ import (
 type pruned struct {
 	dropped []api.InventoryEntry // deleted, or not its own
 	going   []api.InventoryEntry // each with the application to which it goes
+	unsure  bool                 // that they go there
 }
 
 // left is an inventory after it.
@@ -33,15 +36,37 @@ func (p pruned) left(inventory []api.InventoryEntry) []api.InventoryEntry {
 	return kept
 }
 
-// leaving are the entries of an inventory that go over to others.
-func leaving(s *api.ApplicationStatus) (all []api.InventoryEntry) {
-	if s == nil {
-		return nil
+// goesOver says to which application an object goes over, and gives its entry.
+func (b *Brain) goesOver(l *live, p apply.Pruned, name string) api.InventoryEntry {
+	if p.Entry.To != p.To.Name {
+		message := fmt.Sprintf("left %s alone: it goes over to %s", name, p.To.Name)
+		if !p.To.Sure {
+			message = fmt.Sprintf("left %s alone: it may go over to %s, of which that can't be known before it is rendered as Git has it now", name, p.To.Name)
+		}
+		b.notes.say(l.object, "NotPruned", message)
 	}
-	for _, e := range s.Inventory {
+	p.Entry.To = p.To.Name
+	return p.Entry
+}
+
+// leaving are the entries of an inventory that go over to others.
+func leaving(inventory []api.InventoryEntry) (all []api.InventoryEntry) {
+	for _, e := range inventory {
 		if e.To != "" {
 			all = append(all, e)
 		}
+	}
+	return all
+}
+
+// leavingAnywhere are those, and those of former clusters.
+func leavingAnywhere(s *api.ApplicationStatus) (all []api.InventoryEntry) {
+	if s == nil {
+		return nil
+	}
+	all = leaving(s.Inventory)
+	for _, f := range s.Former {
+		all = append(all, leaving(f.Inventory)...)
 	}
 	return all
 }
@@ -50,16 +75,23 @@ func leaving(s *api.ApplicationStatus) (all []api.InventoryEntry) {
 // is theirs, and what nobody wants any more is pruned. Who wants it is asked of
 // what Git says since a moment.
 func (b *Brain) handOver(ctx context.Context, n *run, l *live, since time.Time) error {
-	going := leaving(l.status())
-	if len(going) == 0 || !n.spec.Sync.Prunes() {
+	if len(leavingAnywhere(l.status())) == 0 || !n.spec.Sync.Prunes() {
 		return nil
 	}
 	n.asks = since
-	p, err := b.prune(ctx, n, l, going)
+	if reason, err := b.refusePrune(ctx, n, l); reason != "" {
+		return b.refuse(ctx, n, l, reason, err)
+	} else if err != nil {
+		return err
+	}
+	p, err := b.prune(ctx, n, l, leaving(l.status().Inventory))
+	if err == nil {
+		err = b.recordGoing(ctx, n, l, p)
+	}
 	if err != nil {
 		return err
 	}
-	return b.recordGoing(ctx, n, l, p)
+	return b.pruneFormer(ctx, n, l)
 }
 
 // recordGoing records what was pruned and what goes over, unless it is.
@@ -74,7 +106,7 @@ func (b *Brain) recordGoing(ctx context.Context, n *run, l *live, p pruned) erro
 // others than before, and there are any: they may have got on meanwhile.
 func (a *applications) leave(key string, s *api.ApplicationStatus) bool {
 	var to []string
-	for _, e := range leaving(s) {
+	for _, e := range leavingAnywhere(s) {
 		if name, err := events.ParseApplication(e.To); err == nil {
 			to = append(to, name.Namespace+"/"+name.Name)
 		}

@@ -21,7 +21,7 @@ func TestWhatGoesOverStaysInTheInventory(t *testing.T) {
 	if before[2].To != "" {
 		t.Error("the inventory of before is another")
 	}
-	if got := leaving(&api.ApplicationStatus{Inventory: after}); !slices.Equal(got, want[1:]) {
+	if got := leaving(after); !slices.Equal(got, want[1:]) {
 		t.Errorf("leaving %+v", got)
 	}
 }

@@ -1,0 +1,193 @@
+package sync
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sort"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/synchronizer/apply"
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/render"
+)
+
+// claimed names an application that wants an object which a run's no longer has:
+// the one to which it goes already, one that the same change touches, one that was
+// never rendered, or one that has tried to have it. Where there is none, it names
+// one that may, as far as can be known now: an object that it is to have must not be
+// deleted because it can't be rendered for a while.
+func (b *asking) claimed(ctx context.Context, e api.InventoryEntry) (apply.Claim, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	candidates := b.others(ctx)
+	to, heirs := b.heirs(ctx, e)
+	if to != "" {
+		candidates = slices.Concat([]string{to}, candidates, heirs)
+	}
+	perhaps := ""
+	for _, key := range candidates {
+		wants, sure, err := b.wants(ctx, key, identityOf(b.n.cluster.name, e))
+		if err != nil {
+			return apply.Claim{}, err
+		}
+		if wants {
+			return apply.Claim{Name: b.cfg.Cluster + "/" + key, Sure: true}, nil
+		}
+		switch owner := b.coming[key]; {
+		case perhaps != "":
+		case owner != "": // it says when it has brought it in, or no longer will
+			perhaps = b.cfg.Cluster + "/" + owner
+		case !sure && (key == to || slices.Contains(heirs, key) || b.sameChange(ctx, key, e)):
+			perhaps = b.cfg.Cluster + "/" + key
+		}
+	}
+	return apply.Claim{Name: perhaps}, nil
+}
+
+// heirs gives to which application an object goes over; and those that this one
+// owns and that have not got all yet: one that couldn't be rendered may have had
+// them in it.
+func (b *asking) heirs(ctx context.Context, e api.InventoryEntry) (to string, heirs []string) {
+	name, err := events.ParseApplication(e.To)
+	if err != nil || name.Cluster != b.cfg.Cluster {
+		return "", nil
+	}
+	to = name.Namespace + "/" + name.Name
+	for key := range b.children(ctx, to) {
+		if b.coming[key] != "" || b.unsettled(key) {
+			heirs = append(heirs, key)
+		}
+	}
+	slices.Sort(heirs)
+	return to, heirs
+}
+
+// others are the applications that may want what the run's no longer has.
+func (b *asking) others(ctx context.Context) []string {
+	if b.listed {
+		return b.candidates
+	}
+	all := b.apps.dependentsOf(b.n.app.key)
+	if b.n.repo != nil {
+		for _, from := range b.before() {
+			for _, key := range b.touchedSince(ctx, b.n, from) {
+				all, b.touched[key] = append(all, key), true
+			}
+		}
+	}
+	for at := 0; at < len(all); at++ { // and it grows
+		for key := range b.children(ctx, all[at]) {
+			if b.coming[key] != "" && !slices.Contains(all, key) {
+				all = append(all, key)
+			}
+		}
+	}
+	slices.Sort(all)
+	all = slices.DeleteFunc(slices.Compact(all), func(key string) bool { return key == b.n.app.key })
+	b.candidates, b.listed = all, true
+	return all
+}
+
+// before are the commits since which the run's application may have given up what
+// it no longer has: a branch that went back differs from what was tried, and perhaps
+// not from what was last healthy.
+func (b *asking) before() []string {
+	return slices.Compact([]string{b.n.lastHealthy, b.n.lastTried})
+}
+
+// children are the Applications that are among an application's objects. Those that
+// the cluster doesn't have so yet are noted as coming.
+func (b *asking) children(ctx context.Context, key string) map[string]bool {
+	a, err := b.answer(ctx, key)
+	if err != nil || a.application == nil {
+		return nil // who asks about itself is told
+	}
+	all := map[string]bool{}
+	for id := range a.objects {
+		if id.cluster == b.own.name && id.group == api.Group && id.kind == api.ApplicationKind {
+			all[id.namespace+"/"+id.name] = true
+		}
+	}
+	if len(all) == 0 || !b.behind(ctx, a) {
+		return all
+	}
+	for id, item := range a.objects {
+		child := id.namespace + "/" + id.name
+		if !all[child] {
+			continue
+		}
+		u := b.apps.cached(child)
+		if u == nil {
+			b.coming[child] = key
+		} else if application, err := decode(u); err == nil && !asIn(application, item) {
+			b.coming[child] = key
+		}
+	}
+	return all
+}
+
+// sameChange says whether a change that took an object from the run's application
+// touches another one's files, too.
+func (b *asking) sameChange(ctx context.Context, key string, e api.InventoryEntry) bool {
+	a := b.answers[key]
+	if a == nil || !b.touched[key] {
+		return false
+	}
+	r, head := b.n.repo, cmp.Or(b.n.head, b.n.commit)
+	for _, from := range b.before() {
+		if from == "" {
+			continue // nothing was applied before
+		}
+		if e.To == "" { // else it was given up before that
+			from = b.asBefore(ctx, from, head)
+		}
+		changed, known := r.changes(ctx, from, head)
+		if !known || r.index.touches(key, changed) || (render.Result{Inputs: a.inputs}).Touched(changed) {
+			return true
+		}
+	}
+	return false
+}
+
+// asBefore is the last commit after from at which the run's application is as it
+// was at that one, as far as its files tell.
+func (b *asking) asBefore(ctx context.Context, from, head string) string {
+	r, key := b.n.repo, b.n.app.key
+	line, err := r.between(ctx, from, head)
+	if err != nil || !r.index.knows(key) {
+		return from
+	}
+	at := sort.Search(len(line), func(i int) bool {
+		changed, known := r.changes(ctx, from, line[i].Hash())
+		return !known || r.index.touches(key, changed)
+	})
+	if at == 0 || at == len(line) { // it is another for another reason
+		return from
+	}
+	return line[at-1].Hash()
+}
+
+// touchedSince are the applications of a run's repository that may be another
+// than they were at a commit: what they have was touched, their spec is new, or
+// this replica doesn't know.
+func (b *Brain) touchedSince(ctx context.Context, n *run, commit string) (keys []string) {
+	changed, known := n.repo.changes(ctx, commit, cmp.Or(n.head, n.commit))
+	touched := n.repo.index.touched(changed)
+	for _, other := range b.apps.of(n.repo.key()) {
+		if _, ok := touched[other.key]; ok || !known || !n.repo.index.knows(other.key) || b.unsettled(other.key) {
+			keys = append(keys, other.key)
+		}
+	}
+	return keys
+}
+
+// unsettled says whether an application may not have all yet that it wants.
+func (b *Brain) unsettled(key string) bool {
+	u := b.apps.cached(key)
+	if u == nil {
+		return true
+	}
+	application, err := decode(u)
+	return err != nil || !settled(application.Status) || application.Status.ObservedGeneration != u.GetGeneration()
+}

@@ -1,0 +1,55 @@
+package sync
+
+import (
+	"testing"
+
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+// One that can't be rendered may want what an application no longer has, if the
+// change that took it touches both; what broke it before, or after, holds up nothing
+// unless nobody can know.
+func TestWhoeverTheSameChangeTouchesMayWantIt(t *testing.T) {
+	t.Parallel()
+	//                    a   b         c        d        e        f
+	branch := lineMirror{"", "other/x", "web/a", "web/b", "other/y", "third/z"}
+	both := lineMirror{"", "other/x", "shared/a", "third/y", "other/y"}
+	for name, c := range map[string]struct {
+		branch              lineMirror
+		healthy, tried, now string
+		going               string
+		want                bool
+	}{
+		"broken before":                          {branch, "a", "a", "d", "", false},
+		"broken before, at the commit attempted": {branch, "b", "b", "c", "", false},
+		"broken since":                           {branch, "a", "a", "f", "", true},
+		"broken since what was healthy":          {branch, "a", "e", "f", "", true},
+		"by the same commit":                     {both, "b", "b", "c", "", true},
+		"by the same commit, and others since":   {both, "b", "b", "d", "", true},
+		"the branch went back over it":           {branch, "e", "e", "b", "", true},
+		"back over others":                       {branch, "d", "d", "b", "", false},
+		"it goes somewhere already":              {branch, "a", "a", "d", "local/shop/gone", true},
+		"somewhere since it was broken":          {branch, "b", "b", "d", "local/shop/gone", false},
+		"nothing was ever healthy":               {branch, "", "b", "c", "", false},
+		"it is another for another reason":       {branch, "d", "d", "f", "", true}, // its spec, say
+	} {
+		r := &repo{mirror: c.branch, index: newIndex()}
+		r.index.set("shop/web", []string{"shared", "web"})
+		r.index.set("shop/other", []string{"other", "shared"})
+		n := &run{app: &app{key: "shop/web"}, repo: r, commit: c.now, lastHealthy: c.healthy, lastTried: c.tried}
+		q := (&Brain{}).ask(n)
+		q.touched["shop/other"], q.answers["shop/other"] = true, &answer{}
+		if got := q.sameChange(t.Context(), "shop/other", api.InventoryEntry{To: c.going}); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+		r.index.drop("shop/other")
+		q.answers["shop/other"].inputs = []string{"other", "shared"}
+		if got := q.sameChange(t.Context(), "shop/other", api.InventoryEntry{To: c.going}); got != c.want {
+			t.Errorf("%s, as it is rendered now: %v", name, got)
+		}
+		q.touched["shop/other"] = false
+		if q.sameChange(t.Context(), "shop/other", api.InventoryEntry{To: c.going}) {
+			t.Errorf("%s: one of another repository", name)
+		}
+	}
+}
