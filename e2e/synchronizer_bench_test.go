@@ -88,3 +88,54 @@ func (b *syncBed) count(ok func(events.Event) bool) int {
 	}
 	return len(seen)
 }
+
+// BenchmarkSharedBase changes the base of many applications, and then takes an
+// object from it: each of them asks whether another one wants it. It reports both for
+// one application, and how many times the change the taking is.
+// SLIPWAY_BENCH_APPS says how many there are (200).
+func BenchmarkSharedBase(b *testing.B) {
+	count, err := strconv.Atoi(os.Getenv("SLIPWAY_BENCH_APPS"))
+	if err != nil {
+		count = 200
+	}
+	bed := newSyncBed(b)
+	files := map[string]string{"base/kustomization.yaml": "resources: [a.yaml, b.yaml]\n", "base/a.yaml": settings("a", "0"), "base/b.yaml": settings("b", "0")}
+	var applications strings.Builder
+	for i := range count {
+		name := fmt.Sprintf("a%04d", i)
+		files["apps/"+name+"/kustomization.yaml"] = "resources: [../../base]\nnamePrefix: " + name + "-\n"
+		applications.WriteString(application("shop", name, bed.url, "apps/"+name, "  sync: {resync: 24h}\n"))
+	}
+	first := bed.push(b, "first", files)
+	bed.start(b)
+	must(b, parts.Eventually(b.Context(), syncPatience, func() error {
+		_, err := bed.cluster.Kubectl(b.Context(), "get", "applications.slipway.dev", "-A")
+		return err
+	}))
+	must(b, bed.cluster.Apply(b.Context(), "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"))
+	must(b, bed.cluster.Apply(b.Context(), applications.String()))
+	applied := func(commit string) time.Duration {
+		began := time.Now()
+		must(b, parts.Eventually(b.Context(), 10*time.Minute, func() error {
+			if ready := bed.count(hasOutcome(events.Success, commit)); ready < count {
+				return fmt.Errorf("%d of %d are ready", ready, count)
+			}
+			return nil
+		}))
+		return time.Since(began)
+	}
+	applied(first)
+	release := func(files map[string]string) time.Duration {
+		commit := bed.push(b, "release", files)
+		bed.tell(b, commit)
+		return applied(commit)
+	}
+	for b.Loop() {
+		release(map[string]string{"base/kustomization.yaml": "resources: [a.yaml, b.yaml] # again\n"})
+		changed := release(map[string]string{"base/a.yaml": settings("a", fmt.Sprint(time.Now().UnixNano()))})
+		taken := release(map[string]string{"base/kustomization.yaml": "resources: [a.yaml]\n"})
+		b.ReportMetric(float64(changed.Microseconds())/1000/float64(count), "ms-changed/application")
+		b.ReportMetric(float64(taken.Microseconds())/1000/float64(count), "ms-taken/application")
+		b.ReportMetric(float64(taken)/float64(changed), "times-the-change")
+	}
+}

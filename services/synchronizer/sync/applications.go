@@ -40,6 +40,7 @@ type applications struct {
 	guarded  map[string]bool                // applications
 	waits    links                          // for others
 	leaves   links                          // to those that are to take objects over
+	wanted   wantedBy                       // when they were rendered last
 	sourced  map[source]map[string]bool     // ConfigMaps and Secrets → applications
 	uses     map[string]map[string][]source // application → what it uses them as → which
 
@@ -61,6 +62,8 @@ type app struct {
 	marked atomic.Bool
 
 	tried atomic.Pointer[attempt]
+	// unsettled says that it may not have all yet that it wants.
+	unsettled atomic.Bool
 
 	// What follows is guarded by the mutex of applications.
 	source string // the key of its place
@@ -136,6 +139,7 @@ func (a *applications) observe(old, obj any) {
 		return
 	}
 	entry := a.entry(u, application)
+	entry.unsettled.Store(!settled(application.Status) || application.Status.ObservedGeneration != u.GetGeneration())
 	if before, ok := old.(*unstructured.Unstructured); ok && asks(before, u) {
 		a.wakeups.Add(wakeup{entry.key, ReasonAsked, false})
 	}
@@ -250,6 +254,7 @@ func (a *applications) remove(obj any) {
 	a.gotOn(keyOf(u))
 	if entry != nil {
 		a.brain.use(entry, nil)
+		a.wanted.drop(entry.key)
 	}
 	for _, use := range []string{usedAsVariables, usedAsCredentials, usedAsKeys, usedAsKubeconfig, usedAsFormer, usedAsChart} {
 		a.setSources(keyOf(u), use, nil)

@@ -184,6 +184,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	}
 	n := b.newRun(ctx, a, l, r, head, work, vars, result, started)
 	if renderErr != nil {
+		b.unrendered(n, result)
 		return b.refuse(ctx, n, l, reasonOf(renderErr), vars.hide(renderErr))
 	}
 	if n.rules, err = rule.Compile(n.spec.Health); err != nil {
@@ -198,6 +199,7 @@ func (b *Brain) lookAgain(ctx context.Context, n *run, l *live, result render.Re
 	if err := b.prepare(n, result); err != nil {
 		return err
 	}
+	b.apps.wanted.set(n.app.key, n.rendering(result))
 	if err := b.forbidden(n); err != nil {
 		return b.refuse(ctx, n, l, reasonProject, err)
 	}

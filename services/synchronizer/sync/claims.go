@@ -29,6 +29,7 @@ type asking struct {
 
 	mu      sync.Mutex // of all that follows
 	answers map[string]*answer
+	heads   map[*repo]Commit // by which they are asked
 	// candidates may want what the run's application no longer has.
 	candidates []string
 	listed     bool
@@ -50,12 +51,12 @@ type answer struct {
 }
 
 func (b *Brain) ask(n *run) *asking {
-	return &asking{Brain: b, n: n, answers: map[string]*answer{}, touched: map[string]bool{}, coming: map[string]string{}}
+	return &asking{Brain: b, n: n, answers: map[string]*answer{}, heads: map[*repo]Commit{}, touched: map[string]bool{}, coming: map[string]string{}}
 }
 
-// wanted says whether an application wants an object, as far as that can be found
+// stillWants says whether an application wants an object, as far as that can be found
 // out: what it has, it keeps.
-func (b *asking) wanted(ctx context.Context, key string, object identity) (bool, error) {
+func (b *asking) stillWants(ctx context.Context, key string, object identity) (bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	wants, _, err := b.wants(ctx, key, object)
@@ -126,7 +127,7 @@ func (b *asking) find(ctx context.Context, key string) (*answer, error) {
 		}
 	}
 	a := &answer{application: application, generation: u.GetGeneration()}
-	a.objects, a.inputs = b.render(ctx, key, application)
+	a.objects, a.inputs = b.render(ctx, key, a)
 	return a, nil
 }
 
@@ -186,8 +187,12 @@ func (b *asking) behind(ctx context.Context, a *answer) bool {
 const freshForClaims = 2 * time.Second
 
 // render finds out the objects of an application's head; nil where they can't be.
-func (b *asking) render(ctx context.Context, key string, application *api.Application) (objects map[identity]*apply.Item, inputs []string) {
+func (b *asking) render(ctx context.Context, key string, of *answer) (objects map[identity]*apply.Item, inputs []string) {
+	application := of.application
 	inputs = []string{path.Clean(application.Spec.Source.Path)}
+	if w := b.knows(ctx, key); w != nil && w.failed {
+		return nil, w.inputs
+	}
 	a := b.apps.get(key)
 	if a == nil {
 		a = &app{key: key, name: events.Application{Cluster: b.cfg.Cluster, Namespace: application.Metadata.Namespace, Name: application.Metadata.Name}}
@@ -196,11 +201,7 @@ func (b *asking) render(ctx context.Context, key string, application *api.Applic
 	if err != nil {
 		return nil, inputs
 	}
-	asks := b.n.asks
-	if asks.IsZero() {
-		asks = time.Now().Add(-freshForClaims)
-	}
-	head, err := r.fetchedSince(ctx, asks)
+	head, err := b.headOf(ctx, r)
 	if err != nil {
 		return nil, inputs
 	}
@@ -212,18 +213,20 @@ func (b *asking) render(ctx context.Context, key string, application *api.Applic
 	if !there {
 		return nil, inputs
 	}
+	n := &run{app: a, repo: r, commit: head.Hash(), generation: of.generation, spec: application.Spec, variables: vars}
+	if n.cluster, err = b.destination(ctx, a, application); err != nil {
+		return nil, inputs
+	}
 	result, err := render.Render(ctx, vars.request(head, application))
 	inputs = result.Inputs
 	if err != nil {
-		return nil, inputs
-	}
-	n := &run{app: a, spec: application.Spec, variables: vars}
-	if n.cluster, err = b.destination(ctx, a, application); err != nil {
+		b.unrendered(n, result)
 		return nil, inputs
 	}
 	if err := b.prepare(n, result); err != nil {
 		return nil, inputs
 	}
+	b.apps.wanted.set(key, n.rendering(result))
 	objects = make(map[identity]*apply.Item, len(n.items))
 	for _, i := range n.items {
 		objects[identityOf(n.cluster.name, i.Entry(""))] = i

@@ -32,7 +32,7 @@ func (b *Brain) actor(n *run) apply.Actor {
 			}
 			other := name.Namespace + "/" + name.Name
 			b.apps.depend(n.app.key, []string{other}) // it wakes us when it lets go
-			wants, err := q.wanted(ctx, other, identityOf(n.cluster.name, item.Entry("")))
+			wants, err := q.stillWants(ctx, other, identityOf(n.cluster.name, item.Entry("")))
 			return err == nil && !wants, err
 		},
 		Claimed: q.claimed,

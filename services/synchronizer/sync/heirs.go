@@ -25,9 +25,12 @@ func (b *asking) claimed(ctx context.Context, e api.InventoryEntry) (apply.Claim
 	if to != "" {
 		candidates = slices.Concat([]string{to}, candidates, heirs)
 	}
-	perhaps := ""
+	perhaps, object := "", identityOf(b.n.cluster.name, e)
 	for _, key := range candidates {
-		wants, sure, err := b.wants(ctx, key, identityOf(b.n.cluster.name, e))
+		if w := b.knows(ctx, key); w != nil && !w.failed && !w.has(object) && b.coming[key] == "" {
+			continue
+		}
+		wants, sure, err := b.wants(ctx, key, object)
 		if err != nil {
 			return apply.Claim{}, err
 		}
@@ -99,13 +102,16 @@ func (b *asking) before() []string {
 // children are the Applications that are among an application's objects. Those that
 // the cluster doesn't have so yet are noted as coming.
 func (b *asking) children(ctx context.Context, key string) map[string]bool {
+	if w := b.knows(ctx, key); w != nil && !w.owns {
+		return nil
+	}
 	a, err := b.answer(ctx, key)
 	if err != nil || a.application == nil {
 		return nil // who asks about itself is told
 	}
 	all := map[string]bool{}
 	for id := range a.objects {
-		if id.cluster == b.own.name && id.group == api.Group && id.kind == api.ApplicationKind {
+		if id.cluster == b.own.name && id.isApplication() {
 			all[id.namespace+"/"+id.name] = true
 		}
 	}
@@ -184,10 +190,6 @@ func (b *Brain) touchedSince(ctx context.Context, n *run, commit string) (keys [
 
 // unsettled says whether an application may not have all yet that it wants.
 func (b *Brain) unsettled(key string) bool {
-	u := b.apps.cached(key)
-	if u == nil {
-		return true
-	}
-	application, err := decode(u)
-	return err != nil || !settled(application.Status) || application.Status.ObservedGeneration != u.GetGeneration()
+	a := b.apps.get(key)
+	return a == nil || a.unsettled.Load()
 }

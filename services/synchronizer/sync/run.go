@@ -195,6 +195,7 @@ func (b *Brain) sync(ctx context.Context, n *run, l *live, result render.Result)
 	if err := b.prepare(n, result); err != nil {
 		return err
 	}
+	b.apps.wanted.set(n.app.key, n.rendering(result))
 	if err := b.forbidden(n); err != nil {
 		return b.refuse(ctx, n, l, reasonProject, err)
 	}

@@ -39,6 +39,7 @@ func (a *applications) wakeSourced(s source) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for key := range a.sourced[s] {
+		a.wanted.drop(key)
 		a.wakeups.Add(wakeup{key, ReasonVariables, false})
 	}
 }
