@@ -273,7 +273,9 @@ func (r *randomWorld) stays(key string) bool {
 		return true
 	}
 	for _, f := range r.since {
-		if _, wanted := f.meant[key]; wanted {
+		if now, wanted := f.meant[key]; wanted && now.app != w.app {
+			return false // that one may have taken it, and decides
+		} else if wanted {
 			continue
 		}
 		app := r.sure.fleet.apps[w.app]

@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/apply"
@@ -40,8 +41,8 @@ func (b *Brain) actor(n *run) apply.Actor {
 }
 
 // refusePrune refuses a sync that would delete everything, or more than is
-// allowed. What goes over to another application isn't deleted; what an
-// Application's deletion takes along is.
+// allowed. What goes over to another application isn't deleted, once it is sure that
+// it does; what an Application's deletion takes along is.
 func (b *Brain) refusePrune(ctx context.Context, n *run, l *live) (reason string, err error) {
 	inventory := l.status().Inventory
 	gone := apply.Gone(inventory, n.items)
@@ -54,16 +55,21 @@ func (b *Brain) refusePrune(ctx context.Context, n *run, l *live) (reason string
 		return "", nil
 	}
 	var deleted []api.InventoryEntry
+	var unsure []string
 	q := b.ask(n)
 	for _, e := range gone {
 		by, err := q.claimed(ctx, e)
 		if err != nil {
 			return "", err
 		}
-		if by.Name == "" {
+		if !by.Sure {
 			deleted = append(deleted, e)
 		}
+		if name, err := events.ParseApplication(by.Name); err == nil && !by.Sure {
+			unsure = append(unsure, name.Namespace+"/"+name.Name)
+		}
 	}
+	b.apps.depend(n.app.key, slices.Compact(unsure)) // it is looked again when those got on
 	switch lost = b.takesAlong(deleted, mostOwners); {
 	case len(deleted) == 0:
 		return "", nil
