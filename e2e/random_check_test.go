@@ -357,8 +357,14 @@ func (r *randomWorld) remember(f *fleet, all map[string]*unstructured.Unstructur
 	}
 	if r.sure != nil {
 		for key, uid := range r.sure.uids {
-			if _, wanted := f.objects[key]; !wanted && !r.kept(key) && r.stays(key) {
+			if _, wanted := f.objects[key]; wanted || r.kept(key) || !r.stays(key) {
+				continue
+			}
+			switch u := all[key]; {
+			case !r.byHand[key]:
 				r.stay[key] = uid
+			case u != nil: // somebody has deleted it, and it was made anew
+				r.stay[key] = string(u.GetUID())
 			}
 		}
 	}

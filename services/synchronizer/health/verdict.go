@@ -41,6 +41,8 @@ type Verdict struct {
 	Ready   bool
 	Failed  []string // what won't become ready by itself
 	Waiting []string // what isn't ready yet
+	// Gone are those that are not there, but for hooks.
+	Gone []Target
 	// Unknown says that a watch has not read everything yet.
 	Unknown bool
 	// Slow says that a user's rule was stopped for taking too long, for which
@@ -109,6 +111,9 @@ func (w *Watcher) Judge(targets []Target) Verdict {
 		seen, known := w.Look(t.Resource, t.Namespace, t.Name)
 		state, message := judge(t, seen, known, deadline)
 		verdict.Unknown = verdict.Unknown || seen == nil && !known
+		if state == status.NotFoundStatus && !t.Ends {
+			verdict.Gone = append(verdict.Gone, t)
+		}
 		verdict.Slow = verdict.Slow || seen != nil && t.Rule != nil && state == status.UnknownStatus
 		switch state {
 		case status.CurrentStatus:

@@ -40,6 +40,7 @@ type applications struct {
 	guarded  map[string]bool                // applications
 	waits    links                          // for others
 	leaves   links                          // to those that are to take objects over
+	holders  holders                        // of objects
 	wanted   wantedBy                       // when they were rendered last
 	sourced  map[source]map[string]bool     // ConfigMaps and Secrets → applications
 	uses     map[string]map[string][]source // application → what it uses them as → which
@@ -91,7 +92,7 @@ func (a *app) saw(commit string) time.Time {
 func newApplications(b *Brain) *applications {
 	a := &applications{
 		brain: b, byKey: map[string]*app{}, bySource: map[string]map[string]*app{}, followed: map[string]place{}, waiting: map[string]map[string]bool{}, guarded: map[string]bool{},
-		waits: newLinks(), leaves: newLinks(), sourced: map[source]map[string]bool{}, uses: map[string]map[string][]source{},
+		waits: newLinks(), leaves: newLinks(), holders: newHolders(), sourced: map[source]map[string]bool{}, uses: map[string]map[string][]source{},
 		wakeups: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[wakeup]()),
 	}
 	a.informer = dynamicinformer.NewFilteredDynamicInformer(b.clients.Dynamic, Resource, "", 0, cache.Indexers{}, nil).Informer()
@@ -149,6 +150,7 @@ func (a *applications) observe(old, obj any) {
 	if old == nil || settled(application.Status) {
 		a.gotOn(entry.key) // also where it only comes forth: who waits says for what
 	}
+	a.hold(entry.key, application.Status)
 	if a.leave(entry.key, application.Status) {
 		a.wakeups.Add(wakeup{entry.key, ReasonLeaving, false})
 	}
@@ -251,6 +253,7 @@ func (a *applications) remove(obj any) {
 	a.setGuarded(keyOf(u), false)
 	a.depend(keyOf(u), nil)
 	a.leave(keyOf(u), nil)
+	a.hold(keyOf(u), nil)
 	a.gotOn(keyOf(u))
 	if entry != nil {
 		a.brain.use(entry, nil)

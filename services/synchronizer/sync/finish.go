@@ -86,6 +86,9 @@ func (b *Brain) look(ctx context.Context, key string) error {
 	if verdict.Slow {
 		b.health.AddAfter(key, slowAgain)
 	}
+	if err := b.lookForGone(ctx, w, verdict); err != nil {
+		return err
+	}
 	n := w.run
 	ready := verdict.Ready
 	bad := !ready && (w.expired || len(verdict.Failed) > 0)

@@ -13,20 +13,24 @@ import (
 )
 
 // claimed names an application that wants an object which a run's no longer has:
-// the one to which it goes already, one that the same change touches, one that was
-// never rendered, or one that has tried to have it. Where there is none, it names
+// the one to which it goes already, one that had it before, one that the same change
+// touches, one that was never rendered, or one that has tried to have it. Where there is none, it names
 // one that may, as far as can be known now: an object that it is to have must not be
 // deleted because it can't be rendered for a while.
 func (b *asking) claimed(ctx context.Context, e api.InventoryEntry) (apply.Claim, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	candidates := b.others(ctx)
-	to, heirs := b.heirs(ctx, e)
-	if to != "" {
-		candidates = slices.Concat([]string{to}, candidates, heirs)
-	}
 	perhaps, object := "", identityOf(b.n.cluster.name, e)
+	to, heirs := b.heirs(ctx, e)
+	holders := b.apps.holdersOf(object)
+	candidates := slices.Concat(holders, b.others(ctx), heirs)
+	if to != "" {
+		candidates = slices.Insert(candidates, 0, to)
+	}
 	for _, key := range candidates {
+		if key == b.n.app.key {
+			continue
+		}
 		if w := b.knows(ctx, key); w != nil && !w.failed && !w.has(object) && b.coming[key] == "" {
 			continue
 		}
@@ -34,8 +38,11 @@ func (b *asking) claimed(ctx context.Context, e api.InventoryEntry) (apply.Claim
 		if err != nil {
 			return apply.Claim{}, err
 		}
-		if wants {
-			return apply.Claim{Name: b.cfg.Cluster + "/" + key, Sure: true}, nil
+		if name := b.cfg.Cluster + "/" + key; wants {
+			if name != e.To && slices.Contains(holders, key) { // it doesn't know that it has it no more
+				b.apps.wakeups.Add(wakeup{key, ReasonDrift, false})
+			}
+			return apply.Claim{Name: name, Sure: true}, nil
 		}
 		switch owner := b.coming[key]; {
 		case perhaps != "":
@@ -87,9 +94,8 @@ func (b *asking) others(ctx context.Context) []string {
 		}
 	}
 	slices.Sort(all)
-	all = slices.DeleteFunc(slices.Compact(all), func(key string) bool { return key == b.n.app.key })
-	b.candidates, b.listed = all, true
-	return all
+	b.candidates, b.listed = slices.Compact(all), true
+	return b.candidates
 }
 
 // before are the commits since which the run's application may have given up what

@@ -121,8 +121,11 @@ func (b *Brain) goOn(ctx context.Context, w *wait, l *live, work Work) error {
 	if !w.queued && !work.any(ReasonStep) {
 		return nil
 	}
-	if !w.run.cluster.watcher.Judge(w.targets).Ready {
+	if verdict := w.run.cluster.watcher.Judge(w.targets); !verdict.Ready {
 		w.queued = false
+		if w.gone.again && len(verdict.Gone) > 0 {
+			return b.applyAgain(ctx, w, l, verdict.Gone)
+		}
 		return nil // no longer: a watch tells when it is again
 	}
 	if err := b.passed(ctx, w.run, l); err != nil {

@@ -17,6 +17,7 @@ type wait struct {
 	failed   bool // told already
 	queued   bool // the next step is in the queue: whoever changes the cluster holds the application
 	told     time.Time
+	gone     gone
 }
 
 // Gone is told that another replica is gone. Worked says of an application whether

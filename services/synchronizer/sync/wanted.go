@@ -2,7 +2,6 @@ package sync
 
 import (
 	"context"
-	"hash/maphash"
 	"sync"
 	"time"
 
@@ -24,10 +23,8 @@ type wanted struct {
 	until        time.Time           // zero: as long as it has the same files, spec, ConfigMaps and Secrets
 }
 
-var wantedSeed = maphash.MakeSeed()
-
 func (w *wanted) has(object identity) bool {
-	_, has := w.objects[maphash.Comparable(wantedSeed, object)]
+	_, has := w.objects[object.hash()]
 	return has
 }
 
@@ -64,7 +61,7 @@ func (n *run) rendering(result render.Result) *wanted {
 	asked := result.Asked
 	for _, i := range n.items {
 		id := identityOf(n.cluster.name, i.Entry(""))
-		w.objects[maphash.Comparable(wantedSeed, id)] = struct{}{}
+		w.objects[id.hash()] = struct{}{}
 		w.owns = w.owns || id.isApplication()
 		asked = asked || i.Resource == (apply.Item{}).Resource // its namespace may be another once its kind is known
 	}
