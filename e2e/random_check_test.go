@@ -137,45 +137,6 @@ func (r *randomWorld) states(f *fleet, all map[string]*unstructured.Unstructured
 	return faults
 }
 
-// held says whether an object stays with an application of which nobody can know
-// whether it still wants it, as it can't be rendered.
-func (f *fleet) held(key string, all map[string]*unstructured.Unstructured) bool {
-	u := all[key]
-	if u == nil {
-		return false
-	}
-	owner := strings.TrimPrefix(u.GetAnnotations()[ownerAnnotation], "local/shop/")
-	return owner != f.objects[key].app && f.unknown(owner)
-}
-
-// waits are the applications that want such objects, and those that depend on them.
-func (f *fleet) waits(all map[string]*unstructured.Unstructured) map[string]bool {
-	waits := map[string]bool{}
-	for key, w := range f.objects {
-		if f.held(key, all) {
-			waits[w.app] = true
-		}
-	}
-	for again := true; again; {
-		again = false
-		for name, app := range f.apps {
-			for _, d := range app.Spec.DependsOn {
-				if waits[d.Name] && !waits[name] {
-					waits[name], again = true, true
-				}
-			}
-		}
-	}
-	return waits
-}
-
-func (f *fleet) owner(app string) string {
-	if app == "" {
-		return "local/slipway-system/root"
-	}
-	return "local/shop/" + app
-}
-
 // contents: what Git has is there as it is in Git.
 func (r *randomWorld) contents(f *fleet, all map[string]*unstructured.Unstructured) (faults []string) {
 	for key, w := range f.objects {
@@ -218,33 +179,12 @@ func (r *randomWorld) leftovers(f *fleet, all map[string]*unstructured.Unstructu
 		if _, wanted := f.objects[key]; wanted || owner == "" || strings.HasPrefix(u.GetName(), foreign) || r.mayStay[key] {
 			continue
 		}
-		app := strings.TrimPrefix(owner, "local/shop/")
-		switch {
-		case f.broken[app] != "" || len(f.broken) > 0 && f.apps[app] == nil:
-			continue // nothing is pruned before all of the root's are healthy
-		case f.unknown(strings.TrimPrefix(goesTo(key, all), "local/shop/")):
-			continue // nobody can know whether that one wants it
+		if to := goesTo(key, all); f.undecided(owner) || to != "" && f.undecided(to) {
+			continue
 		}
 		faults = append(faults, fmt.Sprintf("%s of %s is left", key, owner))
 	}
 	return faults
-}
-
-// goesTo is the application to which the owner of an object says that it goes.
-func goesTo(key string, all map[string]*unstructured.Unstructured) string {
-	namespace, name, _ := strings.Cut(strings.TrimPrefix(all[key].GetAnnotations()[ownerAnnotation], "local/"), "/")
-	owner := all[objectKey(api.ApplicationKind, api.Group, namespace, name)]
-	if owner == nil {
-		return ""
-	}
-	inventory, _, _ := unstructured.NestedSlice(owner.Object, "status", "inventory")
-	for _, entry := range inventory {
-		e := texts(entry.(fields))
-		if objectKey(e["kind"], e["group"], e["namespace"], e["name"]) == key {
-			return e["to"]
-		}
-	}
-	return ""
 }
 
 // kept says whether an object was wanted all the time since the last check, also by

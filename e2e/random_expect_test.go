@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing/fstest"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/slipway-cd/slipway/e2e/local"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
@@ -151,6 +153,69 @@ func (f *fleet) add(ctx context.Context, dir fs.FS, name string, app *api.Applic
 		f.objects[key] = w
 	}
 	return nil
+}
+
+// held says whether an object stays with an application of which nobody can know
+// whether it still wants it, as it can't be rendered.
+func (f *fleet) held(key string, all map[string]*unstructured.Unstructured) bool {
+	u := all[key]
+	if u == nil {
+		return false
+	}
+	owner := strings.TrimPrefix(u.GetAnnotations()[ownerAnnotation], "local/shop/")
+	return owner != f.objects[key].app && f.unknown(owner)
+}
+
+// waits are the applications that want such objects, and those that depend on them.
+func (f *fleet) waits(all map[string]*unstructured.Unstructured) map[string]bool {
+	waits := map[string]bool{}
+	for key, w := range f.objects {
+		if f.held(key, all) {
+			waits[w.app] = true
+		}
+	}
+	for again := true; again; {
+		again = false
+		for name, app := range f.apps {
+			for _, d := range app.Spec.DependsOn {
+				if waits[d.Name] && !waits[name] {
+					waits[name], again = true, true
+				}
+			}
+		}
+	}
+	return waits
+}
+
+func (f *fleet) owner(app string) string {
+	if app == "" {
+		return "local/slipway-system/root"
+	}
+	return "local/shop/" + app
+}
+
+// undecided says whether nobody can know what an application wants, or it is still
+// there since nothing is pruned before all of the root's are healthy.
+func (f *fleet) undecided(owner string) bool {
+	app := strings.TrimPrefix(owner, "local/shop/")
+	return f.broken[app] != "" || len(f.broken) > 0 && f.apps[app] == nil
+}
+
+// goesTo is the application to which the owner of an object says that it goes.
+func goesTo(key string, all map[string]*unstructured.Unstructured) string {
+	namespace, name, _ := strings.Cut(strings.TrimPrefix(all[key].GetAnnotations()[ownerAnnotation], "local/"), "/")
+	owner := all[objectKey(api.ApplicationKind, api.Group, namespace, name)]
+	if owner == nil {
+		return ""
+	}
+	inventory, _, _ := unstructured.NestedSlice(owner.Object, "status", "inventory")
+	for _, entry := range inventory {
+		e := texts(entry.(fields))
+		if objectKey(e["kind"], e["group"], e["namespace"], e["name"]) == key {
+			return e["to"]
+		}
+	}
+	return ""
 }
 
 func mapping(o fields, path ...string) fields {
