@@ -198,7 +198,7 @@ func (r *randomWorld) kept(key string) bool {
 		switch {
 		case wanted:
 			app = w.app
-		case f.broken[app] == "" || f.apps[app] == nil || app != first:
+		case f.broken[app] == "" || f.apps[app] == nil || app != first || !r.sure.had[key]:
 			return false
 		}
 	}
@@ -308,10 +308,10 @@ func (r *randomWorld) remember(f *fleet, all map[string]*unstructured.Unstructur
 			}
 		}
 	}
-	now := &sure{fleet: f, uids: map[string]string{}}
+	now := &sure{fleet: f, uids: map[string]string{}, had: map[string]bool{}}
 	for key, w := range f.meant {
 		if u := all[key]; u != nil && (f.broken[w.app] == "" || goesTo(key, all) != "") {
-			now.uids[key] = string(u.GetUID())
+			now.uids[key], now.had[key] = string(u.GetUID()), u.GetAnnotations()[ownerAnnotation] == f.owner(w.app)
 			delete(r.mayStay, key)
 		}
 	}

@@ -57,6 +57,7 @@ type past struct {
 type sure struct {
 	fleet *fleet
 	uids  map[string]string
+	had   map[string]bool // by the application that is to have it
 }
 
 // newRandomWorld starts one with a repo, and waits for nothing.

@@ -247,3 +247,33 @@ func TestTwoClustersDontMeet(t *testing.T) {
 		t.Errorf("the north has %s", out)
 	}
 }
+
+// TestReplicasDontTakeEachOthersValuesForTheirOwn has a replica bring in again what it
+// had sent before, when another one has sent other values of the same fields since.
+func TestReplicasDontTakeEachOthersValuesForTheirOwn(t *testing.T) {
+	t.Parallel()
+	c, second := withSecond(t)
+	first := c.w.Process("synchronizer")
+	color := func(color string) {
+		t.Helper()
+		files := map[string]string{"apps/web/color.yaml": fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: color}\ndata: {color: %s}\n", color)}
+		must(t, c.maria.Commit(t.Context(), color, files))
+		must(t, c.maria.Push(t.Context()))
+		must(t, parts.Eventually(t.Context(), time.Minute, func() error {
+			out, err := c.w.Kubectl(t.Context(), "", "get", "configmap", "color", "-n", "shop", "-o", "jsonpath={.data.color}")
+			if err != nil || out != color {
+				return fmt.Errorf("it is %q, not %s: %w", out, color, err)
+			}
+			return nil
+		}))
+	}
+	must(t, second.Pause())
+	color("red")
+	must(t, second.Resume())
+	must(t, first.Pause())
+	color("green")
+	must(t, first.Resume())
+	must(t, second.Pause())
+	color("red")
+	must(t, second.Resume())
+}

@@ -12,6 +12,8 @@ type ApplicationStatus struct {
 	Attempted string `json:"attempted,omitempty"`
 	Revision  string `json:"revision,omitempty"`
 	Healthy   string `json:"healthy,omitempty"`
+	// By is the process that began that sync: another one doesn't know what was sent.
+	By string `json:"by,omitempty"`
 	// Variables are the versions of the ConfigMaps and Secrets whose values
 	// Revision was applied with, and of its chart; never the values.
 	Variables string `json:"variables,omitempty"`
@@ -78,7 +80,7 @@ type InventoryEntry struct {
 	// Hook says that it runs in a hook, and is nothing that stays.
 	Hook bool `json:"hook,omitempty"`
 	// To is the Application, as cluster/namespace/name, that wants it instead of
-	// this one and has not taken it yet.
+	// this one and has not taken it yet; or that may, which can't be known yet.
 	To string `json:"to,omitempty"`
 }
 

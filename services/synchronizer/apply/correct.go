@@ -125,9 +125,9 @@ func (a *Applier) Correct(ctx context.Context, as Actor, items []*Item, dry bool
 }
 
 func (a *Applier) dry(items []*Item, dry bool) {
+	a.Forget(items) // what is asked is how it is
 	for _, item := range items {
 		item.dry = dry
-		a.memory.forget(item) // what is asked is how it is
 	}
 }
 

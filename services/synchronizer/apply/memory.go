@@ -51,6 +51,14 @@ func (m *memory) forget(item *Item) {
 	delete(m.sent, keyOf(item))
 }
 
+// Forget has items be sent though they were before: another process may have sent
+// other values of the same fields since.
+func (a *Applier) Forget(items []*Item) {
+	for _, item := range items {
+		a.memory.forget(item)
+	}
+}
+
 // hash is over the rendered document and what we add to it.
 func (i *Item) hash() uint64 {
 	h := fnv.New64a()

@@ -231,7 +231,10 @@ func (b *Brain) intend(ctx context.Context, n *run, l *live) error {
 	}()
 	b.supersede(ctx, n)
 	here := n.cluster.here(ctx, n.spec)
+	others := false
 	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
+		others = others || s.By != b.me
+		s.By = b.me
 		n.attempt(s)
 		n.begin(s)
 		s.Destination = &here
@@ -244,6 +247,9 @@ func (b *Brain) intend(ctx context.Context, n *run, l *live) error {
 			generation: n.generation, now: time.Now(),
 		}.set(s)
 	})
+	if others {
+		n.cluster.applier.Forget(n.items)
+	}
 	return errors.Join(err, <-told)
 }
 

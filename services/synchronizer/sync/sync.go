@@ -10,6 +10,7 @@ package sync
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -122,6 +123,7 @@ type Parts struct {
 // Brain brings one cluster's applications in line with Git.
 type Brain struct {
 	cfg          Config
+	me           string // this process: another replica, or the one before, is somebody else
 	bus          Publisher
 	repoQ        Queue
 	appQ         Queue
@@ -146,7 +148,7 @@ type Brain struct {
 // New makes a brain. Nothing runs yet.
 func New(cfg Config, parts Parts) *Brain {
 	b := &Brain{
-		cfg: cfg, listen: parts.Subscribe, bus: parts.Bus, repoQ: parts.Repos, appQ: parts.Apps, clients: parts.Clients, log: cfg.Log,
+		cfg: cfg, me: rand.Text()[:12], listen: parts.Subscribe, bus: parts.Bus, repoQ: parts.Repos, appQ: parts.Apps, clients: parts.Clients, log: cfg.Log,
 		health: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]()),
 		repos:  newRepositories(cfg.Repositories, cfg.Own, cfg.Git),
 	}
