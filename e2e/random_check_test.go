@@ -171,6 +171,7 @@ func (r *randomWorld) contents(f *fleet, all map[string]*unstructured.Unstructur
 // leftovers: nothing else is ours, but for what was asked to stay and what
 // belongs to applications that can't be applied.
 func (r *randomWorld) leftovers(f *fleet, all map[string]*unstructured.Unstructured) (faults []string) {
+	waits := f.waits(all)
 	for key, u := range all {
 		owner := u.GetAnnotations()[ownerAnnotation]
 		if metav1.GetControllerOf(u) != nil {
@@ -179,7 +180,7 @@ func (r *randomWorld) leftovers(f *fleet, all map[string]*unstructured.Unstructu
 		if _, wanted := f.objects[key]; wanted || owner == "" || strings.HasPrefix(u.GetName(), foreign) || r.mayStay[key] {
 			continue
 		}
-		if to := goesTo(key, all); f.undecided(owner) || to != "" && f.undecided(to) {
+		if to := goesTo(key, all); f.undecided(owner) || to != "" && f.undecided(to) || waits[strings.TrimPrefix(owner, "local/shop/")] {
 			continue
 		}
 		faults = append(faults, fmt.Sprintf("%s of %s is left", key, owner))
