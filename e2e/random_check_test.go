@@ -137,10 +137,12 @@ func (r *randomWorld) states(f *fleet, all map[string]*unstructured.Unstructured
 	return faults
 }
 
-// contents: what Git has is there as it is in Git.
+// contents: what Git has is there as it is in Git, but for what comes after something
+// that another application holds.
 func (r *randomWorld) contents(f *fleet, all map[string]*unstructured.Unstructured) (faults []string) {
+	waits := f.waits(all)
 	for key, w := range f.objects {
-		if f.broken[w.app] != "" || f.held(key, all) {
+		if f.broken[w.app] != "" || waits[w.app] {
 			continue
 		}
 		u := all[key]
