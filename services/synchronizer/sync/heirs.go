@@ -14,9 +14,9 @@ import (
 
 // claimed names an application that wants an object which a run's no longer has:
 // the one to which it goes already, one that had it before, one that the same change
-// touches, one that was never rendered, or one that has tried to have it. Where there is none, it names
-// one that may, as far as can be known now: an object that it is to have must not be
-// deleted because it can't be rendered for a while.
+// touches, one that was never rendered, or one that has tried to have it. Where
+// there is none, it names one that may, as far as can be known now: an object that it
+// is to have must not be deleted because it can't be rendered for a while.
 func (b *asking) claimed(ctx context.Context, e api.InventoryEntry) (apply.Claim, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
