@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/slipway-cd/slipway/services/automator/promote"
+	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/charts/fetch"
 	"github.com/slipway-cd/slipway/shared/service"
 )
@@ -29,9 +30,9 @@ const (
 // its repositories: that whose address the tree's origin has, or the only one;
 // and what the trees come to together is looked at, too. It uses no bus, the
 // network only for charts that lie outside of the trees, and reads none of the
-// config's secrets. It errs with [ErrInput]
-// where it can't look.
-func Lint(ctx context.Context, paths []string, config string) ([]Finding, error) {
+// config's secrets. Health says what is wrong in an Application's rules of health,
+// which are another service's. It errs with [ErrInput] where it can't look.
+func Lint(ctx context.Context, paths []string, config string, health func([]api.HealthRule) error) ([]Finding, error) {
 	var cfg Config
 	if config != "" {
 		var err error
@@ -56,7 +57,7 @@ func Lint(ctx context.Context, paths []string, config string) ([]Finding, error)
 			}
 			taken[r] = p
 		}
-		tree.Charts = fetched
+		tree.Charts, tree.Health = fetched, health
 		trees = append(trees, tree)
 	}
 	return promote.Lint(ctx, cfg, trees)

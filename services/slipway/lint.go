@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-cd/slipway/services/automator"
+	"github.com/slipway-cd/slipway/services/synchronizer"
 )
 
 // errLint says that lint found something.
@@ -37,7 +38,7 @@ or with --strict when there is one.`,
 			if len(paths) == 0 {
 				paths = []string{"."}
 			}
-			found, err := automator.Lint(cmd.Context(), paths, config)
+			found, err := automator.Lint(cmd.Context(), paths, config, synchronizer.CheckHealth)
 			if err != nil {
 				return err
 			}

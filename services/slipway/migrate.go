@@ -13,6 +13,7 @@ import (
 	"github.com/slipway-cd/slipway/services/automator"
 	"github.com/slipway-cd/slipway/services/slipway/cutover"
 	"github.com/slipway-cd/slipway/services/slipway/migrate"
+	"github.com/slipway-cd/slipway/services/synchronizer"
 )
 
 // tool is one that can be migrated from.
@@ -139,7 +140,7 @@ func writeMigration(ctx context.Context, dir string, result migrate.Result) erro
 	if len(result.Files) == 0 {
 		return nil
 	}
-	found, err := automator.Lint(ctx, []string{dir}, "")
+	found, err := automator.Lint(ctx, []string{dir}, "", synchronizer.CheckHealth)
 	if err != nil {
 		return err
 	}

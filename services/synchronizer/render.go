@@ -20,6 +20,13 @@ import (
 	"github.com/slipway-cd/slipway/shared/render"
 )
 
+// CheckHealth says what is wrong in the health rules of an Application, each fault
+// beginning with its field.
+func CheckHealth(rules []api.HealthRule) error {
+	_, err := rule.Compile(rules)
+	return err
+}
+
 // RenderOptions say what [Render] renders. Exactly one of Path and
 // Application is given.
 type RenderOptions struct {

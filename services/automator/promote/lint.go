@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/charts"
 	"github.com/slipway-cd/slipway/shared/service"
 )
@@ -53,6 +54,9 @@ type Tree struct {
 	Repository *service.Repository
 	// Charts brings charts that lie outside of the tree; nil: none can be had.
 	Charts charts.Source
+	// Health says what is wrong in an Application's rules, each fault beginning with
+	// its field; nil: nobody does.
+	Health func([]api.HealthRule) error
 }
 
 // Lint looks for what is wrong in work trees: in each document, and, where the

@@ -15,6 +15,7 @@ import (
 
 	"github.com/slipway-cd/slipway/services/automator"
 	"github.com/slipway-cd/slipway/services/slipway/migrate"
+	"github.com/slipway-cd/slipway/services/synchronizer"
 	"github.com/slipway-cd/slipway/shared/render"
 )
 
@@ -86,7 +87,7 @@ func lint(t *testing.T, r migrate.Result) {
 			t.Fatal(err)
 		}
 	}
-	found, err := automator.Lint(t.Context(), []string{dir}, "")
+	found, err := automator.Lint(t.Context(), []string{dir}, "", synchronizer.CheckHealth)
 	if err != nil {
 		t.Fatal(err)
 	}
