@@ -188,6 +188,20 @@ func TestSynchronizer(t *testing.T) {
 		}))
 	})
 
+	t.Run("a branch that went back is believed, also while a commit is told of that never comes", func(t *testing.T) {
+		before := b.push(t, "before", map[string]string{"apps/other/cm.yaml": settings("other", "before")})
+		b.tell(t, before)
+		b.becomes(t, "shop", "other", "True", before)
+		after := b.push(t, "after", map[string]string{"apps/other/cm.yaml": settings("other", "after")})
+		b.tell(t, after)
+		b.becomes(t, "shop", "other", "True", after)
+		b.tell(t, strings.Repeat("1", 40))
+		b.git(t, "reset", "--quiet", "--hard", before)
+		b.git(t, "push", "--quiet", "--force", "origin", "main")
+		b.tell(t, before)
+		b.becomes(t, "shop", "other", "True", before)
+	})
+
 	t.Run("a deleted Application takes its objects along, an orphaning one leaves them", func(t *testing.T) {
 		_, err := b.cluster.Kubectl(t.Context(), "delete", "applications.slipway.dev", "-n", "shop", "web", "--timeout=20s")
 		must(t, err)

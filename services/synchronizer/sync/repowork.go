@@ -17,6 +17,10 @@ import (
 // forced push it never comes.
 const patience = 2 * time.Minute
 
+// staleness is how long a host may be behind itself, and give a head that lies behind
+// what it gave before. After that the branch went back.
+const staleness = 20 * time.Second
+
 // fanOut is how many applications are woken or compared at a time.
 const fanOut = 16
 
@@ -45,7 +49,7 @@ func (b *Brain) repoWork(ctx context.Context, work Work) error {
 	waits := late != "" && time.Since(work.Since) < patience
 	notYet := fmt.Errorf("commit %s is not in %s yet, whose head is %s", late, work.Key, head.Hash())
 	// The host may be behind itself; but what is new is new, whatever else comes.
-	if waits && r.evaluated != "" {
+	if waits && r.evaluated != "" && time.Since(work.Since) < staleness {
 		if behind, err := r.contains(ctx, r.evaluated, head.Hash()); err != nil || behind {
 			return notYet
 		}
