@@ -18,7 +18,12 @@ import (
 // seed is SLIPWAY_FAULTS_SEED, else new each time; it is shown.
 func seed(t *testing.T) *rand.Rand {
 	t.Helper()
-	n := uint64(time.Now().UnixNano())
+	return seedOr(t, uint64(time.Now().UnixNano()))
+}
+
+// seedOr is SLIPWAY_FAULTS_SEED, else the one given.
+func seedOr(t *testing.T, n uint64) *rand.Rand {
+	t.Helper()
 	if text := os.Getenv("SLIPWAY_FAULTS_SEED"); text != "" {
 		var err error
 		n, err = strconv.ParseUint(text, 10, 64)

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slipway-cd/slipway/e2e/parts"
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/api"
 )
@@ -45,12 +44,7 @@ func TestSourcesOfTagsRangesAndCommits(t *testing.T) {
 	}
 	first := b.push(t, "first", all)
 	b.tag(t, "v1.0.0", first)
-	b.start(t)
-	must(t, parts.Eventually(t.Context(), syncPatience, func() error {
-		_, err := b.cluster.Kubectl(t.Context(), "get", "applications.slipway.dev", "-A")
-		return err
-	}))
-	must(t, b.cluster.Apply(t.Context(), "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"))
+	b.begin(t)
 	source := func(name, follows string) string {
 		return sourced("shop", name, "repository: "+b.url+", path: apps/"+name+", "+follows, "  sync: {resync: 1h}\n")
 	}
@@ -170,12 +164,7 @@ func TestOnlySignedCommitsAreApplied(t *testing.T) {
 	}
 	signedBy("mine")
 	first := push("one")
-	b.start(t)
-	must(t, parts.Eventually(t.Context(), syncPatience, func() error {
-		_, err := b.cluster.Kubectl(t.Context(), "get", "applications.slipway.dev", "-A")
-		return err
-	}))
-	must(t, b.cluster.Apply(t.Context(), "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"))
+	b.begin(t)
 	must(t, b.cluster.Apply(t.Context(), sourced("shop", "web", "repository: "+b.url+", path: apps/web, verify: {keys: [release]}", "  sync: {resync: 1h}\n")))
 	b.says(t, "shop", "web", api.ConditionReconciling, "KeysMissing", "Secret shop/release, which is not there")
 	must(t, b.cluster.Apply(t.Context(), secretText("shop", "release", map[string]string{"maria.pub": mine})))

@@ -177,6 +177,18 @@ func (b *syncBed) start(t testing.TB) {
 	t.Cleanup(func() { b.stop() })
 }
 
+// begin starts the synchronizer, waits until the cluster knows Applications, and makes
+// a shop for them.
+func (b *syncBed) begin(t testing.TB) {
+	t.Helper()
+	b.start(t)
+	must(t, parts.Eventually(t.Context(), syncPatience, func() error {
+		_, err := b.cluster.Kubectl(t.Context(), "get", "applications.slipway.dev", "-A")
+		return err
+	}))
+	must(t, b.cluster.Apply(t.Context(), "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"))
+}
+
 func (b *syncBed) image(t testing.TB, repo, tag string) string {
 	t.Helper()
 	_, err := parts.PushImage(t.Context(), b.registry.Addr, repo, tag, parts.ImageOptions{})

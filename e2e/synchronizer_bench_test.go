@@ -35,12 +35,7 @@ func BenchmarkSynchronizer(b *testing.B) {
 		applications.WriteString(application("shop", name, bed.url, "apps/"+name, "  sync: {resync: 24h}\n"))
 	}
 	first := bed.push(b, "first", files)
-	bed.start(b)
-	must(b, parts.Eventually(b.Context(), syncPatience, func() error {
-		_, err := bed.cluster.Kubectl(b.Context(), "get", "applications.slipway.dev", "-A")
-		return err
-	}))
-	must(b, bed.cluster.Apply(b.Context(), "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"))
+	bed.begin(b)
 	installed := time.Now()
 	must(b, bed.cluster.Apply(b.Context(), applications.String()))
 	created := time.Since(installed)
@@ -107,12 +102,7 @@ func BenchmarkSharedBase(b *testing.B) {
 		applications.WriteString(application("shop", name, bed.url, "apps/"+name, "  sync: {resync: 24h}\n"))
 	}
 	first := bed.push(b, "first", files)
-	bed.start(b)
-	must(b, parts.Eventually(b.Context(), syncPatience, func() error {
-		_, err := bed.cluster.Kubectl(b.Context(), "get", "applications.slipway.dev", "-A")
-		return err
-	}))
-	must(b, bed.cluster.Apply(b.Context(), "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"))
+	bed.begin(b)
 	must(b, bed.cluster.Apply(b.Context(), applications.String()))
 	applied := func(commit string) time.Duration {
 		began := time.Now()
