@@ -93,6 +93,9 @@ func TestInitTellsSecretsOnlyWhenAsked(t *testing.T) {
 		if next := "--repository https://github.com/acme/config.git --branch main --path clusters/production"; !strings.Contains(says, next) {
 			t.Errorf("it doesn't say how the cluster begins: %s", says)
 		}
+		if !strings.Contains(says, "name it at synchronizer.kubeconfig") {
+			t.Errorf("it doesn't say how the cluster is reached: %s", says)
+		}
 		for _, source := range []string{"registry", "git"} {
 			secret, err := service.Secret{File: filepath.Join(dir, "secrets", source)}.Read()
 			if err != nil || len(secret) != 64 {

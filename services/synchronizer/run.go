@@ -51,7 +51,7 @@ func run(ctx context.Context, s *service.Service) error {
 	}
 	config, err := kube.Load(kube.Options{Kubeconfig: s.Config.Synchronizer.Kubeconfig, UserAgent: "slipway-synchronizer"})
 	if err != nil {
-		return err
+		return fmt.Errorf("synchronizer.kubeconfig: %w", err)
 	}
 	clients, err := kube.New(config)
 	if err != nil {

@@ -112,7 +112,10 @@ func find(file string) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = file
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
-	if err != nil {
+	switch {
+	case file == "" && clientcmd.IsEmptyConfig(err):
+		return nil, errors.New("nothing says how to reach a cluster: this is no pod, and neither $KUBECONFIG nor ~/.kube/config is there: name a kubeconfig")
+	case err != nil:
 		return nil, fmt.Errorf("read kubeconfig %s: %w", file, err)
 	}
 	return config, nil

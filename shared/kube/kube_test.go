@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -165,5 +167,13 @@ func TestWatchesKeepWhatIsReducedAndEnd(t *testing.T) {
 func TestLoadSaysWhichFileIsMissing(t *testing.T) {
 	if _, err := kube.Load(kube.Options{Kubeconfig: "/no/such/file"}); err == nil {
 		t.Error("a missing kubeconfig is no error")
+	}
+}
+
+func TestLoadSaysThatNothingLeadsToACluster(t *testing.T) {
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
+	if _, err := kube.Load(kube.Options{}); err == nil || !strings.Contains(err.Error(), "name a kubeconfig") {
+		t.Errorf("%v", err)
 	}
 }

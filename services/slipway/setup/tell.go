@@ -33,6 +33,9 @@ func (a Answers) Tell(w io.Writer, registry, git webhook.Provider, show bool) er
 	if a.Cert == "" && strings.HasPrefix(a.URL, "https://") {
 		fmt.Fprintf(w, "  - TLS: %s must end at a proxy before listen.hooks, or listen.tls have a certificate\n", a.URL)
 	}
+	if a.Kubeconfig == "" {
+		fmt.Fprintln(w, "  - the cluster's kubeconfig: name it at synchronizer.kubeconfig, unless $KUBECONFIG or ~/.kube/config is the one")
+	}
 	if a.Systemd {
 		fmt.Fprintln(w, "  - systemctl enable --now slipway (deploy/systemd/README.md)")
 	} else {
