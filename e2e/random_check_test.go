@@ -212,6 +212,9 @@ func (r *randomWorld) kept(key string) bool {
 // itself or its application was made so.
 func (r *randomWorld) stays(key string) bool {
 	w := r.sure.fleet.meant[key]
+	if w.hook {
+		return false // it may run again
+	}
 	if w.keep {
 		return true
 	}

@@ -247,6 +247,9 @@ func (b *Brain) intend(ctx context.Context, n *run, l *live) error {
 			generation: n.generation, now: time.Now(),
 		}.set(s)
 	})
+	if err == nil && l.gone { // nothing would know of what is applied
+		err = errOvertaken
+	}
 	if others {
 		n.cluster.applier.Forget(n.items)
 	}

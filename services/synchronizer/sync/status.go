@@ -32,6 +32,7 @@ var errOvertaken = errors.New("another replica acted on the application")
 type live struct {
 	object      *unstructured.Unstructured
 	application *api.Application
+	gone        bool // since: what was to be written went nowhere
 }
 
 func (l *live) status() *api.ApplicationStatus {
@@ -91,6 +92,7 @@ func (b *Brain) write(ctx context.Context, a *app, l *live, mutate func(*api.App
 			return nil
 		}
 		if apierrors.IsNotFound(err) {
+			l.gone = true
 			return nil // it is gone, and its status with it
 		}
 		if !apierrors.IsConflict(err) {
@@ -98,6 +100,7 @@ func (b *Brain) write(ctx context.Context, a *app, l *live, mutate func(*api.App
 		}
 		fresh, err := b.clients.Dynamic.Resource(Resource).Namespace(a.name.Namespace).Get(ctx, a.name.Name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
+			l.gone = true
 			return nil
 		}
 		if err != nil {
