@@ -229,25 +229,11 @@ func (t *lintTree) checkApplication(d lintDocument, a *api.Application) {
 	if t.Health == nil {
 		return
 	}
-	for _, fault := range each(t.Health(a.Spec.Health)) {
-		t.field(d, fieldsOf(fault.Error())...).errs(d.Kind+": "+fault.Error(), mends[d.Kind])
+	if err := t.Health(a.Spec.Health); err != nil {
+		for _, fault := range leaves(err) {
+			t.field(d, fieldsOf(fault)...).errs(d.Kind+": "+fault, mends[d.Kind])
+		}
 	}
-}
-
-// each are the errors that were joined to one.
-func each(err error) []error {
-	joined, is := err.(interface{ Unwrap() []error })
-	switch {
-	case err == nil:
-		return nil
-	case !is:
-		return []error{err}
-	}
-	var all []error
-	for _, one := range joined.Unwrap() {
-		all = append(all, each(one)...)
-	}
-	return all
 }
 
 func needed(value string) error {

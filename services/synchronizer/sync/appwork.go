@@ -196,10 +196,9 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 // lookAgain holds what is applied against the Projects, looks what became of what
 // it leaves to others, and compares it with the cluster where that is asked.
 func (b *Brain) lookAgain(ctx context.Context, n *run, l *live, result render.Result, work Work) error {
-	if err := b.prepare(n, result); err != nil {
+	if err := b.prepareRender(n, result); err != nil {
 		return err
 	}
-	b.apps.wanted.set(n.app.key, n.rendering(result))
 	if err := b.forbidden(n); err != nil {
 		return b.refuse(ctx, n, l, reasonProject, err)
 	}

@@ -178,8 +178,7 @@ func (b *asking) behind(ctx context.Context, a *answer) bool {
 	if head == nil {
 		return true
 	}
-	changed, known := r.changes(ctx, s.Revision, head.Hash())
-	return !known || render.Result{Inputs: a.inputs}.Touched(changed)
+	return r.touches(ctx, a.inputs, s.Revision, head.Hash())
 }
 
 // freshForClaims is how old a head may be by which an application is asked what
@@ -223,10 +222,9 @@ func (b *asking) render(ctx context.Context, key string, of *answer) (objects ma
 		b.unrendered(n, result)
 		return nil, inputs
 	}
-	if err := b.prepare(n, result); err != nil {
+	if err := b.prepareRender(n, result); err != nil {
 		return nil, inputs
 	}
-	b.apps.wanted.set(key, n.rendering(result))
 	objects = make(map[identity]*apply.Item, len(n.items))
 	for _, i := range n.items {
 		objects[identityOf(n.cluster.name, i.Entry(""))] = i

@@ -59,7 +59,7 @@ func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
 		if err := b.pruneFormer(ctx, n, l); err != nil {
 			return err
 		}
-		if going := leavingAnywhere(l.status()); len(l.status().Former) > 0 && len(going) > 0 && !lost(l) {
+		if going := leavingFormer(l.status().Former); len(going) > 0 && !lost(l) {
 			return fmt.Errorf("%s of a former cluster goes over to %s, which hasn't taken it yet", apply.EntryName(going[0]), going[0].To)
 		}
 		if err := b.publish(ctx, n, b.serviceEvents(n, l.status().History)); err != nil {

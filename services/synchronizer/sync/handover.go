@@ -87,7 +87,7 @@ func (b *Brain) refusePrune(ctx context.Context, n *run, l *live) (reason string
 func (b *Brain) takesAlong(entries []api.InventoryEntry, depth int) int {
 	count := len(entries)
 	for _, e := range entries {
-		if e.Group != api.Group || e.Kind != api.ApplicationKind || depth == 0 {
+		if depth == 0 || !identityOf("", e).isApplication() {
 			continue
 		}
 		u := b.apps.cached(e.Namespace + "/" + e.Name)

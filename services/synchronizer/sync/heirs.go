@@ -9,7 +9,6 @@ import (
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/shared/api"
-	"github.com/slipway-cd/slipway/shared/render"
 )
 
 // claimed names an application that wants an object which a run's no longer has:
@@ -154,8 +153,8 @@ func (b *asking) sameChange(ctx context.Context, key string, e api.InventoryEntr
 		if e.To == "" { // else it was given up before that
 			from = b.asBefore(ctx, from, head)
 		}
-		changed, known := r.changes(ctx, from, head)
-		if !known || r.index.touches(key, changed) || (render.Result{Inputs: a.inputs}).Touched(changed) {
+		changed, _ := r.changes(ctx, from, head)
+		if r.touches(ctx, a.inputs, from, head) || r.index.touches(key, changed) {
 			return true
 		}
 	}

@@ -64,8 +64,12 @@ func leavingAnywhere(s *api.ApplicationStatus) (all []api.InventoryEntry) {
 	if s == nil {
 		return nil
 	}
-	all = leaving(s.Inventory)
-	for _, f := range s.Former {
+	return append(leaving(s.Inventory), leavingFormer(s.Former)...)
+}
+
+// leavingFormer are those of former clusters.
+func leavingFormer(former []api.Former) (all []api.InventoryEntry) {
+	for _, f := range former {
 		all = append(all, leaving(f.Inventory)...)
 	}
 	return all

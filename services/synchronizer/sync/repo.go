@@ -10,6 +10,7 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/render"
 )
 
 // Commit is one commit of a mirror.
@@ -272,6 +273,13 @@ func (r *repo) between(ctx context.Context, from, to string) ([]Commit, error) {
 	}
 	r.lines[key] = line{commits, err}
 	return commits, err
+}
+
+// touches says whether what lies between two commits may change what is rendered of
+// inputs.
+func (r *repo) touches(ctx context.Context, inputs []string, from, to string) bool {
+	changed, known := r.changes(ctx, from, to)
+	return !known || render.Result{Inputs: inputs}.Touched(changed)
 }
 
 // changes are the paths that differ between two commits; ok is false where

@@ -192,10 +192,9 @@ func (n *run) history(outcome, message string) api.HistoryEntry {
 
 // sync applies a render, and then waits for health without holding a worker.
 func (b *Brain) sync(ctx context.Context, n *run, l *live, result render.Result) error {
-	if err := b.prepare(n, result); err != nil {
+	if err := b.prepareRender(n, result); err != nil {
 		return err
 	}
-	b.apps.wanted.set(n.app.key, n.rendering(result))
 	if err := b.forbidden(n); err != nil {
 		return b.refuse(ctx, n, l, reasonProject, err)
 	}

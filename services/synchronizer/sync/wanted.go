@@ -55,6 +55,16 @@ func (w *wantedBy) drop(key string) {
 	delete(w.byKey, key)
 }
 
+// prepareRender finds the rights and the objects of a run's head, and remembers what
+// it wants.
+func (b *Brain) prepareRender(n *run, result render.Result) error {
+	err := b.prepare(n, result)
+	if err == nil {
+		b.apps.wanted.set(n.app.key, n.rendering(result))
+	}
+	return err
+}
+
 // rendering is what a run that has prepared its render wants.
 func (n *run) rendering(result render.Result) *wanted {
 	w := &wanted{repo: n.repo.key(), commit: n.commit, generation: n.generation, inputs: result.Inputs, objects: make(map[uint64]struct{}, len(n.items))}
@@ -102,11 +112,8 @@ func (b *asking) knows(ctx context.Context, key string) *wanted {
 	if err != nil {
 		return nil
 	}
-	if head.Hash() != w.commit {
-		changed, known := r.changes(ctx, w.commit, head.Hash())
-		if !known || (render.Result{Inputs: w.inputs}).Touched(changed) {
-			return nil
-		}
+	if r.touches(ctx, w.inputs, w.commit, head.Hash()) {
+		return nil
 	}
 	return w
 }
