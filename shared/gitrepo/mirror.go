@@ -33,14 +33,16 @@ var (
 	// ErrGap says that two commits are not in one line of history, as after
 	// a forced push.
 	ErrGap = errors.New("commits are not in one line of history")
+	// ErrNoRepository says that the host has no such repository, or none for us.
+	ErrNoRepository = errors.New("repository does not exist")
 	// ErrUnauthorized says that the host did not accept the credentials.
 	ErrUnauthorized = errors.New("the Git host refused the credentials")
 	// errDamaged says that the mirror's own files are at fault.
 	errDamaged = errors.New("the mirror is damaged")
 )
 
-// Options say what to mirror, and where to. Exactly one of Branch, Tag, Versions
-// and Commit is given; only a branch can be pushed to.
+// Options say what to mirror, and where to. Exactly one of Branch, Tag,
+// Versions, Commit and Revision is given; only a branch can be pushed to.
 type Options struct {
 	// URL is https://, http:// or ssh://, or user@host:path as Git takes it,
 	// without a password in it.
@@ -53,6 +55,10 @@ type Options struct {
 	Versions Versions
 	// Commit is a whole id. It never moves.
 	Commit string
+	// Revision is a tag, a branch or a whole ref such as refs/pull/7/head, in the
+	// order in which `git fetch` looks for a name, or HEAD for the default branch.
+	// It is followed where it moves to.
+	Revision string
 	// Dir is the mirror's folder, made when missing. Nobody else may use it.
 	Dir string
 	// User and Password are sent as basic credentials; for a token the
@@ -206,6 +212,8 @@ func (m *Mirror) hostError(doing string, err error) error {
 	switch {
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		err = fmt.Errorf("%w: the repository is empty", ErrNoBranch)
+	case errors.Is(err, transport.ErrRepositoryNotFound):
+		err = fmt.Errorf("%w: %w", ErrNoRepository, err)
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
 		m.host.refused()
 		err = fmt.Errorf("%w: %w", ErrUnauthorized, err)

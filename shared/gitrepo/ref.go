@@ -14,6 +14,8 @@ import (
 var (
 	// ErrNoTag says that the remote has no such tag.
 	ErrNoTag = errors.New("tag does not exist")
+	// ErrNoRevision says that the remote has neither such a tag nor branch.
+	ErrNoRevision = errors.New("revision does not exist")
 	// ErrNoCommit says that the remote has no such commit, or that a tag names
 	// none.
 	ErrNoCommit = errors.New("commit does not exist")
@@ -40,7 +42,7 @@ type target struct {
 // follows says that exactly one thing is followed.
 func (o Options) follows() error {
 	n := 0
-	for _, given := range []bool{o.Branch != "", o.Tag != "", o.Versions != nil, o.Commit != ""} {
+	for _, given := range []bool{o.Branch != "", o.Tag != "", o.Versions != nil, o.Commit != "", o.Revision != ""} {
 		if given {
 			n++
 		}
@@ -49,7 +51,7 @@ func (o Options) follows() error {
 	case n == 0:
 		return fmt.Errorf("open mirror of %s: no branch is named", o.URL)
 	case n > 1:
-		return fmt.Errorf("open mirror of %s: name one of branch, tag, versions and commit", o.URL)
+		return fmt.Errorf("open mirror of %s: name one of branch, tag, versions, commit and revision", o.URL)
 	case o.Commit != "" && !plumbing.IsHash(o.Commit):
 		return fmt.Errorf("open mirror of %s: %q is not a whole commit id", o.URL, o.Commit)
 	}
@@ -75,6 +77,8 @@ func (m *Mirror) find(adv *packp.AdvRefs) (target, error) {
 	case m.opts.Commit != "":
 		id := plumbing.NewHash(m.opts.Commit)
 		return target{want: id, commit: id}, nil
+	case m.opts.Revision != "":
+		return findRevision(adv, m.opts.Revision)
 	}
 	tag := m.opts.Tag
 	if m.opts.Versions != nil {
@@ -98,6 +102,29 @@ func (m *Mirror) find(adv *packp.AdvRefs) (target, error) {
 		commit = peeled
 	}
 	return target{want: want, commit: commit, tag: tag}, nil
+}
+
+// lookedFor are what Git puts before a name, one after the other:
+// https://git-scm.com/docs/gitrevisions
+var lookedFor = []string{"", "refs/", "refs/tags/", "refs/heads/"}
+
+func findRevision(adv *packp.AdvRefs, name string) (target, error) {
+	if name == string(plumbing.HEAD) {
+		if adv.Head == nil {
+			return target{}, fmt.Errorf("%w: the host names no default branch", ErrNoRevision)
+		}
+		return target{want: *adv.Head, commit: *adv.Head}, nil
+	}
+	for _, before := range lookedFor {
+		if want, ok := adv.References[before+name]; ok {
+			commit := want
+			if peeled, annotated := adv.Peeled[before+name]; annotated {
+				commit = peeled
+			}
+			return target{want: want, commit: commit}, nil
+		}
+	}
+	return target{}, fmt.Errorf("%w: %s is neither a tag nor a branch", ErrNoRevision, name)
 }
 
 // commitOf reads the commit that a target leads to. The mutex is held.

@@ -223,3 +223,33 @@ func TestABearerTokenGoesToItsHostAlone(t *testing.T) {
 		}
 	}
 }
+
+func TestARevisionIsLookedForAsGitDoes(t *testing.T) {
+	w := gitrepotest.Start(t, nil).Create("acme/config.git", map[string]string{"a.yaml": "a: 1\n"})
+	first := w.Git("rev-parse", "HEAD")
+	w.Git("tag", "-a", "-m", "x", "both")
+	second := w.Commit("second", map[string]string{"a.yaml": "a: 2\n"})
+	w.Git("push", "-q", "origin", "both", second+":refs/heads/both", second+":refs/heads/feature/x", first+":refs/pull/7/head")
+	for name, want := range map[string]string{
+		"HEAD": second, "main": second, "both": first, "refs/heads/both": second, "heads/both": second, "feature/x": second, "refs/pull/7/head": first, "pull/7/head": first,
+	} {
+		m := openWith(t, gitrepo.Options{URL: w.URL, Revision: name, Dir: t.TempDir()})
+		if got := fetch(t, m).Hash(); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+	m := openWith(t, gitrepo.Options{URL: w.URL, Revision: "main", Dir: t.TempDir()})
+	fetch(t, m)
+	third := w.Commit("third", map[string]string{"a.yaml": "a: 3\n"})
+	if got := fetch(t, m).Hash(); got != third {
+		t.Errorf("it was not followed to %s, but is %s", third, got)
+	}
+	m = openWith(t, gitrepo.Options{URL: w.URL, Revision: "none", Dir: t.TempDir()})
+	if _, err := m.Fetch(t.Context()); !errors.Is(err, gitrepo.ErrNoRevision) || !strings.Contains(err.Error(), "none") {
+		t.Errorf("one that isn't there: %v", err)
+	}
+	gone := gitrepo.Options{URL: strings.TrimSuffix(w.URL, "config.git") + "gone.git", Revision: "HEAD", Dir: t.TempDir()}
+	if _, err := openWith(t, gone).Fetch(t.Context()); !errors.Is(err, gitrepo.ErrNoRepository) {
+		t.Errorf("a repository that isn't there: %v", err)
+	}
+}

@@ -31,6 +31,9 @@ const (
 	ReasonTooLarge Reason = "TooLarge"
 	// ReasonChart says that a chart of a repository can't be had.
 	ReasonChart Reason = "ChartUnavailable"
+	// ReasonBase says that what a kustomization names beyond its repository can't be
+	// had.
+	ReasonBase Reason = "BaseUnavailable"
 	// ReasonLookup says that what a chart looks up in the cluster can't be found out.
 	ReasonLookup Reason = "LookupFailed"
 	// ReasonLimit says that a chart took too much time or memory.

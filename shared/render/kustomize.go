@@ -27,18 +27,18 @@ func buildKustomization(ctx context.Context, src *source, dir, file string, fiel
 	if fields != nil {
 		var err error
 		if file, err = files.add(dir, file, plain, fields); err != nil {
-			result.Inputs = append(files.used(), inputs...)
-			return result, err
+			result.Inputs, result.Moving = append(files.used(), inputs...), files.moving()
+			return result, files.tell(err)
 		}
 	}
 	j := job{Kustomization: &kustomization{Dir: dir, File: file, Known: files.closure(dir)}, Limits: src.limits}
 	answer, err := runJob(ctx, j, files.answer)
-	result.Inputs = append(files.used(), inputs...)
+	result.Inputs, result.Moving = append(files.used(), inputs...), files.moving()
 	if files.refused != nil && ctx.Err() == nil {
-		return result, files.refused // kustomize may have wrapped or swallowed it
+		return result, files.tell(files.refused) // kustomize may have wrapped or swallowed it
 	}
 	if err != nil {
-		return result, childError("the kustomization", file, err)
+		return result, files.tell(childError("the kustomization", file, err))
 	}
 	if err := src.count(file, len(answer.Built)); err != nil {
 		return result, err

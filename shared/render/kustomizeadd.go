@@ -30,7 +30,7 @@ func (r *repository) add(dir, file string, plain []Object, fields *api.Kustomize
 	} else if whole, err = r.own(file); err != nil {
 		return file, err
 	}
-	if err := r.scanAdded(file, added); err != nil {
+	if added, err = r.scanAdded(file, added); err != nil {
 		return file, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(added)) {
@@ -69,20 +69,24 @@ func (r *repository) own(file string) (map[string]any, error) {
 	return m, err
 }
 
-// scanAdded looks for what would leave the repository in what is added. It
-// stands in no file.
-func (r *repository) scanAdded(file string, added map[string]any) error {
+// scanAdded looks for what would leave the repository in what is added, and gives it
+// as kustomize is to see it. It stands in no file.
+func (r *repository) scanAdded(file string, added map[string]any) (map[string]any, error) {
 	data, err := yaml.Marshal(added)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	err = r.scan(file, data)
+	data, err = r.scan(file, data)
 	if fault, ok := err.(*Error); ok { //nolint:errorlint // scan gives nothing else
 		where := *fault
 		where.Line, where.Message = 0, "spec.source.kustomize: "+fault.Message
-		return &where
+		return nil, &where
 	}
-	return err
+	if err != nil {
+		return nil, err
+	}
+	var seen map[string]any
+	return seen, yaml.Unmarshal(data, &seen)
 }
 
 // resources writes plain manifests anew, without what is no object, and names

@@ -1,11 +1,14 @@
 package render
 
 import (
+	"bytes"
 	"maps"
 	"path"
 	"slices"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-cd/slipway/shared/bases"
 )
 
 // repository is what a build may see of a commit. It notes what was looked at:
@@ -20,14 +23,20 @@ type repository struct {
 	named   []string // what scanned files name: files and directories, maybe
 	refused error    // the first fault
 	uses    map[string]use
+	bases   map[bases.Address]bases.Base // that were brought
+	// roots are the kustomizations' folders from which the paths in a file go, where
+	// they name the file.
+	roots map[string]string
 }
 
 func newRepository(src *source) *repository {
-	return &repository{src: src, looked: map[string]bool{}, scanned: map[string]error{}, written: map[string][]byte{}, uses: map[string]use{}}
+	return &repository{src: src, looked: map[string]bool{}, scanned: map[string]error{}, written: map[string][]byte{}, uses: map[string]use{}, bases: map[bases.Address]bases.Base{}, roots: map[string]string{}}
 }
 
 // used are the files that were looked for, whether or not they are there.
-func (r *repository) used() []string { return slices.Sorted(maps.Keys(r.looked)) }
+func (r *repository) used() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(r.looked)), isOurs)
+}
 
 // look reads a file. Directories are not noted: what counts in them are the
 // files that are read.
@@ -53,7 +62,10 @@ func (r *repository) look(name string) (found, error) {
 		return found{}, err
 	}
 	if _, done := r.scanned[name]; !done {
-		r.scanned[name] = r.scan(name, data)
+		var seen []byte
+		if seen, r.scanned[name] = r.scan(name, data); r.scanned[name] == nil && !bytes.Equal(seen, data) {
+			r.written[name], data = seen, seen
+		}
 	}
 	if r.src.sealed && r.scanned[name] == nil && slices.Contains(kustomizationNames, path.Base(name)) {
 		data = r.withoutSealedPatches(name, data)

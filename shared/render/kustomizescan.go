@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"fmt"
 	"path"
 	"slices"
@@ -12,40 +13,69 @@ import (
 // entryFields name other files or directories that must be in the repository.
 var entryFields = []string{"resources", "bases", "components", "generators", "transformers", "validators", "crds", "configurations", "patchesStrategicMerge"}
 
+// folderFields name folders, too.
+var folderFields = []string{"resources", "bases", "components", "generators", "transformers", "validators"}
+
 // helmFields would run the helm command.
 var helmFields = []string{"helmCharts", "helmChartInflationGenerator", "helmGlobals"}
 
-// scan refuses what would make kustomize leave the repository: remote
-// resources, Helm, plug-ins. It reads kustomizations, and the configurations
+// scan finds what would make kustomize leave the repository: remote resources,
+// which are brought where that is allowed, Helm, plug-ins. It gives the file as
+// kustomize is to see it. It reads kustomizations, and the configurations
 // of kustomize's built-in generators and transformers, which may stand in a
 // file of any name.
-func (r *repository) scan(name string, data []byte) error { return r.scanDocuments(name, data, 0) }
+func (r *repository) scan(name string, data []byte) ([]byte, error) {
+	dir, listed := r.roots[name]
+	if !listed {
+		dir = path.Dir(name)
+	}
+	return r.scanDocuments(name, data, scanner{in: r, file: name, dir: dir})
+}
 
-func (r *repository) scanDocuments(name string, data []byte, offset int) error {
+func (r *repository) scanDocuments(name string, data []byte, of scanner) ([]byte, error) {
+	var written [][]byte
+	changed := false
 	for _, doc := range split(data) {
+		written = append(written, doc.raw)
 		if doc.blank() {
 			continue
 		}
 		var node yaml.Node
 		if err := yaml.Unmarshal(doc.raw, &node); err != nil {
 			if slices.Contains(kustomizationNames, path.Base(name)) {
-				return doc.fault(name, err)
+				return nil, doc.fault(name, err)
 			}
 			continue // kustomize says what it thinks of it
 		}
-		s := scanner{in: r, file: name, offset: offset + doc.line - 1, seen: map[*yaml.Node]bool{}}
+		s := of
+		s.offset, s.seen, s.changed = of.offset+doc.line-1, map[*yaml.Node]bool{}, new(bool)
 		if err := s.document(&node); err != nil {
-			return err
+			return nil, err
 		}
+		if !*s.changed {
+			continue
+		}
+		text, err := yaml.Marshal(&node)
+		if err != nil {
+			return nil, doc.fault(name, err)
+		}
+		written[len(written)-1], changed = text, true
 	}
-	return nil
+	if !changed {
+		return data, nil
+	}
+	return bytes.Join(written, []byte("\n---\n")), nil
 }
 
 type scanner struct {
 	in     *repository
 	file   string
-	offset int                 // lines before the document
-	seen   map[*yaml.Node]bool // so that aliases can neither loop nor multiply
+	dir    string // from which its paths go
+	offset int    // lines before the document
+	inline bool   // it stands within another file, which stays as it is
+	// changed says that a node has another value than in the file.
+	changed *bool
+	seen    map[*yaml.Node]bool // so that aliases can neither loop nor multiply
 }
 
 func (s scanner) document(node *yaml.Node) error {
@@ -118,21 +148,46 @@ func (s scanner) entry(list string, item *yaml.Node) error {
 		return nil
 	}
 	if strings.Contains(item.Value, "\n") {
-		return s.in.scanDocuments(s.file, []byte(item.Value), s.line(item))
+		_, err := s.in.scanDocuments(s.file, []byte(item.Value), scanner{in: s.in, file: s.file, dir: s.dir, offset: s.line(item), inline: true})
+		return err
 	}
 	if isRemote(item.Value) {
-		return remoteError(s.file, s.line(item), item.Value)
+		return s.remote(item, "", item.Value, !slices.Contains(folderFields, list))
 	}
-	target := path.Join(path.Dir(s.file), item.Value)
+	target := path.Join(s.dir, item.Value)
+	if mount := mountOf(s.file); mount != "" && target != mount && !strings.HasPrefix(target, mount+"/") && s.in.written[target] == nil && mountOf(target) == "" {
+		return &Error{
+			File: told(s.file), Line: s.line(item), Reason: ReasonUnsupported, Message: fmt.Sprintf("%q leaves its repository", item.Value),
+			Help: "what comes from another repository can't name what lies in this one",
+		}
+	}
+	if s.in.written[target] != nil {
+		return nil
+	}
 	if s.in.src.stat(target) == nil && list != "patchesStrategicMerge" {
 		s.in.looked[target] = true
 		return missingError(s.file, s.line(item), item.Value)
 	}
+	s.in.roots[target] = s.dir
 	s.name(item.Value)
 	return nil
 }
 
-// addresses refuses paths that are addresses, wherever they stand below.
+// remote has an address brought, and the node name the path where it is seen. It
+// stands in the node behind before.
+func (s scanner) remote(item *yaml.Node, before, address string, files bool) error {
+	if s.inline {
+		return remoteError(s.file, s.line(item), address)
+	}
+	local, err := s.in.bring(s, s.line(item), address, files)
+	if err != nil {
+		return err
+	}
+	item.Value, *s.changed = before+local, true
+	return nil
+}
+
+// addresses finds paths that are addresses, wherever they stand below.
 func (s scanner) addresses(node *yaml.Node) error {
 	node = resolve(node)
 	if s.seen[node] {
@@ -153,12 +208,15 @@ func (s scanner) addresses(node *yaml.Node) error {
 			continue // content, not paths
 		}
 		for _, scalar := range scalars(value) {
-			_, target, named := strings.Cut(scalar.Value, "=") // files: name=path
-			if !named {
-				target = scalar.Value
+			before, target, named := strings.Cut(scalar.Value, "=") // files: name=path
+			if before += "="; !named || isHTTP(scalar.Value) {
+				before, target = "", scalar.Value
 			}
-			if strings.HasPrefix(strings.ToLower(target), "http://") || strings.HasPrefix(strings.ToLower(target), "https://") {
-				return remoteError(s.file, s.line(scalar), target)
+			if isHTTP(target) {
+				if err := s.remote(scalar, before, target, true); err != nil {
+					return err
+				}
+				continue
 			}
 			s.name(target)
 		}
@@ -169,9 +227,14 @@ func (s scanner) addresses(node *yaml.Node) error {
 	return nil
 }
 
+func isHTTP(s string) bool {
+	s = strings.ToLower(s)
+	return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://")
+}
+
 // name notes what may be the name of a file or directory.
 func (s scanner) name(entry string) {
-	target := path.Join(path.Dir(s.file), entry)
+	target := path.Join(s.dir, entry)
 	if entry != "" && len(entry) < maxName && target != "." && s.in.src.stat(target) != nil {
 		s.in.named = append(s.in.named, target)
 	}
@@ -243,7 +306,7 @@ func (s scanner) generator(g *yaml.Node, becomes use) error {
 			if !named || name != "files" {
 				target = entry.Value
 			}
-			at := path.Join(path.Dir(s.file), target)
+			at := path.Join(s.dir, target)
 			s.in.uses[at] |= becomes
 			_, decrypted := s.in.src.plain[at]
 			if s.in.uses[at] != forConfig && s.in.uses[at] != forSecret && s.in.encrypted(at) || becomes == forConfig && decrypted {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/bases"
 	"github.com/slipway-cd/slipway/shared/charts"
 )
 
@@ -39,6 +40,9 @@ type Request struct {
 	Lenient bool
 	// Charts brings what Helm.Remote names. nil: such a chart is an error.
 	Charts charts.Source
+	// Bases brings what kustomizations name beyond the repository. nil: such an
+	// address is an error.
+	Bases bases.Source
 	// Cluster answers what a chart looks up, and is the one that it sees: as with
 	// `helm template --dry-run=server`. nil: a chart finds nothing, and sees what
 	// [Release] says.
@@ -164,6 +168,9 @@ type Result struct {
 	// Asked says that it depends on what the cluster answered, too; also when the
 	// render failed.
 	Asked bool
+	// Moving is what was brought from beyond the repository and may be another the
+	// next time, each address=version; also when the render failed.
+	Moving []string
 	// Masks are the values that were decrypted or looked up in Secrets, also when the render failed.
 	// They are in no error of Render.
 	Masks *Masks
@@ -184,7 +191,7 @@ func (r Result) Touched(changed []string) bool {
 	return false
 }
 
-// Render renders a path. With an error, Result has Inputs and Masks alone: the
+// Render renders a path. With an error, Result has Inputs, Moving and Masks alone: the
 // paths whose change may mend it. The error is an *[Error] or joins several.
 func Render(ctx context.Context, req Request) (Result, error) {
 	dir := path.Clean(req.Path)
@@ -199,6 +206,9 @@ func Render(ctx context.Context, req Request) (Result, error) {
 		src.decrypter = func(format Format, data []byte) ([]byte, []string, error) {
 			return req.Decrypter.Decrypt(ctx, format, data)
 		}
+	}
+	if req.Bases != nil {
+		src.bases = func(a bases.Address, files bool) (bases.Base, error) { return req.Bases.Base(ctx, a, files) }
 	}
 	if err := src.isDir(dir); err != nil {
 		return Result{Inputs: []string{dir}}, err

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 
+	"github.com/slipway-cd/slipway/shared/bases"
 	"github.com/slipway-cd/slipway/shared/charts"
 )
 
@@ -19,6 +20,8 @@ type source struct {
 	limits Limits
 	dirs   map[string]bool // known to be directories, not links
 	charts charts.Source
+	// bases brings what kustomizations name beyond the repository; nil: nothing does.
+	bases func(a bases.Address, files bool) (bases.Base, error)
 	// cluster is what charts may ask; nil: nothing.
 	cluster Cluster
 	bytes   int64

@@ -15,6 +15,7 @@ import (
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/charts"
+	"github.com/slipway-cd/slipway/shared/gate"
 	"github.com/slipway-cd/slipway/shared/registry"
 )
 
@@ -58,7 +59,7 @@ type Question struct {
 type Client struct {
 	opts  Options
 	cache *cache
-	gate  *gate
+	gate  *gate.Gate
 
 	mu       sync.Mutex
 	clients  map[string]*registry.Client // by access and host
@@ -79,7 +80,7 @@ const maxKnown = 4096
 func New(o Options) *Client {
 	o.Max, o.Unpacked = cmp.Or(o.Max, DefaultMax), cmp.Or(o.Unpacked, defaultUnpacked)
 	return &Client{
-		opts: o, cache: &cache{dir: o.Dir, max: o.Max}, gate: newGate(),
+		opts: o, cache: &cache{dir: o.Dir, max: o.Max}, gate: gate.New(charts.ErrAway),
 		clients: map[string]*registry.Client{}, listings: map[string]*listing{}, known: map[string]resolved{},
 	}
 }
@@ -175,7 +176,7 @@ func (c *Client) fromRegistry(ctx context.Context, q Question) (charts.Archive, 
 	}
 	image := events.Image{Repository: repo, Tag: strings.ReplaceAll(version, "+", "_")}
 	var data []byte
-	err = c.gate.through(ctx, q.Access.id+" "+repo.Host, func(ctx context.Context) error {
+	err = c.gate.Through(ctx, q.Access.id+" "+repo.Host, func(ctx context.Context) error {
 		_, data, err = client.Layer(ctx, image, configMedia, chartMedia, charts.MaxPacked)
 		return registryError(err)
 	})
@@ -192,8 +193,8 @@ func (c *Client) fromRegistry(ctx context.Context, q Question) (charts.Archive, 
 // greatestTag finds what a range means in a registry.
 func (c *Client) greatestTag(ctx context.Context, q Question, client *registry.Client, repo events.ImageRepository) (string, time.Time, error) {
 	l := c.listing(q.key("", "tags"))
-	at, err := l.since(ctx, q.Since, func() error {
-		return c.gate.through(ctx, q.Access.id+" "+repo.Host, func(ctx context.Context) error {
+	at, err := l.since(ctx, c.gate, q.Since, func() error {
+		return c.gate.Through(ctx, q.Access.id+" "+repo.Host, func(ctx context.Context) error {
 			tags, err := client.Tags(ctx, repo)
 			for i := range tags {
 				tags[i] = strings.ReplaceAll(tags[i], "_", "+") // a tag can't have the plus
@@ -302,8 +303,8 @@ func (c *Client) listing(key string) *listing {
 
 // since has it asked for unless it was at or after a time, and tells when.
 // Those who wait share the answer.
-func (l *listing) since(ctx context.Context, at time.Time, ask func() error) (time.Time, error) {
-	if err := wait(ctx, l.turn); err != nil {
+func (l *listing) since(ctx context.Context, g *gate.Gate, at time.Time, ask func() error) (time.Time, error) {
+	if err := g.Wait(ctx, l.turn); err != nil {
 		return time.Time{}, err
 	}
 	defer func() { <-l.turn }()

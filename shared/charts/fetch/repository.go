@@ -41,7 +41,7 @@ func again[T any](q Question, ask func(Question) (T, time.Time, error)) (T, erro
 func (c *Client) byIndex(ctx context.Context, q Question) (charts.Archive, time.Time, error) {
 	key := q.Access.indexKey(q.Repository)
 	l := c.listing(key)
-	at, err := l.since(ctx, q.Since, func() error { return c.fetchIndex(ctx, q, key) })
+	at, err := l.since(ctx, c.gate, q.Since, func() error { return c.fetchIndex(ctx, q, key) })
 	if err != nil {
 		return charts.Archive{}, time.Now(), err
 	}
@@ -127,7 +127,7 @@ type validators struct {
 func (c *Client) fetchIndex(ctx context.Context, q Question, key string) error {
 	address := q.Repository + "/index.yaml"
 	at := filepath.Join(c.opts.Dir, indexes, key)
-	return c.gate.through(ctx, q.Access.id+" "+hostOf(address), func(ctx context.Context) error {
+	return c.gate.Through(ctx, q.Access.id+" "+hostOf(address), func(ctx context.Context) error {
 		var v validators
 		if _, err := os.Stat(at); err == nil {
 			v = readValidators(at)
@@ -198,7 +198,7 @@ func (c *Client) archive(ctx context.Context, q Question, e charts.Entry) (data 
 	if at.Host == base.Host && at.RawQuery == "" {
 		at.RawQuery = base.RawQuery
 	}
-	err = c.gate.through(ctx, q.Access.id+" "+strings.ToLower(at.Host), func(ctx context.Context) error {
+	err = c.gate.Through(ctx, q.Access.id+" "+strings.ToLower(at.Host), func(ctx context.Context) error {
 		return c.get(ctx, q, request{address: at.String(), most: charts.MaxPacked, verbatim: true}, func(r answer) error {
 			data, err = io.ReadAll(r.body)
 			return err
@@ -223,7 +223,7 @@ func (c *Client) elsewhere(ctx context.Context, q Question, e charts.Entry, at *
 	if err != nil {
 		return nil, err
 	}
-	err = c.gate.through(ctx, access.id+" "+image.Repository.Host, func(ctx context.Context) error {
+	err = c.gate.Through(ctx, access.id+" "+image.Repository.Host, func(ctx context.Context) error {
 		_, data, err = client.Layer(ctx, image, configMedia, chartMedia, charts.MaxPacked)
 		return registryError(err)
 	})

@@ -1,4 +1,6 @@
-package fetch
+// Package gate lets few calls to other hosts through at a time, and none to a host
+// that is away, so that one that is slow leaves room for all others.
+package gate
 
 import (
 	"context"
@@ -6,8 +8,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/slipway-cd/slipway/shared/charts"
 )
 
 const (
@@ -22,12 +22,13 @@ const (
 	lastRest  = 2 * time.Minute
 )
 
-// errBusy says that others were asked all the time.
-var errBusy = fmt.Errorf("%w yet: others are being fetched from", charts.ErrAway)
+// maxHosts bounds how many hosts are remembered.
+const maxHosts = 4096
 
-// gate lets few through at a time, and none to a host that is away.
-type gate struct {
-	all chan struct{}
+// Gate lets few through at a time. It is safe for concurrent use.
+type Gate struct {
+	away error
+	all  chan struct{}
 
 	mu    sync.Mutex
 	hosts map[string]*host
@@ -42,13 +43,14 @@ type host struct {
 	lastErr error
 }
 
-func newGate() *gate {
-	return &gate{all: make(chan struct{}, together), hosts: map[string]*host{}}
+// New makes a gate. A host that can't be reached is one whose call errs with away.
+func New(away error) *Gate {
+	return &Gate{away: away, all: make(chan struct{}, together), hosts: map[string]*host{}}
 }
 
-// wait waits for a place in a channel, until the context ends or it takes too
-// long.
-func wait(ctx context.Context, turn chan struct{}) error {
+// Wait waits for a place in a channel, until the context ends or it takes too
+// long, which is the host being away.
+func (g *Gate) Wait(ctx context.Context, turn chan struct{}) error {
 	select {
 	case turn <- struct{}{}:
 		return nil
@@ -62,21 +64,21 @@ func wait(ctx context.Context, turn chan struct{}) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-t.C:
-		return errBusy
+		return fmt.Errorf("%w yet: others are being fetched from", g.away)
 	}
 }
 
-// through does f, which calls a host.
-func (g *gate) through(ctx context.Context, name string, f func(context.Context) error) error {
+// Through does f, which calls a host.
+func (g *Gate) Through(ctx context.Context, name string, f func(context.Context) error) error {
 	h := g.host(name)
-	if err := wait(ctx, h.turns); err != nil {
+	if err := g.Wait(ctx, h.turns); err != nil {
 		return err
 	}
 	defer func() { <-h.turns }()
 	if err := g.enter(h); err != nil {
 		return err
 	}
-	if err := wait(ctx, g.all); err != nil {
+	if err := g.Wait(ctx, g.all); err != nil {
 		g.leave(h, context.Canceled)
 		return err
 	}
@@ -90,12 +92,12 @@ func (g *gate) through(ctx context.Context, name string, f func(context.Context)
 	return err
 }
 
-func (g *gate) host(name string) *host {
+func (g *Gate) host(name string) *host {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h := g.hosts[name]
 	if h == nil {
-		if len(g.hosts) >= maxKnown {
+		if len(g.hosts) >= maxHosts {
 			clear(g.hosts)
 		}
 		h = &host{turns: make(chan struct{}, togetherHost)}
@@ -105,7 +107,7 @@ func (g *gate) host(name string) *host {
 }
 
 // enter errs while a host rests, with what it failed by.
-func (g *gate) enter(h *host) error {
+func (g *Gate) enter(h *host) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if h.failed > 0 && (h.probed || time.Now().Before(h.until)) {
@@ -117,13 +119,13 @@ func (g *gate) enter(h *host) error {
 
 // leave notes what became of it; nobody learns anything of a host by
 // [context.Canceled].
-func (g *gate) leave(h *host, err error) {
+func (g *Gate) leave(h *host, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h.probed = false
 	switch {
 	case errors.Is(err, context.Canceled):
-	case errors.Is(err, charts.ErrAway):
+	case errors.Is(err, g.away):
 		h.until = time.Now().Add(min(firstRest<<min(h.failed, 10), lastRest))
 		h.failed, h.lastErr = h.failed+1, err
 	default:
