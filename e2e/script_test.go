@@ -57,7 +57,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"world": cmdWorld, "ready": cmdReady, "push": cmdPush, "together": cmdTogether, "want": cmdWant,
-			"commit": cmdCommit, "revert": cmdRevert, "merge": cmdMerge, "protect": cmdProtect, "sign": cmdSign, "until": cmdUntil, "replace": cmdReplace, "post": cmdPost, "slipway": cmdSlipway, "registry": cmdRegistry, "chart": cmdChart,
+			"commit": cmdCommit, "revert": cmdRevert, "merge": cmdMerge, "protect": cmdProtect, "sign": cmdSign, "until": cmdUntil, "replace": cmdReplace, "post": cmdPost, "slipway": cmdSlipway, "registry": cmdRegistry, "chart": cmdChart, "base": cmdBase,
 		},
 		Condition: nil,
 	})
@@ -72,11 +72,15 @@ type scriptWorld struct {
 	clone            *local.Clone
 	key              *ecdsa.PrivateKey // signs images
 	charts           *parts.ChartRepository
+	bases            *farBases
 }
 
 func (s *scriptWorld) stop() {
 	if s.charts != nil {
 		s.charts.Stop()
+	}
+	if s.bases != nil {
+		_ = s.bases.git.Stop()
 	}
 	if s.w != nil {
 		s.w.Stop()

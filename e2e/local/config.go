@@ -85,6 +85,8 @@ repositories:
   roots: [{cluster: local, path: clusters/local}]
   policies: [{path: policies, applications: ["**"]}]
 {{- end}}
+# What the scripts' kustomizations may name beyond their repository.
+remoteBases: ["http://127.0.0.1:*/bases/**"]
 receivers:
   sources:
   - {name: registry, provider: distribution, secrets: [{file: {{.RegistrySecret}}}]}

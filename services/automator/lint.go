@@ -12,6 +12,7 @@ import (
 
 	"github.com/slipway-cd/slipway/services/automator/promote"
 	"github.com/slipway-cd/slipway/shared/api"
+	basefetch "github.com/slipway-cd/slipway/shared/bases/fetch"
 	"github.com/slipway-cd/slipway/shared/charts/fetch"
 	"github.com/slipway-cd/slipway/shared/service"
 )
@@ -29,7 +30,7 @@ const (
 // config file (empty for none) each path is the root of a work tree of one of
 // its repositories: that whose address the tree's origin has, or the only one;
 // and what the trees come to together is looked at, too. It uses no bus, the
-// network only for charts that lie outside of the trees, and reads none of the
+// network only for charts and bases that lie outside of the trees, and reads none of the
 // config's secrets. Health says what is wrong in an Application's rules of health,
 // which are another service's. It errs with [ErrInput] where it can't look.
 func Lint(ctx context.Context, paths []string, config string, health func([]api.HealthRule) error) ([]Finding, error) {
@@ -45,6 +46,11 @@ func Lint(ctx context.Context, paths []string, config string, health func([]api.
 	}
 	var trees []promote.Tree
 	fetched := fetch.User()
+	brought, done, err := basefetch.User(cfg.RemoteBases)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: remoteBases: %w", ErrInput, config, err)
+	}
+	defer done()
 	taken := map[*service.Repository]string{}
 	for _, p := range paths {
 		tree, err := treeOf(p, cfg, config != "")
@@ -57,7 +63,7 @@ func Lint(ctx context.Context, paths []string, config string, health func([]api.
 			}
 			taken[r] = p
 		}
-		tree.Charts, tree.Health = fetched, health
+		tree.Charts, tree.Bases, tree.Health = fetched, brought, health
 		trees = append(trees, tree)
 	}
 	return promote.Lint(ctx, cfg, trees)

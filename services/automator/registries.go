@@ -12,9 +12,12 @@ import (
 	"github.com/slipway-cd/slipway/services/automator/keychain"
 	"github.com/slipway-cd/slipway/services/automator/promote"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/bases"
+	basefetch "github.com/slipway-cd/slipway/shared/bases/fetch"
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/charts"
 	"github.com/slipway-cd/slipway/shared/charts/fetch"
+	"github.com/slipway-cd/slipway/shared/gitrepo/gitconfig"
 	"github.com/slipway-cd/slipway/shared/registry"
 	"github.com/slipway-cd/slipway/shared/service"
 )
@@ -61,13 +64,28 @@ func chartsOf(cfg Config, hosts []registry.Host) charts.Source {
 	})
 }
 
-// openRepos opens the config repos, with charts from elsewhere.
+// basesOf brings what kustomizations name beyond the config repos.
+func basesOf(cfg Config) (bases.Source, error) {
+	client, err := gitconfig.Bases(cfg, filepath.Join(cfg.Data, "automator-bases"))
+	if err != nil {
+		return nil, err
+	}
+	return client.Patient(chartsWithin, func(a bases.Address, files bool) (basefetch.Question, error) {
+		return basefetch.Question{Address: a, Files: files, Config: true, Since: time.Now().Add(-chartsKnown)}, nil
+	}), nil
+}
+
+// openRepos opens the config repos, with charts and bases from elsewhere.
 func openRepos(ctx context.Context, s *service.Service, hosts []registry.Host, queue *bus.Queue) (*promote.Repos, error) {
 	repos, err := promote.NewRepos(ctx, s.Config, queue, s.Log)
 	if err != nil {
 		return nil, err
 	}
-	repos.UseCharts(ctx, chartsOf(s.Config, hosts))
+	brought, err := basesOf(s.Config)
+	if err != nil {
+		return nil, err
+	}
+	repos.UseElsewhere(ctx, chartsOf(s.Config, hosts), brought)
 	return repos, nil
 }
 

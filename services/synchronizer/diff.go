@@ -58,9 +58,11 @@ func Diff(ctx context.Context, clients *kube.Clients, o DiffOptions) ([]Change, 
 	if err != nil {
 		return nil, err
 	}
-	if err := o.complete(&request, dir); err != nil {
+	done, err := o.complete(&request, dir)
+	if err != nil {
 		return nil, err
 	}
+	defer done()
 	return DiffRequest(ctx, clients, application, request, o)
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/slipway-cd/slipway/services/synchronizer/decrypt"
 	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 	"github.com/slipway-cd/slipway/shared/api"
+	basefetch "github.com/slipway-cd/slipway/shared/bases/fetch"
 	"github.com/slipway-cd/slipway/shared/charts/fetch"
 	"github.com/slipway-cd/slipway/shared/render"
 )
@@ -44,11 +45,14 @@ type RenderOptions struct {
 	// AgeKeys are files of age identities that stand in for the Secret of
 	// spec.decryption. None: an encrypted file is an error.
 	AgeKeys []string
+	// RemoteBases are patterns of what a kustomization may name beyond its
+	// repository, as of the config's remoteBases.
+	RemoteBases []string
 }
 
 // Render writes what the synchronizer would apply, as a YAML stream in apply
-// order. It uses no cluster, and the network only for charts that lie outside of the
-// repository.
+// order. It uses no cluster, and the network only for charts and bases that lie
+// outside of the repository.
 func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 	dir, request, application, err := folder(o)
 	if err != nil {
@@ -62,9 +66,11 @@ func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 		maps.Copy(given, request.Vars)
 		request.Vars = given
 	}
-	if err := o.complete(&request, dir); err != nil {
+	done, err := o.complete(&request, dir)
+	if err != nil {
 		return err
 	}
+	defer done()
 	result, err := render.Render(ctx, request)
 	if err != nil && application != nil && application.Spec.Source.Helm != nil && application.Spec.Source.Helm.Lookup {
 		return fmt.Errorf("%w (what the chart looks up isn't found here, without a cluster: `slipway diff` has one)", err)
@@ -89,19 +95,23 @@ func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 	return nil
 }
 
-// complete has a request know its repository, its keys, and where charts are.
-func (o RenderOptions) complete(request *render.Request, dir string) (err error) {
+// complete has a request know its repository, its keys, and where charts and bases
+// are. done is called when it is rendered.
+func (o RenderOptions) complete(request *render.Request, dir string) (done func(), err error) {
 	if len(o.AgeKeys) > 0 {
 		if request.Decrypter, err = readAgeKeys(o.AgeKeys); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if request.FS, request.Path, err = within(dir); err != nil {
-		return err
+		return nil, err
 	}
 	request.Helm.Namespace = cmp.Or(o.Namespace, request.Helm.Namespace)
 	request.Charts = fetch.User()
-	return nil
+	if request.Bases, done, err = basefetch.User(o.RemoteBases); err != nil {
+		return nil, fmt.Errorf("%w: remote bases: %w", ErrInput, err)
+	}
+	return done, nil
 }
 
 // readAgeKeys reads files of identities. The error is an ErrInput.

@@ -13,6 +13,7 @@ import (
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/sync"
 	"github.com/slipway-cd/slipway/shared/bus"
+	"github.com/slipway-cd/slipway/shared/gitrepo/gitconfig"
 	"github.com/slipway-cd/slipway/shared/kube"
 	"github.com/slipway-cd/slipway/shared/service"
 )
@@ -78,9 +79,13 @@ func run(ctx context.Context, s *service.Service) error {
 	if err := os.RemoveAll(mirrorsOf(cfg).own()); err != nil {
 		return fmt.Errorf("empty the folder of mirrors: %w", err)
 	}
+	brought, err := gitconfig.Bases(cfg, filepath.Join(cfg.Data, Name, "bases"))
+	if err != nil {
+		return err
+	}
 	brain = sync.New(sync.Config{
 		Cluster: cfg.Cluster, Trusted: cfg.Synchronizer.Trusted, Concurrency: cfg.Synchronizer.Concurrency, DegradedAfter: cfg.Synchronizer.DegradedAfter, Sweep: cfg.Sweep.Interval,
-		Repositories: known, Own: mirrorsOf(cfg).openOwn, Charts: chartClient(cfg), Images: cfg.Aliases(), Git: cfg.GitAliases(),
+		Repositories: known, Own: mirrorsOf(cfg).openOwn, Charts: chartClient(cfg), Bases: brought, Images: cfg.Aliases(), Git: cfg.GitAliases(),
 		Source: "/synchronizer/" + cfg.Cluster, Held: bus.Held, Log: s.Log, Metrics: s.Metrics, Tracer: s.Bus.Tracer(),
 	}, parts)
 	return brain.Run(ctx)

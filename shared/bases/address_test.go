@@ -84,6 +84,23 @@ func TestPlacesAreWhatPatternsAreAskedOf(t *testing.T) {
 	}
 }
 
+func TestPatternsThatCantBeReadAreRefused(t *testing.T) {
+	for _, text := range []string{"", "a**", "https://github.com/**", "http://"} {
+		if _, err := bases.ParseAllowed([]string{text}); err == nil {
+			t.Errorf("%q is taken", text)
+		}
+	}
+	a, err := bases.ParseAllowed([]string{"github.com/acme/**", "http://git.local/x.git"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for place, want := range map[string][2]bool{"github.com/acme/x": {true, false}, "git.local/x": {true, true}, "github.com/other": {}, "evil.com/github.com/acme/x": {}} {
+		if a.Match(place, false) != want[0] || a.Match(place, true) != want[1] {
+			t.Errorf("%s: not %v", place, want)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{"https://github.com/a/b//c?ref=v1", "git@h:a/b.git", "git::ssh://h/a/b", "https://h/_git/x/y", "github.com:a/b", "https://u@h/%2e%2e/x"} {
 		f.Add(text)

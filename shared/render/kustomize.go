@@ -68,11 +68,11 @@ func isRemote(entry string) bool {
 		strings.HasPrefix(lower, "github.com") || strings.HasPrefix(lower, "www.github.com")
 }
 
-func remoteError(file string, line int, entry string) error {
+func remoteError(file string, line int, entry, help string) error {
 	return &Error{
-		File: file, Line: line, Reason: ReasonUnsupported,
+		File: told(file), Line: line, Reason: ReasonUnsupported,
 		Message: fmt.Sprintf("%q is a remote resource; Slipway renders from the repository alone", redact(entry)),
-		Help:    "copy it into the repository and name its path",
+		Help:    help,
 	}
 }
 

@@ -177,7 +177,7 @@ func (s scanner) entry(list string, item *yaml.Node) error {
 // stands in the node behind before.
 func (s scanner) remote(item *yaml.Node, before, address string, files bool) error {
 	if s.inline {
-		return remoteError(s.file, s.line(item), address)
+		return remoteError(s.file, s.line(item), address, "have this in a file of its own and name that")
 	}
 	local, err := s.in.bring(s, s.line(item), address, files)
 	if err != nil {

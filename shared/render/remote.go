@@ -19,6 +19,9 @@ import (
 // since kustomize takes no others.
 const remoteDir = ".slipway-remote"
 
+// helpAllow is for what isn't allowed.
+const helpAllow = "copy it into the repository and name its path, or have it allowed: by remoteBases in the config, and by the Project where there is one (--remote-base for `slipway render`)"
+
 // maxBases bounds what one build may name beyond the repository.
 const maxBases = 100
 
@@ -125,7 +128,7 @@ func (r *repository) bring(from scanner, line int, entry string, files bool) (st
 		return &Error{File: told(file), Line: line, Reason: reason, Message: err.Error(), Help: help, Err: err}
 	}
 	if r.src.bases == nil {
-		return "", remoteError(file, line, entry)
+		return "", remoteError(file, line, entry, helpAllow)
 	}
 	a, err := bases.Parse(entry)
 	if err != nil {
@@ -193,13 +196,13 @@ func remoteFault(fault func(Reason, error, string) error, err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, bases.ErrNotAllowed):
-		return fault(ReasonUnsupported, err, "copy it into the repository and name its path, or have it allowed by remoteBases in the config, and by the Project where there is one")
+		return fault(ReasonUnsupported, err, helpAllow)
 	case errors.Is(err, bases.ErrBad):
 		return fault(ReasonUnsupported, err, "copy it into the repository and name its path")
 	case errors.Is(err, bases.ErrMissing):
 		return fault(ReasonBase, err, "check the address and its ref")
 	case errors.Is(err, bases.ErrUnauthorized):
-		return fault(ReasonBase, err, "have the repository among the config's, with credentials, and the namespace trusted or under a Project that lists it")
+		return fault(ReasonBase, err, "have credentials for it in the config, and the namespace trusted or under a Project that lists it")
 	}
 	return fault(ReasonBase, err, "")
 }

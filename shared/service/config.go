@@ -27,6 +27,10 @@ type Config struct {
 	Listen       Listen       `yaml:"listen"`
 	Registries   []Registry   `yaml:"registries"`
 	Repositories []Repository `yaml:"repositories"`
+	// RemoteBases are patterns of what kustomizations may name beyond their
+	// repository, such as github.com/kubernetes-sigs/**: repositories, and addresses
+	// of files without the scheme. One that begins with http:// allows plain http.
+	RemoteBases []string `yaml:"remoteBases"` // default none
 	// Credentials are for the Git addresses of which nothing else says any.
 	Credentials  []PrefixCredentials `yaml:"credentials"`
 	Receivers    Receivers           `yaml:"receivers"`

@@ -54,7 +54,7 @@ func read(file string) (c Config, faults []error, err error) {
 }
 
 // LoadRepositories is [Load] for a machine that has none of the secrets: of
-// what is read, only registries and repositories are checked.
+// what is read, only registries, repositories and remoteBases are checked.
 func LoadRepositories(file string) (Config, error) {
 	c, all, err := read(file)
 	if err != nil {
@@ -63,6 +63,7 @@ func LoadRepositories(file string) (Config, error) {
 	c = c.withDefaults()
 	f := &faults{list: all}
 	c.validateRegistries(f)
+	c.validateBases(f)
 	c.validateRepositories(f)
 	if err := f.err(); err != nil {
 		return Config{}, fmt.Errorf("%w:\n%w", ErrConfig, err)

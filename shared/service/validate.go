@@ -45,6 +45,7 @@ func (c Config) Validate() error {
 		f.list = append(f.list, err)
 	}
 	c.validateRegistries(f)
+	c.validateBases(f)
 	c.validateRepositories(f)
 	c.validateSources(f)
 	c.validateGitAccess(f)

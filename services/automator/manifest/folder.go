@@ -12,6 +12,7 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/bases"
 	"github.com/slipway-cd/slipway/shared/charts"
 	"github.com/slipway-cd/slipway/shared/render"
 )
@@ -32,6 +33,8 @@ type Folder struct {
 	Lenient bool
 	// Charts brings a chart that lies outside of the repository.
 	Charts charts.Source
+	// Bases brings what kustomizations name beyond the repository.
+	Bases bases.Source
 	// chart has its files, once it is brought.
 	chart fs.FS
 }
@@ -39,7 +42,7 @@ type Folder struct {
 // request renders the folder as it is in a file system. What is encrypted
 // stays so: we have no keys.
 func (f Folder) request(fsys fs.FS) render.Request {
-	return render.Request{FS: fsys, Path: f.Path, Helm: f.Helm, Kustomize: f.Kustomize, Vars: f.Vars, Lenient: f.Lenient, Sealed: true, Charts: f.Charts}
+	return render.Request{FS: fsys, Path: f.Path, Helm: f.Helm, Kustomize: f.Kustomize, Vars: f.Vars, Lenient: f.Lenient, Sealed: true, Charts: f.Charts, Bases: f.Bases}
 }
 
 // Result is what Set did.

@@ -109,7 +109,7 @@ func (s *setter) kustomizationOf(root string) (string, []byte, error) {
 
 // stale are the images in the build of root that should be another.
 func (s *setter) stale(ctx context.Context, root string, edited map[string][]byte) ([]Rendered, error) {
-	built, err := render.Render(ctx, render.Request{FS: Overlay(s.FS, edited), Path: root, Sealed: true})
+	built, err := render.Render(ctx, render.Request{FS: Overlay(s.FS, edited), Path: root, Sealed: true, Bases: s.Bases})
 	if err != nil {
 		return nil, err
 	}

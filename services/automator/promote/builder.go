@@ -42,7 +42,7 @@ type builder struct {
 const maxDepth = 10
 
 func (b *builder) descend(ctx context.Context, cluster, dir string) {
-	r := b.render(ctx, render.Request{FS: b.s.files, Path: dir})
+	r := b.render(ctx, render.Request{FS: b.s.files, Path: dir, Bases: b.bases})
 	if r.err != nil {
 		b.s.Problems = append(b.s.Problems, fmt.Errorf("applications of cluster %s: %w", cluster, r.err))
 	}
@@ -161,7 +161,7 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 	req := render.Application(b.s.files, d.app)
 	// What comes from the cluster isn't known here, and stays as it is written.
 	req.Lenient = d.app.Spec.Substitute != nil && len(d.app.Spec.Substitute.From) > 0
-	req.Charts = b.charts
+	req.Charts, req.Bases = b.charts, b.bases
 	r := b.render(ctx, req)
 	app.request, app.rendered = req, r
 	app.request.FS, app.request.Sealed = nil, true // a commit's, which goes; we have no keys
@@ -188,7 +188,7 @@ func (a *Application) of(fsys fs.FS) render.Request {
 
 // folder is where an application's references are set.
 func (a *Application) folder(fsys fs.FS, aliases events.Aliases) manifest.Folder {
-	return manifest.Folder{FS: fsys, Path: a.Path, Helm: a.request.Helm, Kustomize: a.request.Kustomize, Aliases: aliases, Vars: a.request.Vars, Lenient: a.request.Lenient, Charts: a.request.Charts}
+	return manifest.Folder{FS: fsys, Path: a.Path, Helm: a.request.Helm, Kustomize: a.request.Kustomize, Aliases: aliases, Vars: a.request.Vars, Lenient: a.request.Lenient, Charts: a.request.Charts, Bases: a.request.Bases}
 }
 
 // twice says that an application has two documents.

@@ -6,16 +6,18 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slipway-cd/slipway/shared/bases"
 	"github.com/slipway-cd/slipway/shared/charts"
 )
 
-// chartRetry is when charts are asked for again that couldn't be had.
+// chartRetry is when charts and bases are asked for again that couldn't be had.
 const chartRetry = time.Minute
 
-// mayCome says that an application couldn't be rendered for a chart that may be
-// there the next time.
+// mayCome says that an application couldn't be rendered for a chart or a base that
+// may be there the next time.
 func mayCome(err error) bool {
-	return slices.ContainsFunc([]error{charts.ErrAway, charts.ErrMissing, charts.ErrUnauthorized, charts.ErrDigest}, func(may error) bool { return errors.Is(err, may) })
+	may := []error{charts.ErrAway, charts.ErrMissing, charts.ErrUnauthorized, charts.ErrDigest, bases.ErrAway, bases.ErrMissing, bases.ErrUnauthorized}
+	return slices.ContainsFunc(may, func(may error) bool { return errors.Is(err, may) })
 }
 
 // retryAt is when the state should be read again though its commit is the same.
@@ -33,11 +35,13 @@ func (s *State) current(hash string, now time.Time) bool {
 	return s != nil && s.Head.Hash() == hash && (s.retry.IsZero() || now.Before(s.retry))
 }
 
-// UseCharts says who brings charts that lie outside of the repositories. It is
-// called before anything is read; ctx ends when nobody is to ask again.
-func (all *Repos) UseCharts(ctx context.Context, s charts.Source) {
+// UseElsewhere says who brings charts that lie outside of the repositories, and what
+// kustomizations name beyond them. It is called before anything is read; ctx ends
+// when nobody is to ask again.
+func (all *Repos) UseElsewhere(ctx context.Context, s charts.Source, b bases.Source) {
 	for _, r := range all.byKey {
-		r.loader.charts, r.retry = s, func(s *State) { all.retryCharts(ctx, r.Key, s) }
+		r.loader.charts, r.loader.bases = s, b
+		r.retry = func(s *State) { all.retryCharts(ctx, r.Key, s) }
 	}
 }
 

@@ -50,9 +50,9 @@ func TestAChartFromElsewhereIsAskedForSeldom(t *testing.T) {
 		"cluster/web.yaml":     strings.Replace(chartApplication("web", ""), "chart: ../../charts/web", "chart: web, version: 1.x, repository: \""+site.URL+"\"", 1),
 		"apps/web/values.yaml": "image: {tag: 1.0.0} # here\n", "apps/web/pod.yaml": "not: read\n",
 	})
-	b.repos.UseCharts(t.Context(), fetch.New(fetch.Options{Dir: t.TempDir()}).Patient(time.Minute, func(ref api.ChartRef) fetch.Question {
+	b.repos.UseElsewhere(t.Context(), fetch.New(fetch.Options{Dir: t.TempDir()}).Patient(time.Minute, func(ref api.ChartRef) fetch.Question {
 		return fetch.Question{ChartRef: ref, Access: fetch.Config, Since: time.Now().Add(-time.Hour)}
-	}))
+	}), nil)
 	b.pushed("1.1.0", digestA)
 	must(t, b.work("ghcr.io/acme/web:1.1.0"))
 	if err := b.repos.Blocked(t.Context(), "production/shop/web"); err == nil || !strings.Contains(err.Error(), "/index.yaml answers 404") {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/bases"
 	"github.com/slipway-cd/slipway/shared/charts"
 	"github.com/slipway-cd/slipway/shared/service"
 )
@@ -54,6 +55,8 @@ type Tree struct {
 	Repository *service.Repository
 	// Charts brings charts that lie outside of the tree; nil: none can be had.
 	Charts charts.Source
+	// Bases brings what kustomizations name beyond the tree; nil: nothing can be had.
+	Bases bases.Source
 	// Health says what is wrong in an Application's rules, each fault beginning with
 	// its field; nil: nobody does.
 	Health func([]api.HealthRule) error
@@ -61,7 +64,7 @@ type Tree struct {
 
 // Lint looks for what is wrong in work trees: in each document, and, where the
 // config names the repository, in what they come to together. It uses no bus,
-// and the network only by Tree.Charts. Findings are sorted.
+// and the network only by Tree.Charts and Tree.Bases. Findings are sorted.
 func Lint(ctx context.Context, cfg service.Config, trees []Tree) ([]Finding, error) {
 	l := &linter{cfg: cfg, found: map[Finding]bool{}, known: map[events.Application]*Application{}}
 	for _, t := range trees {
@@ -142,7 +145,7 @@ func (t *lintTree) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reader := &loader{config: *t.Repository, name: name, aliases: t.cfg.Aliases(), gits: t.cfg.GitAliases(), charts: t.Charts}
+	reader := &loader{config: *t.Repository, name: name, aliases: t.cfg.Aliases(), gits: t.cfg.GitAliases(), charts: t.Charts, bases: t.Bases}
 	t.state = &State{}
 	_, err = reader.read(ctx, t.state, t.FS, nil, nil)
 	return err

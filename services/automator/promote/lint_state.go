@@ -11,6 +11,7 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/bases"
 	"github.com/slipway-cd/slipway/shared/charts"
 	"github.com/slipway-cd/slipway/shared/render"
 )
@@ -127,14 +128,19 @@ func (t *lintTree) checkApplications() {
 		if app.Blocked == nil {
 			continue
 		}
-		if errors.Is(app.Blocked, charts.ErrAway) || errors.Is(app.Blocked, charts.ErrUnauthorized) {
-			t.at(app.where).warns(fmt.Sprintf("%s can't be checked: %v", app.Name, app.Blocked), "look again where the chart can be fetched")
+		if unreachable(app.Blocked) {
+			t.at(app.where).warns(fmt.Sprintf("%s can't be checked: %v", app.Name, app.Blocked), "look again where the chart or base can be fetched")
 			continue
 		}
 		t.faults(app.Blocked, t.at(app.where), func(p place, what, help string) {
 			p.errs(fmt.Sprintf("%s is blocked: %s", app.Name, what), cmp.Or(help, do))
 		})
 	}
+}
+
+// unreachable says that a chart or a base may be there, for others or later.
+func unreachable(err error) bool {
+	return slices.ContainsFunc([]error{charts.ErrAway, charts.ErrUnauthorized, bases.ErrAway, bases.ErrUnauthorized}, func(may error) bool { return errors.Is(err, may) })
 }
 
 // claimed is the first rule that would speak for an application of which no

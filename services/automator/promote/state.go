@@ -9,6 +9,7 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/automator/manifest"
+	"github.com/slipway-cd/slipway/shared/bases"
 	"github.com/slipway-cd/slipway/shared/charts"
 	"github.com/slipway-cd/slipway/shared/gitrepo"
 	"github.com/slipway-cd/slipway/shared/render"
@@ -72,6 +73,7 @@ type loader struct {
 	aliases events.Aliases // of registries
 	gits    events.Aliases // of Git hosts
 	charts  charts.Source  // that lie outside of the repository; nil for none
+	bases   bases.Source   // that kustomizations name beyond it; nil for none
 }
 
 // load builds the state of a commit. What the changed paths don't touch is

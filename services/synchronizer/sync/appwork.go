@@ -184,7 +184,7 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 	}
 	n := b.newRun(ctx, a, l, r, head, work, vars, result, started)
 	if renderErr != nil {
-		b.unrendered(n, result)
+		b.unrendered(n, result, renderErr)
 		return b.refuse(ctx, n, l, reasonOf(renderErr), vars.hide(renderErr))
 	}
 	if n.rules, err = rule.Compile(n.spec.Health); err != nil {
@@ -227,7 +227,9 @@ func (b *Brain) inputs(ctx context.Context, a *app, l *live, head Commit, work W
 		err = b.relocate(ctx, a, l)
 	}
 	if err == nil {
-		vars, err = b.chart(ctx, a, l.application, vars, chartSince(work, l.application.Spec.Sync.ResyncOrDefault()))
+		since := chartSince(work, l.application.Spec.Sync.ResyncOrDefault())
+		vars.bases = b.bases(a, since)
+		vars, err = b.chart(ctx, a, l.application, vars, since)
 	}
 	if _, is := missing(err); is || permanentSource(err) {
 		if markErr := b.markSource(ctx, a, err); markErr != nil {
@@ -276,7 +278,7 @@ func reasonOf(err error) string {
 
 // sourceReasons are those that [Brain.markSource] gives, but for a Project's:
 // the same is said of what was rendered.
-var sourceReasons = []string{reasonSource, reasonRepository, reasonVariables, reasonDecryption, reasonKubeconfig, reasonCluster, reasonDestination, reasonCredentials, reasonKeys, reasonAccount, reasonChart, reasonBadChart, reasonLookup}
+var sourceReasons = []string{reasonSource, reasonRepository, reasonVariables, reasonDecryption, reasonKubeconfig, reasonCluster, reasonDestination, reasonCredentials, reasonKeys, reasonAccount, reasonChart, reasonBadChart, reasonBase, reasonLookup}
 
 // sourceMarked says that the status tells of a branch that can't be fetched.
 func sourceMarked(s *api.ApplicationStatus) bool {

@@ -98,8 +98,8 @@ func (l lookups) allowed(to *cluster, q render.Lookup, r kube.Resource) error {
 	return &refusedError{reasonProject, fmt.Errorf("the chart looks up %s: %s: take that out of the chart, or have the Project allow it", q, why)}
 }
 
-// renderHead renders a head. What its chart looks up and can't find out is told,
-// and err; renderErr is what is wrong with the commit.
+// renderHead renders a head. What its chart looks up and can't find out, or its
+// kustomization names and can't be had, is told, and err; renderErr is what is wrong with the commit.
 func (b *Brain) renderHead(ctx context.Context, a *app, l *live, r *repo, head Commit, vars *variables) (result render.Result, renderErr, err error) {
 	result, renderErr = render.Render(ctx, vars.request(head, l.application))
 	if ctx.Err() != nil {
@@ -107,7 +107,7 @@ func (b *Brain) renderHead(ctx context.Context, a *app, l *live, r *repo, head C
 	}
 	*vars = vars.found(result)
 	r.index.set(a.key, result.Inputs)
-	fault := lookupFault(renderErr)
+	fault := unknowable(renderErr)
 	if fault == nil {
 		return result, renderErr, nil
 	}
@@ -117,10 +117,17 @@ func (b *Brain) renderHead(ctx context.Context, a *app, l *live, r *repo, head C
 	return result, nil, fault
 }
 
-// lookupFault is why a render has ended that could not look something up; nil
-// where it ended otherwise. Nothing that was rendered before changes by it.
-func lookupFault(err error) error {
-	if e, ok := errors.AsType[*render.Error](err); !ok || e.Reason != render.ReasonLookup {
+// unknowable is why a render has ended that could not look something up, or not
+// have what lies beyond its repository; nil where it ended otherwise. Nothing that
+// was rendered before changes by it.
+func unknowable(err error) error {
+	e, ok := errors.AsType[*render.Error](err)
+	switch {
+	case !ok:
+		return nil
+	case e.Reason == render.ReasonBase:
+		return missingError{reason: reasonBase, message: err.Error()}
+	case e.Reason != render.ReasonLookup:
 		return nil
 	}
 	if refused, ok := errors.AsType[*refusedError](err); ok {
@@ -132,6 +139,7 @@ func lookupFault(err error) error {
 // found has what lookups came to among the variables: what is rendered otherwise
 // than before is a reason to sync. What a chart makes up anew each time is none.
 func (v variables) found(result render.Result) variables {
+	v = v.moved(result)
 	v.masks, v.named = result.Masks, v.version
 	if !result.Asked {
 		return v

@@ -219,7 +219,7 @@ func (b *asking) render(ctx context.Context, key string, of *answer) (objects ma
 	result, err := render.Render(ctx, vars.request(head, application))
 	inputs = result.Inputs
 	if err != nil {
-		b.unrendered(n, result)
+		b.unrendered(n, result, err)
 		return nil, inputs
 	}
 	if err := b.prepareRender(n, result); err != nil {

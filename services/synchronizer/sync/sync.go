@@ -23,6 +23,7 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	basefetch "github.com/slipway-cd/slipway/shared/bases/fetch"
 	"github.com/slipway-cd/slipway/shared/charts/fetch"
 	"github.com/slipway-cd/slipway/shared/kube"
 	"github.com/slipway-cd/slipway/shared/tracing"
@@ -99,6 +100,8 @@ type Config struct {
 	Own func(context.Context, Own) (Mirror, error)
 	// Charts brings charts that lie outside of repositories.
 	Charts *fetch.Client
+	// Bases brings what kustomizations name beyond their repositories.
+	Bases *basefetch.Client
 	// Held says whether the work of a context is still ours alone.
 	Held    func(ctx context.Context) bool
 	Images  events.Aliases // of registries

@@ -18,6 +18,7 @@ import (
 
 	"github.com/slipway-cd/slipway/services/synchronizer/decrypt"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/bases"
 	"github.com/slipway-cd/slipway/shared/charts"
 	"github.com/slipway-cd/slipway/shared/kube"
 	"github.com/slipway-cd/slipway/shared/render"
@@ -44,6 +45,8 @@ type variables struct {
 	// none.
 	charts charts.Source
 	chart  string
+	// bases brings what the kustomization names beyond its repository.
+	bases bases.Source
 	// cluster answers what the chart looks up; nil: nothing does.
 	cluster render.Cluster
 	// named is version without what was looked up.
@@ -62,7 +65,7 @@ func (e missingError) Error() string { return e.message }
 // variables reads what an Application names, with its own rights and in its own
 // namespace. Its sources wake it from then on.
 func (b *Brain) variables(ctx context.Context, a *app, application *api.Application) (variables, error) {
-	v := variables{secret: map[string]string{}, cluster: b.lookups(a, application)}
+	v := variables{secret: map[string]string{}, bases: b.basesHere(a), cluster: b.lookups(a, application)}
 	var from []api.VariableSource
 	if substitute := application.Spec.Substitute; substitute != nil {
 		v.values, from = map[string]string{}, substitute.From
@@ -111,7 +114,7 @@ func (v variables) own(application *api.Application) variables {
 // request renders an application with them.
 func (v variables) request(head Commit, application *api.Application) render.Request {
 	r := render.Application(head.FS(), application)
-	r.Vars, r.Decrypter, r.Charts, r.Cluster = v.values, v.decrypter, v.charts, v.cluster
+	r.Vars, r.Decrypter, r.Charts, r.Bases, r.Cluster = v.values, v.decrypter, v.charts, v.bases, v.cluster
 	return r
 }
 

@@ -68,7 +68,7 @@ func (b *Brain) prepareRender(n *run, result render.Result) error {
 // rendering is what a run that has prepared its render wants.
 func (n *run) rendering(result render.Result) *wanted {
 	w := &wanted{repo: n.repo.key(), commit: n.commit, generation: n.generation, inputs: result.Inputs, objects: make(map[uint64]struct{}, len(n.items))}
-	asked := result.Asked
+	asked := result.Asked || len(result.Moving) > 0
 	for _, i := range n.items {
 		id := identityOf(n.cluster.name, i.Entry(""))
 		w.objects[id.hash()] = struct{}{}
@@ -81,10 +81,10 @@ func (n *run) rendering(result render.Result) *wanted {
 	return w
 }
 
-// unrendered remembers that a run's commit can't be rendered.
-func (b *Brain) unrendered(n *run, result render.Result) {
+// unrendered remembers that a run's commit can't be rendered, and why.
+func (b *Brain) unrendered(n *run, result render.Result, why error) {
 	w := &wanted{repo: n.repo.key(), commit: n.commit, generation: n.generation, inputs: result.Inputs, failed: true}
-	if n.variables.cluster != nil { // perhaps for what it found there
+	if n.variables.cluster != nil || len(result.Moving) > 0 || unknowable(why) != nil { // perhaps for what it found elsewhere
 		w.until = time.Now().Add(freshForClaims)
 	}
 	b.apps.wanted.set(n.app.key, w)

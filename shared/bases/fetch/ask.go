@@ -69,19 +69,13 @@ func (c *Client) askRepository(ctx context.Context, q Question, e *entry) (bases
 // open opens a mirror of the revision.
 func (c *Client) open(ctx context.Context, q Question) (*gitrepo.Mirror, error) {
 	o := gitrepo.Options{URL: q.Clone}
-	if q.Config && c.opts.Repository != nil {
-		name, err := events.ParseGitRepository(q.Clone, c.opts.Aliases)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", bases.ErrBad, err)
-		}
-		own, known, err := c.opts.Repository(name)
+	if q.Config && c.opts.Git != nil {
+		own, err := c.opts.Git(q.Clone)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", bases.ErrUnauthorized, err)
 		}
-		if known {
-			o = own
-			o.Branch = ""
-		}
+		o = own
+		o.Branch = ""
 	}
 	o.Dir = filepath.Join(c.folder(q.key()), "git")
 	if o.Revision = q.Revision; q.Exact() {
@@ -94,7 +88,7 @@ func (c *Client) open(ctx context.Context, q Question) (*gitrepo.Mirror, error) 
 	case strings.HasPrefix(q.Clone, "http"):
 		return nil, fmt.Errorf("%w: %w", bases.ErrBad, err)
 	}
-	return nil, fmt.Errorf("%w: by SSH only a repository of the config is reached, with its credentials: %w", bases.ErrUnauthorized, err)
+	return nil, fmt.Errorf("%w: by SSH it is reached with the config's credentials alone: %w", bases.ErrUnauthorized, err)
 }
 
 // gitError gives the errors of package bases.
@@ -236,7 +230,7 @@ func (c *Client) keep(q Question, data []byte) {
 }
 
 // before gives what an earlier process brought.
-func (c *Client) before(q Question, may means, e *entry) (bases.Base, bool) {
+func (c *Client) before(ctx context.Context, q Question, may means, e *entry) (bases.Base, bool) {
 	if may.file {
 		if data, err := os.ReadFile(filepath.Join(c.folder(q.key()), fileName)); err == nil {
 			sum := sha256.Sum256(data)
@@ -247,7 +241,7 @@ func (c *Client) before(q Question, may means, e *entry) (bases.Base, bool) {
 		return bases.Base{}, false
 	}
 	if e.mirror == nil {
-		m, err := c.open(context.Background(), q)
+		m, err := c.open(ctx, q)
 		if err != nil {
 			return bases.Base{}, false
 		}

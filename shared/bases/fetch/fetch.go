@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/events"
-	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/bases"
 	"github.com/slipway-cd/slipway/shared/gate"
 	"github.com/slipway-cd/slipway/shared/gitrepo"
@@ -25,11 +24,11 @@ type Options struct {
 	// Dir is where it is kept. One process uses it.
 	Dir string
 	// Allow are patterns of repositories and of addresses of files, as of
-	// [ParseAllowed].
+	// [bases.ParseAllowed].
 	Allow []string
-	// Repository gives how a repository is reached that the config knows, with its
-	// credentials. nil: none is known.
-	Repository func(name events.GitRepository) (o gitrepo.Options, known bool, err error)
+	// Git gives how the config has a repository reached, with its credentials.
+	// nil: without any.
+	Git func(address string) (gitrepo.Options, error)
 	// Aliases are of Git hosts.
 	Aliases events.Aliases
 	// FileBytes bounds a file; 0 is 16 MiB.
@@ -51,7 +50,7 @@ type Question struct {
 // Client brings bases. It is safe for concurrent use.
 type Client struct {
 	opts    Options
-	allowed Allowed
+	allowed bases.Allowed
 	gate    *gate.Gate
 
 	mu    sync.Mutex
@@ -80,7 +79,7 @@ const (
 
 // New makes a client. Nothing is asked, or made on disk, yet.
 func New(o Options) (*Client, error) {
-	allowed, err := ParseAllowed(o.Allow)
+	allowed, err := bases.ParseAllowed(o.Allow)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +116,7 @@ func (c *Client) fetch(ctx context.Context, q Question) (bases.Base, error) {
 		return base, nil
 	}
 	if q.Since.IsZero() {
-		if base, found := c.before(q, may, e); found {
+		if base, found := c.before(ctx, q, may, e); found {
 			e.set(base, time.Time{})
 			return base, nil
 		}
@@ -148,7 +147,7 @@ func (c *Client) may(q Question) (means, error) {
 	if !m.repository && !m.file {
 		return m, fmt.Errorf("%w: a file is wanted, and this is a repository", bases.ErrBad)
 	}
-	repository, file := c.places(q)
+	repository, file := c.Places(q.Address)
 	m.repository = m.repository && c.allowed.Match(repository, plain(q.Clone))
 	m.file = m.file && c.allowed.Match(file, plain(q.File))
 	switch {
@@ -163,10 +162,10 @@ func (c *Client) may(q Question) (means, error) {
 	return m, fmt.Errorf("%w: %s", bases.ErrNotAllowed, repository)
 }
 
-// places are those of the address, by the hosts' own names.
-func (c *Client) places(q Question) (repository, file string) {
-	repository, file = q.Places()
-	if name, err := events.ParseGitRepository(q.Clone, c.opts.Aliases); err == nil && q.Clone != "" {
+// Places are those of an address, by the hosts' own names.
+func (c *Client) Places(a bases.Address) (repository, file string) {
+	repository, file = a.Places()
+	if name, err := events.ParseGitRepository(a.Clone, c.opts.Aliases); err == nil && a.Clone != "" {
 		repository = string(name)
 	}
 	return repository, file
@@ -241,34 +240,3 @@ func (e *entry) set(base bases.Base, asked time.Time) {
 
 // folder is where one entry's files are.
 func (c *Client) folder(key string) string { return filepath.Join(c.opts.Dir, key) }
-
-// Allowed is what may be fetched.
-type Allowed struct{ https, http api.Patterns }
-
-// ParseAllowed reads patterns such as github.com/kubernetes-sigs/**, of names of
-// repositories and of addresses without their scheme. One that begins with http://
-// allows plain http, too.
-func ParseAllowed(list []string) (a Allowed, err error) {
-	for _, text := range list {
-		rest, lax := strings.CutPrefix(text, "http://")
-		p, err := api.ParsePattern(strings.TrimSuffix(rest, ".git"))
-		switch {
-		case err != nil:
-			return a, err
-		case strings.Contains(rest, "://"):
-			return a, fmt.Errorf("pattern %q: write it without a scheme, such as github.com/acme/**", text)
-		case lax:
-			a.http = append(a.http, p)
-		}
-		a.https = append(a.https, p)
-	}
-	return a, nil
-}
-
-// Match says whether a place may be asked.
-func (a Allowed) Match(place string, plain bool) bool {
-	if plain {
-		return a.http.Match(place)
-	}
-	return a.https.Match(place)
-}

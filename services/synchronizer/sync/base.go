@@ -1,0 +1,60 @@
+package sync
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slipway-cd/slipway/shared/bases"
+	"github.com/slipway-cd/slipway/shared/bases/fetch"
+	"github.com/slipway-cd/slipway/shared/render"
+)
+
+const reasonBase = string(render.ReasonBase)
+
+// bases brings what the kustomizations of an application name beyond their
+// repository, asked for at a time or later.
+func (b *Brain) bases(a *app, since time.Time) bases.Source {
+	return b.cfg.Bases.Source(b.askBase(a, since))
+}
+
+// basesHere has what was brought already, for who may not wait.
+func (b *Brain) basesHere(a *app) bases.Source {
+	return b.cfg.Bases.Here(b.askBase(a, time.Time{}))
+}
+
+// askBase asks as the application may: where Projects govern it, one must list the
+// address, and only there and in trusted namespaces the config's credentials are used.
+func (b *Brain) askBase(a *app, since time.Time) fetch.Ask {
+	return func(address bases.Address, files bool) (fetch.Question, error) {
+		q := fetch.Question{Address: address, Files: files, Since: since}
+		governing := b.projects.governing(a.name.Namespace)
+		repository, file := b.cfg.Bases.Places(address)
+		listed := func(p *project) bool {
+			return repository != "" && p.Repository(repository) || file != "" && p.Repository(file)
+		}
+		if len(governing) > 0 && !slices.ContainsFunc(governing, listed) {
+			place := repository
+			if place == "" {
+				place = file
+			}
+			return q, fmt.Errorf("%w: %s of namespace %s doesn't list %s in spec.repositories", bases.ErrNotAllowed, projectNames(governing), a.name.Namespace, place)
+		}
+		q.Config = len(governing) > 0 || slices.Contains(b.cfg.Trusted, a.name.Namespace)
+		return q, nil
+	}
+}
+
+// moved has what was brought, and may be another the next time, among the variables:
+// it is a reason to sync.
+func (v variables) moved(result render.Result) variables {
+	if len(result.Moving) == 0 {
+		return v
+	}
+	sum := sha256.Sum256([]byte(strings.Join(result.Moving, "\n")))
+	v.version = strings.TrimSpace(v.version + " bases=" + hex.EncodeToString(sum[:12]))
+	return v
+}
