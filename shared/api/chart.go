@@ -86,42 +86,52 @@ func (h *HelmSource) validateChart(dir string) error {
 		}
 		return errors.Join(faults...)
 	}
-	faults := []error{ref.validateRepository()}
-	if !chartName.MatchString(h.Chart) {
-		faults = append(faults, fmt.Errorf(at+"chart: %q is not the name of a chart in repository: write that alone, and folders in repository", h.Chart))
-	} else if _, err := ref.Image(nil); err != nil && ref.OCI() {
-		faults = append(faults, fmt.Errorf(at+"repository: %w", err))
-	}
-	switch {
-	case h.Version == "":
-		faults = append(faults, errors.New(at+`version is missing: write one, or a range such as "1.x"; "*" takes the greatest`))
-	case len(h.Version) > maxVersion:
-		faults = append(faults, errors.New(at+"version is too long"))
-	case !ref.Exact():
-		if _, err := ParseVersions(h.Version); err != nil {
-			faults = append(faults, fmt.Errorf(at+"version is neither a version nor a range: %w", err))
-		}
-	}
+	faults := ref.Faults(at+"repository", at+"chart", at+"version")
 	if h.Secret != "" && !ObjectName(h.Secret) {
 		faults = append(faults, fmt.Errorf(at+"secret: %q is not the name of a Secret of the Application's own namespace", h.Secret))
 	}
 	return errors.Join(faults...)
 }
 
-func (r ChartRef) validateRepository() error {
+// Faults says what is wrong in a reference, by what its fields are called where it
+// was written.
+func (r ChartRef) Faults(repository, name, version string) []error {
+	var faults []error
+	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if err := r.validateRepository(repository); err != nil {
+		faults = append(faults, err)
+	}
+	if !chartName.MatchString(r.Name) {
+		add("%s: %q is not the name of a chart in repository: write that alone, and folders in repository", name, r.Name)
+	} else if _, err := r.Image(nil); err != nil && r.OCI() {
+		add("%s: %w", repository, err)
+	}
+	switch {
+	case r.Version == "":
+		add(`%s is missing: write one, or a range such as "1.x"; "*" takes the greatest`, version)
+	case len(r.Version) > maxVersion:
+		add("%s is too long", version)
+	case !r.Exact():
+		if _, err := ParseVersions(r.Version); err != nil {
+			add("%s is neither a version nor a range: %w", version, err)
+		}
+	}
+	return faults
+}
+
+func (r ChartRef) validateRepository(at string) error {
 	u, err := url.Parse(r.Repository)
-	const at = "spec.source.helm.repository"
 	switch {
 	case err != nil: // it may have a secret in it
 		return errors.New(at + " is not an address")
 	case u.User != nil:
 		return errors.New(at + ": credentials belong in a Secret (secret), not in the address")
 	case u.Scheme != "https" && u.Scheme != "oci" && u.Scheme != "http":
-		return fmt.Errorf(at+": %q is neither https:// (with an index.yaml) nor oci://", r.Repository)
+		return fmt.Errorf("%s: %q is neither https:// (with an index.yaml) nor oci://", at, r.Repository)
 	case u.Host == "":
-		return fmt.Errorf(at+": %q has no host", r.Repository)
+		return fmt.Errorf("%s: %q has no host", at, r.Repository)
 	case u.RawQuery != "" || u.Fragment != "" || r.OCI() && strings.ContainsAny(u.Path, "@:"):
-		return fmt.Errorf(at+": %q has more than a host and a path", r.Repository)
+		return fmt.Errorf("%s: %q has more than a host and a path", at, r.Repository)
 	}
 	return nil
 }

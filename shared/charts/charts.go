@@ -16,6 +16,8 @@ import (
 const MaxPacked = 20 << 20
 
 var (
+	// ErrNotAllowed says that a Project doesn't allow the chart.
+	ErrNotAllowed = errors.New("it is not allowed")
 	// ErrMissing says that there is no such chart or version, or none in the
 	// range: one may come.
 	ErrMissing = errors.New("it is not in the chart repository")

@@ -150,6 +150,11 @@ func (j job) check(c *chart.Chart) error {
 // values are those of the files and of the application, in their order.
 func (j job) values() (common.Values, error) {
 	merged := map[string]any{}
+	if len(j.Inline) > 0 {
+		if err := j.inline(); err != nil {
+			return nil, err
+		}
+	}
 	for _, f := range j.ValuesFiles {
 		values, err := loader.LoadValues(bytes.NewReader(f.Data))
 		if err != nil {

@@ -21,6 +21,8 @@ type job struct {
 	Files       []file
 	ValuesFiles []file
 	Values      []byte // JSON
+	Inline      []byte // JSON, which Merge says how to put to the first of ValuesFiles; may be empty
+	Merge       string
 	ReleaseName string
 	Namespace   string
 	KubeVersion string

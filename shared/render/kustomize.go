@@ -14,7 +14,7 @@ import (
 // buildKustomization gives what `kustomize build dir` prints.
 func buildKustomization(ctx context.Context, src *source, dir, file string, fields *api.KustomizeSource) (Result, error) {
 	result := Result{Kind: Kustomize}
-	files := newRepository(src)
+	files := newRepository(ctx, src)
 	var plain []Object
 	var inputs []string
 	if file == "" {
@@ -54,6 +54,7 @@ func buildKustomization(ctx context.Context, src *source, dir, file string, fiel
 		}
 		result.Objects = append(result.Objects, Object{ID: id, Raw: r.YAML, Map: m, File: file})
 	}
+	files.markVaries(result.Objects)
 	order(result.Objects)
 	return result, nil
 }

@@ -20,7 +20,7 @@ func FuzzKustomization(f *testing.F) {
 		fsys := fstest.MapFS{"x/kustomization.yaml": {Data: data}, "x/a.yaml": {Data: data}, "b/kustomization.yaml": {Data: data}}
 		for _, sealed := range []bool{false, true} {
 			src := &source{fsys: fsys, limits: Limits{}.orDefault(), dirs: map[string]bool{}, plain: map[string][]byte{}, sealed: sealed}
-			r := newRepository(src)
+			r := newRepository(t.Context(), src)
 			_, err := r.add("x", "x/kustomization.yaml", nil, &api.KustomizeSource{
 				Components: []string{component}, Images: []api.KustomizeImage{{Name: question, NewTag: component}}, CommonLabels: map[string]string{question: component},
 			})

@@ -24,6 +24,7 @@ func (r *repository) add(dir, file string, plain []Object, fields *api.Kustomize
 		return "", err
 	}
 	whole := map[string]any{}
+	r.forced, r.forcedOn = fields.Namespace, file
 	if file == "" {
 		file = path.Join(dir, kustomizationNames[0])
 		whole["resources"] = r.resources(dir, plain)

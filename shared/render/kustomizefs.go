@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"context"
 	"maps"
 	"path"
 	"slices"
@@ -27,10 +28,19 @@ type repository struct {
 	// roots are the kustomizations' folders from which the paths in a file go, where
 	// they name the file.
 	roots map[string]string
+	// folders are those that only written files are in.
+	folders  map[string]bool
+	families map[string]family // of folders
+	// forced is the namespace that the Application puts into the file forcedOn.
+	forced, forcedOn string
+
+	varies []ID     // what charts would make otherwise the next time
+	ranges []string // what ranges of charts came to
+	ctx    context.Context
 }
 
-func newRepository(src *source) *repository {
-	return &repository{src: src, looked: map[string]bool{}, scanned: map[string]error{}, written: map[string][]byte{}, uses: map[string]use{}, bases: map[bases.Address]bases.Base{}, roots: map[string]string{}}
+func newRepository(ctx context.Context, src *source) *repository {
+	return &repository{src: src, looked: map[string]bool{}, scanned: map[string]error{}, written: map[string][]byte{}, uses: map[string]use{}, bases: map[bases.Address]bases.Base{}, roots: map[string]string{}, folders: map[string]bool{}, families: map[string]family{}, ctx: ctx}
 }
 
 // used are the files that were looked for, whether or not they are there.
@@ -46,7 +56,7 @@ func (r *repository) look(name string) (found, error) {
 		return found{regular, data}, nil
 	}
 	info := r.src.stat(name)
-	if info != nil && info.IsDir() {
+	if r.folders[name] || info != nil && info.IsDir() {
 		return found{Kind: directory}, nil
 	}
 	r.looked[name] = true

@@ -16,11 +16,8 @@ var entryFields = []string{"resources", "bases", "components", "generators", "tr
 // folderFields name folders, too.
 var folderFields = []string{"resources", "bases", "components", "generators", "transformers", "validators"}
 
-// helmFields would run the helm command.
-var helmFields = []string{"helmCharts", "helmChartInflationGenerator", "helmGlobals"}
-
 // scan finds what would make kustomize leave the repository: remote resources,
-// which are brought where that is allowed, Helm, plug-ins. It gives the file as
+// which are brought where that is allowed, charts, which are rendered, and plug-ins. It gives the file as
 // kustomize is to see it. It reads kustomizations, and the configurations
 // of kustomize's built-in generators and transformers, which may stand in a
 // file of any name.
@@ -72,7 +69,10 @@ type scanner struct {
 	file   string
 	dir    string // from which its paths go
 	offset int    // lines before the document
-	inline bool   // it stands within another file, which stays as it is
+	// namespace is that of the kustomization, or else of what takes it in.
+	namespace string
+	inherits  bool // it is that of what takes it in
+	inline    bool // it stands within another file, which stays as it is
 	// changed says that a node has another value than in the file.
 	changed *bool
 	seen    map[*yaml.Node]bool // so that aliases can neither loop nor multiply
@@ -103,14 +103,26 @@ func (s scanner) document(node *yaml.Node) error {
 	return nil
 }
 
-func (s scanner) kustomization(root *yaml.Node) error {
-	for _, name := range helmFields {
-		if n := field(root, name); n != nil {
-			return &Error{
-				File: s.file, Line: s.line(n), Reason: ReasonUnsupported, Message: name + ": a chart within a kustomization is not supported",
-				Help: "make the chart an application of its own, or commit the output of `helm template`",
-			}
+// inNamespace finds the namespace of a kustomization.
+func (s *scanner) inNamespace(root *yaml.Node) {
+	own := field(root, "namespace")
+	switch {
+	case s.in.forced != "" && s.file == s.in.forcedOn:
+		s.namespace = s.in.forced
+	case own != nil && own.Value != "":
+		s.namespace = own.Value
+	default:
+		s.inherits = true
+		if all := s.in.families[s.dir].namespaces; len(all) > 0 {
+			s.namespace = all[0]
 		}
+	}
+}
+
+func (s scanner) kustomization(root *yaml.Node) error {
+	s.inNamespace(root)
+	if n := field(root, "helmChartInflationGenerator"); n != nil {
+		return s.chartError(n, ReasonUnsupported, "helmChartInflationGenerator is not supported", "write helmCharts and helmGlobals, as `kustomize edit fix` does")
 	}
 	for _, name := range entryFields {
 		list := field(root, name)
@@ -139,7 +151,7 @@ func (s scanner) kustomization(root *yaml.Node) error {
 			}
 		}
 	}
-	return nil
+	return s.charts(root)
 }
 
 // entry checks one path of a list. What has a line break is YAML in place.
@@ -169,6 +181,9 @@ func (s scanner) entry(list string, item *yaml.Node) error {
 		return missingError(s.file, s.line(item), item.Value)
 	}
 	s.in.roots[target] = s.dir
+	if err := s.below(item, target); err != nil {
+		return err
+	}
 	s.name(item.Value)
 	return nil
 }
@@ -184,7 +199,7 @@ func (s scanner) remote(item *yaml.Node, before, address string, files bool) err
 		return err
 	}
 	item.Value, *s.changed = before+local, true
-	return nil
+	return s.below(item, path.Join(s.dir, local))
 }
 
 // addresses finds paths that are addresses, wherever they stand below.

@@ -209,7 +209,7 @@ func remoteFault(fault func(Reason, error, string) error, err error) error {
 
 // moving is what was brought and may be another one the next time.
 func (r *repository) moving() []string {
-	var all []string
+	all := slices.Clone(r.ranges)
 	for a, base := range r.bases {
 		if base.Repository == nil || !a.Exact() {
 			all = append(all, a.String()+"="+base.Version)

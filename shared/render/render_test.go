@@ -206,7 +206,7 @@ func TestRenderRefuses(t *testing.T) {
 		{"remote in a transformer", repo("x/kustomization.yaml", "transformers: [t.yaml]\n", "x/t.yaml", "apiVersion: builtin\nkind: PatchTransformer\nmetadata: {name: t}\npath: https://h/x\n"), "x", render.ReasonUnsupported, []string{"x/t.yaml:4"}},
 		{"remote in place", repo("x/kustomization.yaml", "transformers:\n- |-\n  apiVersion: builtin\n  kind: PatchTransformer\n  metadata: {name: t}\n  path: https://h/x\n"), "x", render.ReasonUnsupported, []string{"x/kustomization.yaml:6"}},
 		{"remote in a transformer of any name", repo("x/kustomization.yaml", "transformers: [t.txt]\n", "x/t.txt", "apiVersion: builtin\nkind: PatchTransformer\nmetadata: {name: t}\npath: https://h/x\n"), "x", render.ReasonUnsupported, []string{"x/t.txt:4"}},
-		{"helm in a kustomization", repo("x/kustomization.yaml", "helmCharts: [{name: a}]\n"), "x", render.ReasonUnsupported, []string{"helmCharts", "chart"}},
+		{"a chart in a kustomization", repo("x/kustomization.yaml", "helmCharts: [{name: a, releaseName: a}]\n"), "x", render.ReasonBuild, []string{"x/kustomization.yaml:1", "x/charts/a"}},
 		{"missing base", repo("x/kustomization.yaml", "resources:\n- ../b\n"), "x", render.ReasonBuild, []string{"x/kustomization.yaml:2", "../b"}},
 		{"file outside", repo("x/kustomization.yaml", "resources: [../b/a.yaml]\n", "b/a.yaml", cm("a")), "x", render.ReasonBuild, []string{"security"}},
 		{"unknown field", repo("x/kustomization.yaml", "resourcez: []\n"), "x", render.ReasonBuild, []string{"resourcez"}},

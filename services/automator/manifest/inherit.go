@@ -109,7 +109,7 @@ func (s *setter) kustomizationOf(root string) (string, []byte, error) {
 
 // stale are the images in the build of root that should be another.
 func (s *setter) stale(ctx context.Context, root string, edited map[string][]byte) ([]Rendered, error) {
-	built, err := render.Render(ctx, render.Request{FS: Overlay(s.FS, edited), Path: root, Sealed: true, Bases: s.Bases})
+	built, err := render.Render(ctx, render.Request{FS: Overlay(s.FS, edited), Path: root, Sealed: true, Charts: s.Charts, Bases: s.Bases})
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +149,7 @@ func (c closure) mayHold(dir string) bool {
 		return true
 	}
 	doc := c.document(file)
-	return doc == nil || c.anyOf(dir, doc)
+	return doc == nil || at(doc, "helmCharts") != nil || c.anyOf(dir, doc)
 }
 
 func (c closure) fileMayHold(name string) bool {

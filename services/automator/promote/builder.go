@@ -42,7 +42,7 @@ type builder struct {
 const maxDepth = 10
 
 func (b *builder) descend(ctx context.Context, cluster, dir string) {
-	r := b.render(ctx, render.Request{FS: b.s.files, Path: dir, Bases: b.bases})
+	r := b.render(ctx, render.Request{FS: b.s.files, Path: dir, Charts: b.charts, Bases: b.bases})
 	if r.err != nil {
 		b.s.Problems = append(b.s.Problems, fmt.Errorf("applications of cluster %s: %w", cluster, r.err))
 	}

@@ -125,8 +125,8 @@ func unknowable(err error) error {
 	switch {
 	case !ok:
 		return nil
-	case e.Reason == render.ReasonBase:
-		return missingError{reason: reasonBase, message: err.Error()}
+	case e.Reason == render.ReasonBase, e.Reason == render.ReasonChart:
+		return missingError{reason: string(e.Reason), message: err.Error()}
 	case e.Reason != render.ReasonLookup:
 		return nil
 	}

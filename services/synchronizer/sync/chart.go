@@ -76,6 +76,44 @@ func (v variables) with(ref api.ChartRef, archive charts.Archive) variables {
 	return v
 }
 
+// kustomizeCharts bring the charts that the kustomizations of an application name,
+// with the config's credentials where its namespace may have them.
+type kustomizeCharts struct {
+	*Brain
+	a     *app
+	since time.Time
+	here  bool // only what was brought already
+}
+
+// Chart is [charts.Source]'s.
+func (k kustomizeCharts) Chart(ctx context.Context, ref api.ChartRef) (charts.Archive, error) {
+	q := fetch.Question{ChartRef: ref, Since: k.since}
+	var err error
+	if q.Access, err = k.configAccess(k.a, ref); err != nil {
+		return charts.Archive{}, fmt.Errorf("%w: %w", charts.ErrNotAllowed, err)
+	}
+	if archive, known := k.cfg.Charts.Known(q); known || k.here {
+		if !known {
+			err = fmt.Errorf("chart %s: %w yet: nobody has asked it", ref, charts.ErrAway)
+		}
+		return archive, err
+	}
+	return k.cfg.Charts.Fetch(ctx, q)
+}
+
+// configAccess is the config's credentials where an application may have them, else
+// none. It errs where a Project doesn't allow the chart.
+func (b *Brain) configAccess(a *app, ref api.ChartRef) (access fetch.Access, err error) {
+	governing := b.projects.governing(a.name.Namespace)
+	if len(governing) > 0 && !slices.ContainsFunc(governing, func(p *project) bool { return b.allowsChart(p, ref) }) {
+		return access, fmt.Errorf("%s of namespace %s doesn't allow the chart repository %s", projectNames(governing), a.name.Namespace, ref.Repository)
+	}
+	if len(governing) > 0 || slices.Contains(b.cfg.Trusted, a.name.Namespace) {
+		access = fetch.Config
+	}
+	return access, nil
+}
+
 // chartQuestion is what is asked for, and with whose credentials. It has no name
 // where the chart is in the repository. The Secret wakes from then on.
 func (b *Brain) chartQuestion(ctx context.Context, a *app, application *api.Application) (q fetch.Question, err error) {
@@ -88,10 +126,9 @@ func (b *Brain) chartQuestion(ctx context.Context, a *app, application *api.Appl
 		return q, nil
 	}
 	q.ChartRef = ref
-	governing := b.projects.governing(a.name.Namespace)
-	if len(governing) > 0 && !slices.ContainsFunc(governing, func(p *project) bool { return b.allowsChart(p, ref) }) {
-		return q, &refusedError{reasonProject, fmt.Errorf("%s of namespace %s doesn't allow the chart repository %s: add it to spec.repositories there, without its scheme, or take another chart",
-			projectNames(governing), a.name.Namespace, ref.Repository)}
+	access, err := b.configAccess(a, ref)
+	if err != nil {
+		return q, &refusedError{reasonProject, fmt.Errorf("%w: add it to spec.repositories there, without its scheme, or take another chart", err)}
 	}
 	if helm.Secret != "" {
 		found, err := b.secretsOf(ctx, a, application, usedAsChart, []string{helm.Secret})
@@ -104,9 +141,7 @@ func (b *Brain) chartQuestion(ctx context.Context, a *app, application *api.Appl
 		}
 		return q, nil
 	}
-	if len(governing) > 0 || slices.Contains(b.cfg.Trusted, a.name.Namespace) {
-		q.Access = fetch.Config
-	}
+	q.Access = access
 	return q, nil
 }
 
