@@ -145,11 +145,37 @@ func (s scanner) chartError(at *yaml.Node, reason Reason, message, help string) 
 
 // decodeStrictly reads a node as kustomize does, by way of JSON.
 func decodeStrictly(n *yaml.Node, into any) error {
-	text, err := yaml.Marshal(n)
+	left := maxNodes
+	whole, err := withoutAliases(n, &left)
+	if err != nil {
+		return err
+	}
+	text, err := yaml.Marshal(whole)
 	if err != nil {
 		return err
 	}
 	return sigs.UnmarshalStrict(text, into)
+}
+
+// maxNodes bounds what aliases may come to.
+const maxNodes = 100_000
+
+// withoutAliases copies a node with what its aliases stand for: they may do so
+// outside of it.
+func withoutAliases(n *yaml.Node, left *int) (*yaml.Node, error) {
+	if *left--; *left < 0 {
+		return nil, errors.New("its aliases come to too much")
+	}
+	n = resolve(n)
+	whole := *n
+	whole.Anchor, whole.Content = "", make([]*yaml.Node, len(n.Content))
+	for i, child := range n.Content {
+		var err error
+		if whole.Content[i], err = withoutAliases(child, left); err != nil {
+			return nil, err
+		}
+	}
+	return &whole, nil
 }
 
 // check refuses what can't be rendered the same way twice, or not at all.

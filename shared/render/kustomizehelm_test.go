@@ -81,6 +81,7 @@ func TestChartsOfAKustomizationAreBuiltAsKustomizeDoes(t *testing.T) {
 		"in a base":                "namespace: shop\nresources: [base]\nnamePrefix: x-\n",
 		"in a base of a base":      "namespace: shop\nresources: [middle]\n",
 		"in a base and its own":    "namespace: shop\nresources: [own, component-only]\n",
+		"aliases":                  "commonLabels: &labels {a: b}\nhelmCharts:\n- name: shelf\n  releaseName: top\n  valuesInline: &values {labels: *labels, answer: yes, octal: 0644, float: 1.50, text: \"1.50\", time: 12:30:45}\n- {name: shelf, releaseName: two, valuesInline: *values}\n",
 		"none":                     "resources: [cm.yaml]\nhelmCharts: []\n",
 		"in the place of a folder": "resources: [cm.yaml]\nhelmCharts:\n- {name: shelf, releaseName: top, repo: \"https://charts.example.com\", version: 1.0.0, valuesFile: values.yaml}\n",
 	} {
@@ -160,6 +161,8 @@ func TestAChartOfAKustomizationThatCantBeRenderedIsTold(t *testing.T) {
 		"a template at fault": {"helmCharts:\n- {name: bad, releaseName: top}\n", render.ReasonBuild, "app/charts/bad/templates/a.yaml:1"},
 		"nothing is fetched":  {"helmCharts:\n- {name: far, releaseName: top, repo: \"https://charts.example.com\", version: 1.0.0}\n", render.ReasonUnsupported, "nothing is fetched here"},
 		"a bad repository":    {"helmCharts:\n- {name: far, releaseName: top, repo: \"s3://x\", version: 1.0.0}\n", render.ReasonInvalid, "is neither https:// (with an index.yaml) nor oci://"},
+		"an alias of itself":  {"helmCharts:\n- name: shelf\n  releaseName: top\n  valuesInline: &a {a: *a}\n", render.ReasonInvalid, "app/kustomization.yaml:"},
+		"aliases as a bomb":   {"openapi: {a: &a [x,x,x,x,x,x,x,x,x,x], b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a], c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b], d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c], e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]}\nhelmCharts:\n- {name: shelf, releaseName: top, valuesInline: {a: *e}}\n", render.ReasonInvalid, "aliases come to too much"},
 		"a loop":              {"helmCharts:\n- {name: loop, releaseName: top}\n", render.ReasonLimit, "longer than"},
 		"values as a bomb":    {"helmCharts:\n- {name: shelf, releaseName: top, valuesFile: bomb.yaml, valuesInline: {a: b}}\n", "", "app/bomb.yaml"},
 	} {
