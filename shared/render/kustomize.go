@@ -28,17 +28,17 @@ func buildKustomization(ctx context.Context, src *source, dir, file string, fiel
 		var err error
 		if file, err = files.add(dir, file, plain, fields); err != nil {
 			result.Inputs, result.Moving = append(files.used(), inputs...), files.moving()
-			return result, files.tell(err)
+			return result, tell(err)
 		}
 	}
 	j := job{Kustomization: &kustomization{Dir: dir, File: file, Known: files.closure(dir)}, Limits: src.limits}
 	answer, err := runJob(ctx, j, files.answer)
 	result.Inputs, result.Moving = append(files.used(), inputs...), files.moving()
 	if files.refused != nil && ctx.Err() == nil {
-		return result, files.tell(files.refused) // kustomize may have wrapped or swallowed it
+		return result, tell(files.refused) // kustomize may have wrapped or swallowed it
 	}
 	if err != nil {
-		return result, files.tell(childError("the kustomization", file, err))
+		return result, tell(childError("the kustomization", file, err))
 	}
 	if err := src.count(file, len(answer.Built)); err != nil {
 		return result, err

@@ -54,13 +54,16 @@ type helmGlobals struct {
 const generated = "internal.config.kubernetes.io/helm-generated"
 
 // helmDir is where kustomize finds what charts made, beside the kustomization.
-const helmDir = remoteDir + "/helm"
+const (
+	helmDir  = remoteDir + "/" + helmName
+	helmName = "helm"
+)
 
 // charts renders the charts of a kustomization, and has it name the component with
 // their objects in the place of them.
 func (s scanner) charts(root *yaml.Node) error {
 	list := field(root, "helmCharts")
-	if list == nil {
+	if list == nil || s.inline {
 		return nil
 	}
 	var charts []helmChart

@@ -90,31 +90,32 @@ func mountAt(a bases.Address) string {
 	return path.Join(remoteDir, url.PathEscape(repository+"@"+a.Revision))
 }
 
-// told is a file's name for people.
-func told(name string) string {
-	if mount := mountOf(name); mount != "" {
-		if text, err := url.PathUnescape(strings.TrimPrefix(mount, remoteDir+"/")); err == nil {
-			return text + strings.TrimPrefix(name, mount)
+// seen finds what kustomize was shown in the place of an address.
+var seen = regexp.MustCompile(`[^'"\s]*` + regexp.QuoteMeta(remoteDir) + `/([^/'"\s]+)`)
+
+// told is a text with the names that people know.
+func told(text string) string {
+	return seen.ReplaceAllStringFunc(text, func(name string) string {
+		_, last, _ := strings.Cut(name[strings.LastIndex(name, remoteDir):], "/")
+		if last == helmName {
+			return "helmCharts"
 		}
-	}
-	return name
+		if known, err := url.PathUnescape(last); err == nil {
+			return known
+		}
+		return last
+	})
 }
 
 // tell gives an error with the names that people know.
-func (r *repository) tell(err error) error {
+func tell(err error) error {
 	e, ok := errors.AsType[*Error](err)
-	if !ok || len(r.bases) == 0 {
+	if !ok {
 		return err
 	}
-	where := *e
-	where.File = told(e.File)
-	for a, base := range r.bases {
-		if base.Repository != nil {
-			way := regexp.MustCompile(`(\.{0,2}/)*` + regexp.QuoteMeta(mountAt(a)))
-			where.Message = way.ReplaceAllLiteralString(where.Message, told(mountAt(a)))
-		}
-	}
-	return &where
+	known := *e
+	known.File, known.Message = told(e.File), told(e.Message)
+	return &known
 }
 
 // isOurs says that a path is of what lies beyond the repository.

@@ -228,7 +228,7 @@ func (b *Brain) inputs(ctx context.Context, a *app, l *live, head Commit, work W
 	}
 	if err == nil {
 		since := chartSince(work, l.application.Spec.Sync.ResyncOrDefault())
-		vars.bases, vars.charts = b.bases(a, since), kustomizeCharts{Brain: b, a: a, since: since}
+		vars.bases, vars.charts = b.bases(a, l.application, since), kustomizeCharts{Brain: b, a: a, since: since}
 		vars, err = b.chart(ctx, a, l.application, vars, since)
 	}
 	if _, is := missing(err); is || permanentSource(err) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/bases"
 	"github.com/slipway-cd/slipway/shared/bases/fetch"
 	"github.com/slipway-cd/slipway/shared/render"
@@ -17,19 +18,27 @@ const reasonBase = string(render.ReasonBase)
 
 // bases brings what the kustomizations of an application name beyond their
 // repository, asked for at a time or later.
-func (b *Brain) bases(a *app, since time.Time) bases.Source {
-	return b.cfg.Bases.Source(b.askBase(a, since))
+func (b *Brain) bases(a *app, application *api.Application, since time.Time) bases.Source {
+	return b.cfg.Bases.Source(b.askBase(a, application, since))
 }
 
 // basesHere has what was brought already, for who may not wait.
-func (b *Brain) basesHere(a *app) bases.Source {
-	return b.cfg.Bases.Here(b.askBase(a, time.Time{}))
+func (b *Brain) basesHere(a *app, application *api.Application) bases.Source {
+	return b.cfg.Bases.Here(b.askBase(a, application, time.Time{}))
 }
 
 // askBase asks as the application may: where Projects govern it, one must list the
 // address, and only there and in trusted namespaces the config's credentials are used.
-func (b *Brain) askBase(a *app, since time.Time) fetch.Ask {
+// Where what is applied must be signed, only commits are brought: the signed commit
+// names them by their hashes.
+func (b *Brain) askBase(a *app, application *api.Application, since time.Time) fetch.Ask {
 	return func(address bases.Address, files bool) (fetch.Question, error) {
+		if application.Spec.Source.Verify != nil {
+			var err error
+			if address, err = pinned(address, files); err != nil {
+				return fetch.Question{}, err
+			}
+		}
 		q := fetch.Question{Address: address, Files: files, Since: since}
 		governing := b.projects.governing(a.name.Namespace)
 		repository, file := b.cfg.Bases.Places(address)
@@ -46,6 +55,15 @@ func (b *Brain) askBase(a *app, since time.Time) fetch.Ask {
 		q.Config = len(governing) > 0 || slices.Contains(b.cfg.Trusted, a.name.Namespace)
 		return q, nil
 	}
+}
+
+// pinned is an address that a signed commit has signed, too: a repository at a commit.
+func pinned(address bases.Address, files bool) (bases.Address, error) {
+	if files || address.Clone == "" || !address.Exact() {
+		return address, fmt.Errorf("%w: spec.source.verify wants all signed: name a repository's commit, by its 40 digits in ref", bases.ErrNotAllowed)
+	}
+	address.File = ""
+	return address, nil
 }
 
 // moved has what was brought, and may be another the next time, among the variables:

@@ -65,7 +65,7 @@ func (e missingError) Error() string { return e.message }
 // variables reads what an Application names, with its own rights and in its own
 // namespace. Its sources wake it from then on.
 func (b *Brain) variables(ctx context.Context, a *app, application *api.Application) (variables, error) {
-	v := variables{secret: map[string]string{}, bases: b.basesHere(a), charts: kustomizeCharts{Brain: b, a: a, here: true}, cluster: b.lookups(a, application)}
+	v := variables{secret: map[string]string{}, bases: b.basesHere(a, application), charts: kustomizeCharts{Brain: b, a: a, here: true}, cluster: b.lookups(a, application)}
 	var from []api.VariableSource
 	if substitute := application.Spec.Substitute; substitute != nil {
 		v.values, from = map[string]string{}, substitute.From
