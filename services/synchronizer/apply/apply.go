@@ -219,7 +219,9 @@ func (a *Applier) send(ctx context.Context, as Actor, item *Item, version string
 		return nil, err
 	}
 	force := true
-	options := metav1.PatchOptions{FieldManager: health.FieldManager, Force: &force}
+	// An apply refuses what the schema doesn't have by itself; a check would only read the
+	// object once more, for fields that are there twice, which JSON of ours has none of.
+	options := metav1.PatchOptions{FieldManager: health.FieldManager, Force: &force, FieldValidation: metav1.FieldValidationIgnore}
 	if item.dry {
 		options.DryRun = []string{metav1.DryRunAll}
 	}
