@@ -135,7 +135,13 @@ func (c *Client) Known(q Question) (bases.Base, bool) {
 	if _, err := c.may(q); err != nil {
 		return bases.Base{}, false
 	}
-	return c.entry(q).fresh(q)
+	c.mu.Lock()
+	e := c.known[q.key()]
+	c.mu.Unlock()
+	if e == nil {
+		return bases.Base{}, false
+	}
+	return e.fresh(q)
 }
 
 // means are the ways in which an address may be reached.
@@ -191,12 +197,9 @@ func (c *Client) entry(q Question) *entry {
 	e := c.known[key]
 	if e == nil {
 		c.makeRoom()
-		e = &entry{turn: make(chan struct{}, 1)}
+		e = &entry{turn: make(chan struct{}, 1), used: time.Now()}
 		c.known[key] = e
 	}
-	e.mu.Lock()
-	e.used = time.Now()
-	e.mu.Unlock()
 	return e
 }
 
@@ -225,6 +228,7 @@ func (c *Client) makeRoom() {
 func (e *entry) fresh(q Question) (bases.Base, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.used = time.Now()
 	if e.base.Version == "" {
 		return bases.Base{}, false
 	}
