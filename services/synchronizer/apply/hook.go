@@ -103,23 +103,52 @@ func (a *Applier) remove(ctx context.Context, as Actor, item *Item, uid string) 
 	return err
 }
 
-// What Helm and Argo CD have their hooks say of when they are deleted.
-var (
-	deletedWhenDone   = []wish{{"helm.sh/hook-delete-policy", "hook-succeeded"}, {"argocd.argoproj.io/hook-delete-policy", "HookSucceeded"}}
-	deletedWhenFailed = []wish{{"helm.sh/hook-delete-policy", "hook-failed"}, {"argocd.argoproj.io/hook-delete-policy", "HookFailed"}}
+// Ending is what has ended when a hook may want to be deleted.
+type Ending byte
+
+// The endings. Hooks of Helm live as long as their event, so that one may use what
+// another one made, those of Argo CD as long as the sync:
+// https://helm.sh/docs/topics/charts_hooks#hook-deletion-policies,
+// https://argo-cd.readthedocs.io/en/stable/user-guide/resource_hooks#hook-deletion-policies
+const (
+	EventSucceeded Ending = iota // all hooks of one kind have succeeded, or those before one that failed
+	SyncSucceeded                // the whole sync has
+	ItFailed                     // the hook itself did
+	SyncFailed                   // another hook did
 )
 
-// Clean deletes a hook that has ended, if it says so.
-func (a *Applier) Clean(ctx context.Context, as Actor, item *Item, succeeded bool) error {
-	wishes := deletedWhenFailed
-	if succeeded {
-		wishes = deletedWhenDone
-	}
-	if item.UID == "" || says(item.Object.GetAnnotations(), wishes) == "" {
+// deletedAt is what hooks say that want to be deleted then.
+var deletedAt = map[Ending][]wish{
+	EventSucceeded: {{"helm.sh/hook-delete-policy", "hook-succeeded"}},
+	SyncSucceeded:  {{"argocd.argoproj.io/hook-delete-policy", "HookSucceeded"}},
+	ItFailed:       {{"helm.sh/hook-delete-policy", "hook-failed"}, {"argocd.argoproj.io/hook-delete-policy", "HookFailed"}},
+	SyncFailed:     {{"argocd.argoproj.io/hook-delete-policy", "HookFailed"}},
+}
+
+// Clean deletes a hook that was started for a run, if it says so of the ending, and
+// is still there.
+func (a *Applier) Clean(ctx context.Context, as Actor, item *Item, run string, ending Ending) error {
+	if item.Ignored() || says(item.Object.GetAnnotations(), deletedAt[ending]) == "" {
 		return nil
 	}
-	if err := a.remove(ctx, as, item, item.UID); err != nil {
-		return fmt.Errorf("delete the hook %s: %w", item, err)
+	fail := func(err error) error { return fmt.Errorf("delete the hook %s: %w", item, err) }
+	if err := a.resolveLate(item); err != nil {
+		return fail(err)
+	}
+	live, err := a.metadata(ctx, item.Resource, item.Namespace, item.Name)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fail(fmt.Errorf("look at it: %w", err))
+	case live.DeletionTimestamp != nil, live.Annotations[health.OwnerAnnotation] != as.Owner, live.Annotations[RunAnnotation] != run:
+		return nil
+	}
+	if err := as.held(ctx); err != nil {
+		return err
+	}
+	if err := a.remove(ctx, as, item, string(live.UID)); err != nil {
+		return fail(err)
 	}
 	return nil
 }

@@ -32,7 +32,9 @@ func (b *Brain) advance(ctx context.Context, n *run, l *live, from int) error {
 			b.startWaiting(n)
 			return nil
 		}
+		b.eventEnded(ctx, n, l, at)
 	}
+	b.clean(ctx, n, l, n.plan, apply.SyncSucceeded)
 	return b.finish(ctx, n, l)
 }
 
@@ -150,6 +152,7 @@ func (b *Brain) passed(ctx context.Context, n *run, l *live) error {
 	if err := b.hooksDone(ctx, n, l, step); err != nil {
 		return err
 	}
+	b.eventEnded(ctx, n, l, n.at)
 	return b.advance(ctx, n, l, n.at+1)
 }
 
@@ -247,29 +250,49 @@ func (n *run) begin(s *api.ApplicationStatus) {
 	}
 }
 
-// hooksDone records that a step's hooks have succeeded, and deletes those that
-// want to be.
+// hooksDone records that a step's hooks have succeeded.
 func (b *Brain) hooksDone(ctx context.Context, n *run, l *live, step apply.Step) error {
 	done := n.pending(l, step)
 	if len(done) == 0 {
 		return nil
 	}
-	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
+	return b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
 		n.begin(s)
 		for _, item := range done {
 			s.Hooks.Done = append(s.Hooks.Done, hookName(step, item))
 		}
 		s.Inventory = n.inventory(s.Inventory)
 	})
-	if err != nil {
-		return err
+}
+
+// eventEnded deletes the hooks that want it when all of their kind have succeeded,
+// which is so after a step that is the last of them.
+func (b *Brain) eventEnded(ctx context.Context, n *run, l *live, at int) {
+	hook := n.plan[at].Hook
+	if hook == "" || at+1 < len(n.plan) && n.plan[at+1].Hook == hook {
+		return
 	}
-	for _, item := range done {
-		if err := n.cluster.applier.Clean(ctx, b.actor(n), item, true); err != nil {
-			b.notes.warn(l.object, reasonHookFailed, err.Error())
+	b.clean(ctx, n, l, n.before(at+1, hook), apply.EventSucceeded)
+}
+
+// before are the steps before one with hooks of a kind.
+func (n *run) before(at int, hook render.Hook) []apply.Step {
+	return slices.DeleteFunc(slices.Clone(n.plan[:at]), func(s apply.Step) bool { return s.Hook != hook })
+}
+
+// clean deletes the hooks of steps that want to be deleted at an ending. One that
+// can't be is told.
+func (b *Brain) clean(ctx context.Context, n *run, l *live, steps []apply.Step, ending apply.Ending) {
+	for _, step := range steps {
+		for _, item := range step.Items {
+			if !item.Turn.IsHook {
+				continue
+			}
+			if err := n.cluster.applier.Clean(ctx, b.actor(n), item, n.runOf(step), ending); err != nil {
+				b.notes.warn(l.object, reasonHookFailed, err.Error())
+			}
 		}
 	}
-	return nil
 }
 
 // hookFailed ends a run whose hook has failed or took too long. It is not tried
@@ -288,11 +311,11 @@ func (b *Brain) hookFailed(ctx context.Context, n *run, l *live, step apply.Step
 	}
 	b.stopWaiting(n.app)
 	b.runFailHooks(ctx, n, l)
-	for _, item := range failed {
-		if err := n.cluster.applier.Clean(ctx, b.actor(n), item, false); err != nil {
-			b.notes.warn(l.object, reasonHookFailed, err.Error())
-		}
+	b.clean(ctx, n, l, []apply.Step{{Hook: step.Hook, Items: failed}}, apply.ItFailed)
+	if step.Hook != "" {
+		b.clean(ctx, n, l, n.before(n.at, step.Hook), apply.EventSucceeded)
 	}
+	b.clean(ctx, n, l, n.plan[:n.at], apply.SyncFailed)
 	return nil
 }
 
