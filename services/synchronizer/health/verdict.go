@@ -41,6 +41,8 @@ type Verdict struct {
 	Ready   bool
 	Failed  []string // what won't become ready by itself
 	Waiting []string // what isn't ready yet
+	// Mute are those of Waiting of which no pod says why.
+	Mute []Mute
 	// Gone are those that are not there, but for hooks.
 	Gone []Target
 	// Unknown says that a watch has not read everything yet.
@@ -48,6 +50,12 @@ type Verdict struct {
 	// Slow says that a user's rule was stopped for taking too long, for which
 	// there may have been another reason: look again some time.
 	Slow bool
+}
+
+// Mute is one that isn't ready, and no pod says why.
+type Mute struct {
+	At                   int // in Waiting
+	UID, Namespace, Name string
 }
 
 // String says what isn't ready and why, at most five of them.
@@ -121,7 +129,11 @@ func (w *Watcher) Judge(targets []Target) Verdict {
 		case status.FailedStatus:
 			verdict.Failed = append(verdict.Failed, t.String()+": "+w.why(seen, message))
 		default:
-			verdict.Waiting = append(verdict.Waiting, t.String()+": "+w.why(seen, message))
+			why := w.why(seen, message)
+			if seen != nil && why == message {
+				verdict.Mute = append(verdict.Mute, Mute{len(verdict.Waiting), string(seen.UID), t.Namespace, t.Name})
+			}
+			verdict.Waiting = append(verdict.Waiting, t.String()+": "+why)
 		}
 		verdict.Ready = false
 	}

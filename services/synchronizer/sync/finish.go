@@ -116,7 +116,7 @@ func (b *Brain) look(ctx context.Context, key string) error {
 	case ready:
 		return b.passed(ctx, n, l)
 	case bad:
-		return b.unhealthy(ctx, w, l, verdict.String())
+		return b.unhealthy(ctx, w, l, b.lastWords(ctx, n, verdict).String())
 	}
 	return b.tellWaiting(ctx, w, l, verdict)
 }
