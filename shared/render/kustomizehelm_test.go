@@ -6,8 +6,6 @@ import (
 	"compress/gzip"
 	"errors"
 	"maps"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -37,33 +35,12 @@ func joined(all ...fstest.MapFS) fstest.MapFS {
 	return files
 }
 
-// buildWithHelm runs the real kustomize with the real helm.
-func buildWithHelm(t *testing.T, files fstest.MapFS, dir string) string {
-	t.Helper()
-	tool, err := kustomizeTool()
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestChartsOfAKustomizationAreBuiltAsKustomizeDoes(t *testing.T) {
+	t.Parallel()
 	helm, err := helmTool()
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := t.TempDir()
-	write(t, files, root)
-	cmd := exec.CommandContext(t.Context(), tool, "build", "--enable-helm", "--helm-command", helm, dir)
-	cmd.Dir = root
-	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
-	var complaint bytes.Buffer
-	cmd.Stderr = &complaint
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("kustomize build: %v: %s", err, complaint.String())
-	}
-	return string(out)
-}
-
-func TestChartsOfAKustomizationAreBuiltAsKustomizeDoes(t *testing.T) {
-	t.Parallel()
 	for name, text := range map[string]string{
 		"a chart":                  "helmCharts:\n- {name: shelf, releaseName: top}\n",
 		"its namespace":            "namespace: shop\nhelmCharts:\n- {name: shelf, releaseName: top, namespace: books}\nresources: [cm.yaml]\n",
@@ -99,8 +76,7 @@ func TestChartsOfAKustomizationAreBuiltAsKustomizeDoes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := strings.Split(strings.TrimRight(buildWithHelm(t, files, "app"), "\n"), "\n---\n")
-			slices.Sort(want)
+			want := sortedStream(kustomizeBuild(t, files, "app", "--enable-helm", "--helm-command", helm))
 			if !slices.Equal(documents(got.Objects), want) {
 				t.Errorf("got:\n%s\n\nwant:\n%s", strings.Join(documents(got.Objects), "\n---\n"), strings.Join(want, "\n---\n"))
 			}

@@ -5,13 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/slipway-cd/slipway/shared/api"
@@ -81,26 +77,11 @@ func (f far) source(t *testing.T, allow ...string) bases.Source {
 	})
 }
 
-// buildFar runs the real kustomize, which brings bases by git.
-func buildFar(t *testing.T, files fstest.MapFS, dir string) string {
-	t.Helper()
-	tool, err := kustomizeTool()
-	if err != nil {
-		t.Fatal(err)
-	}
-	root := t.TempDir()
-	write(t, files, root)
-	cmd := exec.CommandContext(t.Context(), tool, "build", filepath.Join(root, dir))
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0")
-	out, err := cmd.Output()
-	if err != nil {
-		stderr := ""
-		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			stderr = string(exit.Stderr)
-		}
-		t.Fatalf("kustomize build: %v\n%s", err, stderr)
-	}
-	return string(out)
+// sortedStream are the documents of a stream, sorted.
+func sortedStream(stream []byte) []string {
+	texts := strings.Split(strings.TrimRight(string(stream), "\n"), "\n---\n")
+	slices.Sort(texts)
+	return texts
 }
 
 func documents(objects []render.Object) (texts []string) {
@@ -139,8 +120,7 @@ func TestWhatLiesBeyondTheRepositoryIsBuiltAsKustomizeDoes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := strings.Split(strings.TrimRight(buildFar(t, files, "app"), "\n"), "\n---\n")
-			slices.Sort(want)
+			want := sortedStream(kustomizeBuild(t, files, "app"))
 			if !slices.Equal(documents(got.Objects), want) {
 				t.Errorf("got:\n%s\n\nwant:\n%s", strings.Join(documents(got.Objects), "\n---\n"), strings.Join(want, "\n---\n"))
 			}

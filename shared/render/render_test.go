@@ -148,8 +148,8 @@ func TestRenderKustomizeEqualsTheTool(t *testing.T) {
 	}
 }
 
-// kustomizeBuild is what the real kustomize prints.
-func kustomizeBuild(t *testing.T, files fstest.MapFS, dir string) []byte {
+// kustomizeBuild is what the real kustomize prints. It brings bases by git.
+func kustomizeBuild(t *testing.T, files fstest.MapFS, dir string, flags ...string) []byte {
 	t.Helper()
 	tool, err := kustomizeTool()
 	if err != nil {
@@ -157,9 +157,9 @@ func kustomizeBuild(t *testing.T, files fstest.MapFS, dir string) []byte {
 	}
 	root := t.TempDir()
 	write(t, files, root)
-	cmd := exec.CommandContext(t.Context(), tool, "build", dir)
+	cmd := exec.CommandContext(t.Context(), tool, append([]string{"build", dir}, flags...)...)
 	cmd.Dir = root
-	cmd.Env = []string{"HOME=" + t.TempDir()}
+	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0"}
 	var complaint bytes.Buffer
 	cmd.Stderr = &complaint
 	out, err := cmd.Output()

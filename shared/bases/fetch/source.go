@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/slipway-cd/slipway/shared/bases"
+	"github.com/slipway-cd/slipway/shared/gate"
 )
 
 // Ask says how an address is asked for, or why it isn't.
@@ -55,22 +55,15 @@ func (h here) Base(_ context.Context, a bases.Address, files bool) (bases.Base, 
 // base. One that takes longer is brought all the same, and is there for who asks
 // later. While a host is away, what lies there is what it was.
 func (c *Client) Patient(within time.Duration, ask Ask) bases.Source {
-	return &patient{source: source{c, ask}, within: within, running: map[string]*running{}}
+	return &patient{source{c, ask}, gate.Shared[string, bases.Base]{Within: within, Longest: longestFetch}}
 }
+
+// longestFetch bounds what goes on when nobody waits for it.
+const longestFetch = 3 * allWithin
 
 type patient struct {
 	source
-	within time.Duration
-
-	mu      sync.Mutex
-	running map[string]*running
-}
-
-// running is a fetch that those who ask for the same share.
-type running struct {
-	done chan struct{}
-	base bases.Base
-	err  error
+	shared gate.Shared[string, bases.Base]
 }
 
 func (p *patient) Base(ctx context.Context, a bases.Address, files bool) (bases.Base, error) {
@@ -84,48 +77,14 @@ func (p *patient) Base(ctx context.Context, a bases.Address, files bool) (bases.
 	if base, known := p.client.Known(q); known {
 		return base, nil
 	}
-	r := p.start(ctx, q)
-	t := time.NewTimer(p.within)
-	defer t.Stop()
-	select {
-	case <-r.done:
-		err = r.err
-	case <-ctx.Done():
-		return bases.Base{}, ctx.Err()
-	case <-t.C:
-		err = fmt.Errorf("%s: %w yet: it takes its time", a, bases.ErrAway)
-	}
-	if err == nil {
-		return r.base, nil
+	late := fmt.Errorf("%s: %w yet: it takes its time", a, bases.ErrAway)
+	base, err := p.shared.Do(ctx, q.key(), late, func(ctx context.Context) (bases.Base, error) { return p.client.Fetch(ctx, q) })
+	if !errors.Is(err, bases.ErrAway) {
+		return base, err
 	}
 	q.Since = time.Time{}
-	if base, known := p.client.Known(q); known && errors.Is(err, bases.ErrAway) {
+	if base, known := p.client.Known(q); known {
 		return base, nil
 	}
 	return bases.Base{}, err
-}
-
-// longestFetch bounds what goes on when nobody waits for it.
-const longestFetch = 3 * allWithin
-
-// start brings a base, unless that is under way.
-func (p *patient) start(ctx context.Context, q Question) *running {
-	key := q.key()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if r := p.running[key]; r != nil {
-		return r
-	}
-	r := &running{done: make(chan struct{})}
-	p.running[key] = r
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestFetch)
-	go func() {
-		defer cancel()
-		r.base, r.err = p.client.Fetch(ctx, q)
-		p.mu.Lock()
-		delete(p.running, key)
-		p.mu.Unlock()
-		close(r.done)
-	}()
-	return r
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/charts"
+	"github.com/slipway-cd/slipway/shared/gate"
 )
 
 // Source asks as a function says for each chart.
@@ -27,7 +27,7 @@ func (s source) Chart(ctx context.Context, ref api.ChartRef) (charts.Archive, er
 // a chart. One that takes longer is fetched all the same, and is there for who
 // asks later. While a repository is away, a range is what it was.
 func (c *Client) Patient(within time.Duration, ask func(api.ChartRef) Question) charts.Source {
-	return &patient{source: source{c, ask}, within: within, running: map[api.ChartRef]*running{}}
+	return &patient{source{c, ask}, gate.Shared[api.ChartRef, charts.Archive]{Within: within, Longest: longestFetch}}
 }
 
 // longestFetch bounds what goes on when nobody waits for it.
@@ -35,66 +35,22 @@ const longestFetch = 3 * allWithin
 
 type patient struct {
 	source
-	within time.Duration
-
-	mu      sync.Mutex
-	running map[api.ChartRef]*running
-}
-
-// running is a fetch that those who ask for the same share.
-type running struct {
-	done    chan struct{}
-	archive charts.Archive
-	err     error
+	shared gate.Shared[api.ChartRef, charts.Archive]
 }
 
 func (p *patient) Chart(ctx context.Context, ref api.ChartRef) (charts.Archive, error) {
-	if a, known := p.client.Known(p.ask(ref)); known {
+	q := p.ask(ref)
+	if a, known := p.client.Known(q); known {
 		return a, nil
 	}
-	r := p.start(ctx, ref)
-	t := time.NewTimer(p.within)
-	defer t.Stop()
-	select {
-	case <-r.done:
-		if errors.Is(r.err, charts.ErrAway) {
-			return p.before(ref, r.err)
-		}
-		return r.archive, r.err
-	case <-ctx.Done():
-		return charts.Archive{}, ctx.Err()
-	case <-t.C:
-		return p.before(ref, fmt.Errorf("chart %s: %w yet: it takes its time", ref, charts.ErrAway))
+	late := fmt.Errorf("chart %s: %w yet: it takes its time", ref, charts.ErrAway)
+	a, err := p.shared.Do(ctx, ref, late, func(ctx context.Context) (charts.Archive, error) { return p.source.Chart(ctx, ref) })
+	if !errors.Is(err, charts.ErrAway) {
+		return a, err
 	}
-}
-
-// before is what was known at any time, else an error.
-func (p *patient) before(ref api.ChartRef, err error) (charts.Archive, error) {
-	q := p.ask(ref)
 	q.Since = time.Time{}
 	if a, known := p.client.Known(q); known {
 		return a, nil
 	}
 	return charts.Archive{}, err
-}
-
-// start fetches a chart, unless that is under way.
-func (p *patient) start(ctx context.Context, ref api.ChartRef) *running {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if r := p.running[ref]; r != nil {
-		return r
-	}
-	r := &running{done: make(chan struct{})}
-	p.running[ref] = r
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestFetch)
-	go func() {
-		defer cancel()
-		r.archive, r.err = p.source.Chart(ctx, ref)
-		p.mu.Lock()
-		delete(p.running, ref)
-		p.mu.Unlock()
-		close(r.done)
-	}()
-	return r
 }
