@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -39,22 +40,29 @@ func (b *Brain) askBase(a *app, application *api.Application, since time.Time) f
 				return fetch.Question{}, err
 			}
 		}
-		q := fetch.Question{Address: address, Files: files, Since: since}
 		governing := b.projects.governing(a.name.Namespace)
-		repository, file := b.cfg.Bases.Places(address)
-		listed := func(p *project) bool {
-			return repository != "" && p.Repository(repository) || file != "" && p.Repository(file)
-		}
-		if len(governing) > 0 && !slices.ContainsFunc(governing, listed) {
-			place := repository
-			if place == "" {
-				place = file
+		if len(governing) > 0 {
+			listed := func(place string) bool {
+				return slices.ContainsFunc(governing, func(p *project) bool { return p.Repository(place) })
 			}
-			return q, fmt.Errorf("%w: %s of namespace %s doesn't list %s in spec.repositories", bases.ErrNotAllowed, projectNames(governing), a.name.Namespace, place)
+			repository, file := b.cfg.Bases.Places(address)
+			if address = narrowed(address, listed(repository), listed(file)); address.Clone == "" && address.File == "" {
+				return fetch.Question{}, fmt.Errorf("%w: %s of namespace %s doesn't list %s in spec.repositories", bases.ErrNotAllowed, projectNames(governing), a.name.Namespace, cmp.Or(repository, file))
+			}
 		}
-		q.Config = len(governing) > 0 || slices.Contains(b.cfg.Trusted, a.name.Namespace)
-		return q, nil
+		return fetch.Question{Address: address, Files: files, Since: since, Config: len(governing) > 0 || slices.Contains(b.cfg.Trusted, a.name.Namespace)}, nil
 	}
+}
+
+// narrowed is an address that may be reached only as what is allowed.
+func narrowed(address bases.Address, repository, file bool) bases.Address {
+	if !repository {
+		address.Clone = ""
+	}
+	if !file {
+		address.File = ""
+	}
+	return address
 }
 
 // pinned is an address that a signed commit has signed, too: a repository at a commit.

@@ -39,6 +39,18 @@ func TestOnlyWhatASignedCommitNamesByItsHashIsSigned(t *testing.T) {
 	}
 }
 
+func TestAnAddressIsReachedOnlyAsWhatAProjectLists(t *testing.T) {
+	address, err := bases.Parse("https://git.example.com/acme/x/install.yaml")
+	if err != nil || address.Clone == "" || address.File == "" {
+		t.Fatalf("%+v, %v", address, err)
+	}
+	for _, tt := range []struct{ repository, file bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
+		if got := narrowed(address, tt.repository, tt.file); (got.Clone != "") != tt.repository || (got.File != "") != tt.file {
+			t.Errorf("%+v: %+v", tt, got)
+		}
+	}
+}
+
 func TestWhatMovedIsAReasonToSync(t *testing.T) {
 	v := variables{version: "x"}
 	if got := v.moved(render.Result{}); got.version != "x" {
