@@ -77,9 +77,9 @@ func (r *randomWorld) changes() {
 func (r *randomWorld) breaks() {
 	r.t.Helper()
 	at := r.rng.IntN(len(r.repo.Apps))
-	id := r.repo.Apps[at].ID
+	id, name := r.repo.Apps[at].ID, r.repo.Apps[at].Name // what comes with it may take the application away
 	r.repo.Apps[at].Broken = true
-	r.commit("break " + r.repo.Apps[at].Name + r.andMore())
+	r.commit("break " + name + r.andMore())
 	if r.rng.IntN(2) == 0 {
 		r.becomes()
 	} else {

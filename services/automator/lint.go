@@ -131,7 +131,7 @@ func nameOf(p, root string) (string, error) {
 // address is the tree's origin, at the tree's branch where there are several;
 // or else the only one.
 func repositoryOf(root string, cfg Config) (*service.Repository, error) {
-	origin, branch, err := gitOf(root)
+	origin, branch, err := Origin(root)
 	if err != nil {
 		return nil, fmt.Errorf("%s: read its .git: %w", root, err)
 	}
@@ -162,9 +162,9 @@ func repositoryOf(root string, cfg Config) (*service.Repository, error) {
 	return nil, fmt.Errorf("%s: the config has no repository with the address of its origin", root)
 }
 
-// gitOf reads the origin and the branch of a work tree; they are empty where
-// it is none.
-func gitOf(root string) (origin, branch string, err error) {
+// Origin reads the address of remote origin and the branch of a work tree; they are
+// empty where it is none.
+func Origin(root string) (origin, branch string, err error) {
 	dir := filepath.Join(root, ".git")
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,6 +1,7 @@
 package slipway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/automator"
 	"github.com/slipway-cd/slipway/services/slipway/cutover"
 	"github.com/slipway-cd/slipway/services/slipway/migrate"
@@ -66,7 +68,7 @@ When it is committed, ` + "`slipway migrate " + t.name + " cutover NAMESPACE/NAM
 			if len(args) > 0 {
 				at = args[0]
 			}
-			if o.FS, o.Below, err = repositoryOf(at); err != nil {
+			if err := whatToMigrate(at, &o); err != nil {
 				return fmt.Errorf("%w: %w", errUsage, err)
 			}
 			result, err := t.read(cmd.Context(), o)
@@ -87,34 +89,51 @@ When it is committed, ` + "`slipway migrate " + t.name + " cutover NAMESPACE/NAM
 	}
 	c.Flags().StringVar(&out, "out", "", "the folder to write to; files of it that are there are left alone, and told")
 	c.Flags().BoolVar(&plan, "plan", false, "print what would be written, and write nothing")
-	c.Flags().StringVar(&o.Repository, "repository", "", "the address of the repository itself, for sources that it doesn't name")
-	c.Flags().StringVar(&o.Branch, "branch", "", "its branch (default main)")
+	c.Flags().StringVar(&o.Repository, "repository", "", "the address of the repository itself, for sources that it doesn't name (default the clone's origin)")
+	c.Flags().StringVar(&o.Branch, "branch", "", "its branch (default the clone's, else main)")
 	c.Flags().StringVar(&o.Cluster, "cluster", "", "the cluster that the policies' rules name (default any)")
 	outputFlag(c, &output)
 	c.AddCommand(newCutover(t.name, t.cutover))
 	return c
 }
 
-// repositoryOf is the repository that holds a folder, and the folder in it.
-func repositoryOf(at string) (fs.FS, string, error) {
+// whatToMigrate finds the repository that holds a folder, and where it was cloned from.
+func whatToMigrate(at string, o *migrate.Options) error {
+	root, below, err := repositoryOf(at)
+	if err != nil {
+		return err
+	}
+	o.FS, o.Below = os.DirFS(root), below
+	origin, branch, err := automator.Origin(root)
+	if err != nil {
+		return fmt.Errorf("%s: read its .git: %w", root, err)
+	}
+	if _, err := events.ParseGitRepository(origin, nil); err == nil { // a clone's may be a folder
+		o.Origin, o.Branch = origin, cmp.Or(o.Branch, branch)
+	}
+	return nil
+}
+
+// repositoryOf is the root of the repository that holds a folder, and the folder in it.
+func repositoryOf(at string) (root, below string, err error) {
 	dir, err := filepath.Abs(at)
 	if err != nil {
-		return nil, "", err
+		return "", "", err
 	}
 	if info, err := os.Stat(dir); err != nil {
-		return nil, "", err
+		return "", "", err
 	} else if !info.IsDir() {
-		return nil, "", fmt.Errorf("%s is not a folder", at)
+		return "", "", fmt.Errorf("%s is not a folder", at)
 	}
-	root := dir
+	root = dir
 	for up := dir; up != filepath.Dir(up); up = filepath.Dir(up) {
 		if _, err := os.Lstat(filepath.Join(up, ".git")); err == nil {
 			root = up
 			break
 		}
 	}
-	below, err := filepath.Rel(root, dir)
-	return os.DirFS(root), filepath.ToSlash(below), err
+	below, err = filepath.Rel(root, dir)
+	return root, filepath.ToSlash(below), err
 }
 
 // writeMigration writes the files, and lints them. What is there is not

@@ -12,7 +12,7 @@ import (
 
 func (a *argo) remoteChart(s *source, from value, refs map[string]value, out tree) bool {
 	repoURL, name, version := from.at("repoURL").text(), from.at("chart").text(), from.at("targetRevision").text()
-	repository, branch := a.Repository, cmp.Or(a.Branch, "main")
+	repository, branch := a.own(), cmp.Or(a.Branch, "main")
 	for _, v := range refs {
 		repository = webAddress(v.at("repoURL").text())
 	}

@@ -17,7 +17,8 @@ type flux struct {
 	ctx     context.Context
 	w       writer
 	sources []*source
-	made    []*source // HelmReleases as they are rendered
+	made    []*source       // HelmReleases as they are rendered
+	told    map[string]bool // GitRepositories that aren't in the repository
 	apps    []*fluxApp
 }
 
@@ -28,7 +29,8 @@ type fluxApp struct {
 	doc      tree   // nil: none is written
 	path     string // of what it renders; empty: elsewhere
 	touched  func(changed []string) bool
-	cluster  string // the folder of the file: what is there belongs together
+	cluster  string   // the folder of the file: what is there belongs together
+	holder   *fluxApp // the Kustomization that makes a HelmRelease; nil for others
 	rendered []render.Object
 }
 
@@ -43,7 +45,7 @@ const fluxMark = "toolkit.fluxcd.io/"
 // Flux reads Flux's documents of a repository, and gives ours that do the same.
 func Flux(ctx context.Context, o Options) (Result, error) {
 	n := &notes{}
-	f := &flux{Options: o, ctx: ctx, w: writer{notes: n}}
+	f := &flux{Options: o, ctx: ctx, w: writer{notes: n}, told: map[string]bool{}}
 	var err error
 	if f.sources, err = readAll(ctx, o.FS, cleanPath(o.Below), fluxGroup, []string{"fluxcd.io"}, n); err != nil {
 		return Result{}, err
@@ -51,7 +53,11 @@ func Flux(ctx context.Context, o Options) (Result, error) {
 	if len(f.sources) == 0 {
 		return f.w.result(), fault("%s has no document of Flux", cleanPath(o.Below))
 	}
+	sets := kustomizedNamespaces(o.FS)
 	for _, s := range f.of("Kustomization") {
+		if s.namespace == "" {
+			s.namespace = sets.of(s.file)
+		}
 		f.kustomization(s)
 	}
 	f.releases()
@@ -112,7 +118,7 @@ func (f *flux) kustomization(s *source) {
 	a := &fluxApp{s: s, file: s.file, path: cleanPath(spec.at("path").text()), cluster: path.Dir(s.file)}
 	if s.namespace == "" {
 		s.namespace = "flux-system"
-		s.at("metadata").note(Different, "it names no namespace, so its kustomization sets one", "flux-system is taken: correct it in what is written, if that is wrong")
+		s.at("metadata").note(Different, "it names no namespace, and no kustomization sets one", "flux-system is taken: correct it in what is written, if that is wrong")
 	}
 	inside := a.path == "." || path.Dir(s.file) == a.path || strings.HasPrefix(s.file, a.path+"/")
 	if inside {
@@ -306,32 +312,6 @@ func (a *fluxApp) holdsOnlyFlux() bool {
 		releases = releases || o.Kind == "HelmRelease"
 	}
 	return releases
-}
-
-// dependencies writes dependsOn, once all applications are known.
-func (f *flux) dependencies() {
-	for _, a := range f.apps {
-		var on []any
-		for _, d := range a.s.at("spec", "dependsOn").items() {
-			name, namespace := d.at("name").text(), cmp.Or(d.at("namespace").text(), a.s.namespace)
-			d.at("readyExpr").drop(Missing, "has no counterpart", "an Application waits until the other one is healthy with the same commit")
-			i := slices.IndexFunc(f.apps, func(b *fluxApp) bool {
-				return b.doc != nil && b.s.kind == a.s.kind && b.s.name == name && b.s.namespace == namespace && b.cluster == a.cluster
-			})
-			switch {
-			case a.doc == nil:
-			case i < 0:
-				d.note(Missing, "no Application is written for "+namespace+"/"+name, "name the Applications of namespace "+a.s.namespace+" that do its work")
-			case namespace != a.s.namespace:
-				d.note(Missing, "an Application depends only on others of its own namespace", "put both in one namespace, if the order counts")
-			default:
-				on = append(on, tree{"name": name})
-			}
-		}
-		if a.doc != nil {
-			set(a.doc["spec"].(tree), on, "dependsOn")
-		}
-	}
 }
 
 // unused tells of objects of kinds that have no counterpart.

@@ -71,7 +71,7 @@ func (f *flux) origin(holder *fluxApp, o render.Object) *source {
 // release reads one HelmRelease.
 func (f *flux) release(s *source, holder *fluxApp) {
 	spec := s.at("spec")
-	a := &fluxApp{s: s, file: s.file, cluster: path.Dir(s.file)}
+	a := &fluxApp{s: s, file: s.file, cluster: path.Dir(s.file), holder: holder}
 	if holder != nil {
 		a.file, a.cluster = holder.file, holder.cluster
 		s.namespace = cmp.Or(s.namespace, holder.s.at("spec", "targetNamespace").text())
@@ -143,8 +143,8 @@ func (f *flux) remoteChart(s *source, at value, out tree, holder *fluxApp, chart
 	ok := false
 	if from != nil {
 		_, ok = f.gitSource(from, from.at("spec", "sourceRef"), ".", out)
-	} else if f.Repository != "" {
-		set(out, f.Repository, "source", "repository")
+	} else if f.own() != "" {
+		set(out, f.own(), "source", "repository")
 		set(out, cmp.Or(f.Branch, "main"), "source", "branch")
 		ok = true
 	}

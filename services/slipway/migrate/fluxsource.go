@@ -21,11 +21,15 @@ func (f *flux) gitSource(s *source, ref value, at string, out tree) (string, boo
 	}
 	git := f.find(s, kind, namespace, name)
 	if git == nil {
-		if f.Repository == "" {
+		if f.own() == "" {
 			ref.note(Wrong, "GitRepository "+namespace+"/"+name+" isn't in the repository", "say which it is with --repository URL (and --branch); no Application is written")
 			return at, false
 		}
-		set(out, f.Repository, "source", "repository")
+		if f.Repository == "" && !f.told[namespace+"/"+name] {
+			f.told[namespace+"/"+name] = true
+			ref.note(Different, "GitRepository "+namespace+"/"+name+" isn't in the repository", f.own()+" is taken, the clone's origin: say another with --repository URL (and --branch)")
+		}
+		set(out, f.own(), "source", "repository")
 		set(out, cmp.Or(f.Branch, "main"), "source", "branch")
 		return at, true
 	}

@@ -28,9 +28,15 @@ type Options struct {
 	Below string
 	// Repository and Branch are the repository's own, for sources that don't say.
 	Repository, Branch string
+	// Origin is where the repository was cloned from, which is taken for Repository
+	// where nobody says one and a source isn't in the repository.
+	Origin string
 	// Cluster is the cluster in the policies' patterns; empty: any.
 	Cluster string
 }
+
+// own is the repository itself, as far as it is known.
+func (o Options) own() string { return cmp.Or(o.Repository, webAddress(o.Origin)) }
 
 // NoteKind sorts notes.
 type NoteKind string

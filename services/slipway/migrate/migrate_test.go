@@ -205,3 +205,34 @@ func TestWhatCantBeReadIsTold(t *testing.T) {
 		})
 	}
 }
+
+func TestWhereNobodySaysWhichRepositoryItIsItsOriginIsTaken(t *testing.T) {
+	t.Parallel()
+	files := fstest.MapFS{
+		"a.yaml":         {Data: []byte("apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a, namespace: flux-system}\nspec: {interval: 1h, path: ./apps/a, prune: true, serviceAccountName: x, sourceRef: {kind: GitRepository, name: flux-system}}\n"), Mode: 0o644},
+		"b.yaml":         {Data: []byte("apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: b, namespace: flux-system}\nspec: {interval: 1h, path: ./apps/a, prune: true, serviceAccountName: x, sourceRef: {kind: GitRepository, name: flux-system}}\n"), Mode: 0o644},
+		"apps/a/cm.yaml": {Data: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"), Mode: 0o644},
+	}
+	for _, tt := range []struct {
+		options            migrate.Options
+		repository, branch string
+		told               int
+	}{
+		{migrate.Options{}, "", "", 0},
+		{migrate.Options{Origin: "git@git.example.com:acme/home.git", Branch: "trunk"}, "ssh://git@git.example.com/acme/home.git", "trunk", 1},
+		{migrate.Options{Origin: "git@git.example.com:acme/home.git", Repository: "https://git.example.com/acme/other"}, "https://git.example.com/acme/other", "main", 0},
+	} {
+		tt.options.FS = files
+		r, err := migrate.Flux(t.Context(), tt.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := print(r)
+		if has := strings.Contains(all, "repository: "+tt.repository+"\n"); tt.repository != "" && (!has || !strings.Contains(all, "branch: "+tt.branch+"\n")) || tt.repository == "" && len(r.Files) > 0 {
+			t.Errorf("%+v:\n%s", tt.options, all)
+		}
+		if told := strings.Count(all, "is taken, the clone's origin"); told != tt.told {
+			t.Errorf("%+v: told %d times", tt.options, told)
+		}
+	}
+}

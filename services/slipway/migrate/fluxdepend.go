@@ -1,0 +1,59 @@
+package migrate
+
+import (
+	"cmp"
+	"slices"
+)
+
+// dependencies writes dependsOn, once all applications are known. A Kustomization
+// that holds nothing but HelmReleases has no Application: those of its HelmReleases
+// wait in its place, and are waited for.
+func (f *flux) dependencies() {
+	on := map[*fluxApp][]any{}
+	for _, a := range f.apps {
+		for _, d := range a.s.at("spec", "dependsOn").items() {
+			name, namespace := d.at("name").text(), cmp.Or(d.at("namespace").text(), a.s.namespace)
+			d.at("readyExpr").drop(Missing, "has no counterpart", "an Application waits until the other one is healthy with the same commit")
+			i := slices.IndexFunc(f.apps, func(b *fluxApp) bool {
+				return b.s.kind == a.s.kind && b.s.name == name && b.s.namespace == namespace && b.cluster == a.cluster
+			})
+			var targets []*fluxApp
+			if i < 0 && a.s.kind == "Kustomization" { // its folder may lie elsewhere
+				i = slices.IndexFunc(f.apps, func(b *fluxApp) bool { return b.s.kind == a.s.kind && b.s.name == name && b.s.namespace == namespace })
+			}
+			if i >= 0 {
+				targets = f.written(f.apps[i])
+			}
+			waiting := f.written(a)
+			if len(targets) == 0 && len(waiting) > 0 {
+				d.note(Missing, "no Application is written for "+namespace+"/"+name, "name the Applications of namespace "+waiting[0].s.namespace+" that do its work")
+			}
+			for _, w := range waiting {
+				for _, t := range targets {
+					if t.s.namespace != w.s.namespace {
+						d.note(Missing, "an Application depends only on others of its own namespace, and "+w.s.namespace+"/"+w.s.name+" would on "+t.s.namespace+"/"+t.s.name, "put both in one namespace, if the order counts")
+					} else if entry := (tree{"name": t.s.name}); t != w && !slices.ContainsFunc(on[w], func(e any) bool { return e.(tree)["name"] == t.s.name }) {
+						on[w] = append(on[w], entry)
+					}
+				}
+			}
+		}
+	}
+	for a, list := range on {
+		set(a.doc["spec"].(tree), list, "dependsOn")
+	}
+}
+
+// written are the Applications that do an application's work.
+func (f *flux) written(a *fluxApp) []*fluxApp {
+	if a.doc != nil {
+		return []*fluxApp{a}
+	}
+	var all []*fluxApp
+	for _, b := range f.apps {
+		if b.holder == a && b.doc != nil {
+			all = append(all, b)
+		}
+	}
+	return all
+}

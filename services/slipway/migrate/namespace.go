@@ -1,0 +1,75 @@
+package migrate
+
+import (
+	"cmp"
+	"io/fs"
+	"path"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// takenIn is what takes a file or a folder in: the folder of a kustomization.
+type takenIn struct {
+	by         map[string]string
+	namespaces map[string]string // that kustomizations set, by their folders
+}
+
+// kustomizedNamespaces reads all kustomizations of a repository. What can't be read
+// sets nothing.
+func kustomizedNamespaces(fsys fs.FS) takenIn {
+	t := takenIn{by: map[string]string{}, namespaces: map[string]string{}}
+	_ = fs.WalkDir(fsys, ".", func(name string, e fs.DirEntry, err error) error { // what can't be read sets nothing
+		switch {
+		case err != nil:
+			return nil
+		case e.IsDir() && name != "." && strings.HasPrefix(e.Name(), "."):
+			return fs.SkipDir
+		case e.Type().IsRegular() && kustomizationFile(e.Name()):
+			t.read(fsys, name)
+		}
+		return nil
+	})
+	return t
+}
+
+func kustomizationFile(name string) bool {
+	return name == "kustomization.yaml" || name == "kustomization.yml" || name == "Kustomization"
+}
+
+func (t takenIn) read(fsys fs.FS, name string) {
+	data, err := fs.ReadFile(fsys, name)
+	if err != nil || len(data) > maxFile {
+		return
+	}
+	var k struct {
+		Namespace                    string   `yaml:"namespace"`
+		Resources, Bases, Components []string `yaml:",flow"`
+	}
+	if yaml.Unmarshal(data, &k) != nil {
+		return
+	}
+	dir := path.Dir(name)
+	if k.Namespace != "" {
+		t.namespaces[dir] = k.Namespace
+	}
+	for _, list := range [][]string{k.Resources, k.Bases, k.Components} {
+		for _, entry := range list {
+			if child := path.Join(dir, entry); child != dir && !strings.Contains(entry, "://") {
+				t.by[child] = dir
+			}
+		}
+	}
+}
+
+// of is the namespace that the kustomizations which take a file in set: that of the
+// outermost. It is empty where none does.
+func (t takenIn) of(file string) string {
+	namespace := ""
+	at, found := t.by[file]
+	for depth := 0; found && depth < 100; depth++ {
+		namespace = cmp.Or(t.namespaces[at], namespace)
+		at, found = t.by[at]
+	}
+	return namespace
+}
