@@ -42,6 +42,18 @@ var fluxAdvice = map[string]map[string]string{
 		"spec.url":           "commit the charts that you use from it (helm pull --untar)",
 		"spec.type":          "commit the charts that you use from it (helm pull --untar)",
 	},
+	"OCIRepository": {
+		"spec.interval":      "charts are fetched when their version changes",
+		"spec.timeout":       "a fetch has a time-out of its own",
+		"spec.secretRef":     "name the credentials in the config, or a Secret in source.helm.secret",
+		"spec.certSecretRef": "name the certificates in the config, or ca.crt of source.helm.secret",
+		"spec.provider":      "name the credentials in the config",
+		"spec.insecure":      "say insecure: true of the host in the config's registries",
+		"spec.verify":        "!signatures of charts are not checked",
+		"spec.ignore":        "the chart is taken as it is",
+		"spec.suspend":       "suspend the Applications (slipway suspend)",
+		"spec.ref":           "!write the version into source.helm.version",
+	},
 	"Kustomization": {
 		"spec.retryInterval":           "what fails is tried again with growing delays",
 		"spec.namePrefix":              "!write it into the kustomization.yaml of the path",

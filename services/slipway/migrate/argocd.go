@@ -86,8 +86,8 @@ func (a *argo) application(s *source) {
 	if !a.source(s, out) {
 		return
 	}
-	if a.w.write(s.file, s, doc) {
-		a.w.moved = append(a.w.moved, Moved{From: s.id(), To: s.namespace + "/" + s.name, File: s.file})
+	if file, ok := a.w.write(s.file, s, doc); ok {
+		a.w.moved = append(a.w.moved, Moved{From: s.id(), To: s.namespace + "/" + s.name, File: file})
 	}
 }
 

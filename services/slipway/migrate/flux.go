@@ -17,8 +17,9 @@ type flux struct {
 	ctx     context.Context
 	w       writer
 	sources []*source
-	made    []*source       // HelmReleases as they are rendered
-	told    map[string]bool // GitRepositories that aren't in the repository
+	made    []*source        // HelmReleases as they are rendered
+	used    map[*source]bool // OCIRepositories of which a chart is taken
+	told    map[string]bool  // GitRepositories that aren't in the repository
 	apps    []*fluxApp
 }
 
@@ -31,6 +32,7 @@ type fluxApp struct {
 	touched  func(changed []string) bool
 	cluster  string   // the folder of the file: what is there belongs together
 	holder   *fluxApp // the Kustomization that makes a HelmRelease; nil for others
+	name     string   // of its Application, where that isn't the source's
 	rendered []render.Object
 }
 
@@ -45,7 +47,7 @@ const fluxMark = "toolkit.fluxcd.io/"
 // Flux reads Flux's documents of a repository, and gives ours that do the same.
 func Flux(ctx context.Context, o Options) (Result, error) {
 	n := &notes{}
-	f := &flux{Options: o, ctx: ctx, w: writer{notes: n}, told: map[string]bool{}}
+	f := &flux{Options: o, ctx: ctx, w: writer{notes: n}, told: map[string]bool{}, used: map[*source]bool{}}
 	var err error
 	if f.sources, err = readAll(ctx, o.FS, cleanPath(o.Below), fluxGroup, []string{"fluxcd.io"}, n); err != nil {
 		return Result{}, err
@@ -61,14 +63,18 @@ func Flux(ctx context.Context, o Options) (Result, error) {
 		f.kustomization(s)
 	}
 	f.releases()
+	f.distinct()
 	f.dependencies()
 	for _, a := range f.apps {
-		if a.doc != nil && !f.w.write(a.file, a.s, a.doc) {
+		if a.doc == nil {
+			continue
+		}
+		file, ok := f.w.write(a.file, a.s, a.doc)
+		if !ok {
 			a.doc = nil
+			continue
 		}
-		if a.doc != nil {
-			f.w.moved = append(f.w.moved, Moved{From: a.s.id(), To: a.s.namespace + "/" + a.s.name, File: a.file})
-		}
+		f.w.moved = append(f.w.moved, Moved{From: a.s.id(), To: a.s.namespace + "/" + a.called(), File: file})
 	}
 	f.policies()
 	f.unused()
@@ -262,7 +268,10 @@ func (f *flux) look(a *fluxApp, out tree) {
 		}
 		return
 	}
-	f.generated(a)
+	if below := f.generated(a); len(below) > 0 {
+		f.lookBelow(a, below)
+		return
+	}
 	result, err := render.Render(f.ctx, render.Request{FS: f.FS, Path: a.path, Lenient: true, Vars: a.s.at("spec", "postBuild", "substitute").texts()})
 	a.touched = result.Touched
 	if err != nil {
@@ -272,20 +281,42 @@ func (f *flux) look(a *fluxApp, out tree) {
 	a.rendered = result.Objects
 }
 
-// generated tells of a folder for which Flux makes a kustomization, of which
-// those in folders below are a part: Slipway reads files as they are.
-func (f *flux) generated(a *fluxApp) {
+// generated tells of a folder for which Flux makes a kustomization, and gives the
+// folders below whose own are a part of that: Slipway reads files as they are.
+func (f *flux) generated(a *fluxApp) []string {
 	if kustomized(f.FS, a.path) {
-		return
+		return nil
 	}
+	var below []string
 	_ = fs.WalkDir(f.FS, a.path, func(name string, e fs.DirEntry, err error) error {
 		if err != nil || !e.IsDir() || name == a.path || !kustomized(f.FS, name) {
 			return nil // what can't be read is told by the render
 		}
-		a.s.at("spec", "path").note(Missing, a.path+" has no kustomization.yaml, and Flux makes one that has those below, such as that of "+name,
-			"write it: cd "+a.path+" && kustomize create --autodetect")
-		return fs.SkipAll
+		below = append(below, name)
+		return fs.SkipDir
 	})
+	if len(below) > 0 {
+		a.s.at("spec", "path").note(Missing, a.path+" has no kustomization.yaml, and Flux makes one that has those below, such as that of "+below[0],
+			"write it: cd "+a.path+" && kustomize create --autodetect --recursive")
+	}
+	return below
+}
+
+// lookBelow renders the folders that are a part of what Flux makes.
+func (f *flux) lookBelow(a *fluxApp, below []string) {
+	var parts []render.Result
+	for _, dir := range below {
+		result, err := render.Render(f.ctx, render.Request{FS: f.FS, Path: dir, Lenient: true, Vars: a.s.at("spec", "postBuild", "substitute").texts()})
+		if err != nil {
+			a.s.at("spec", "path").note(Wrong, "it can't be rendered: "+err.Error(), "mend it there first: HelmReleases in it are read as they stand in their files")
+			continue
+		}
+		parts = append(parts, result)
+		a.rendered = append(a.rendered, result.Objects...)
+	}
+	a.touched = func(changed []string) bool {
+		return slices.ContainsFunc(parts, func(r render.Result) bool { return r.Touched(changed) })
+	}
 }
 
 // kustomized says whether a folder has a kustomization.
@@ -319,6 +350,9 @@ func (f *flux) unused() {
 	for _, s := range f.sources {
 		switch s.kind {
 		case "Kustomization", "HelmRelease", "ImagePolicy", "ImageRepository", "ImageUpdateAutomation", "GitRepository", "HelmRepository", "ArtifactGenerator":
+			continue
+		}
+		if f.used[s] {
 			continue
 		}
 		what, do := fluxKinds[s.kind], "look up what it does, and whether you need it"

@@ -31,8 +31,8 @@ func (f *flux) dependencies() {
 			for _, w := range waiting {
 				for _, t := range targets {
 					if t.s.namespace != w.s.namespace {
-						d.note(Missing, "an Application depends only on others of its own namespace, and "+w.s.namespace+"/"+w.s.name+" would on "+t.s.namespace+"/"+t.s.name, "put both in one namespace, if the order counts")
-					} else if entry := (tree{"name": t.s.name}); t != w && !slices.ContainsFunc(on[w], func(e any) bool { return e.(tree)["name"] == t.s.name }) {
+						d.note(Missing, "an Application depends only on others of its own namespace, and "+w.s.namespace+"/"+w.called()+" would on "+t.s.namespace+"/"+t.called(), "put both in one namespace, if the order counts")
+					} else if entry := (tree{"name": t.called()}); t != w && !slices.ContainsFunc(on[w], func(e any) bool { return e.(tree)["name"] == t.called() }) {
 						on[w] = append(on[w], entry)
 					}
 				}
@@ -56,4 +56,28 @@ func (f *flux) written(a *fluxApp) []*fluxApp {
 		}
 	}
 	return all
+}
+
+// called is the name of its Application.
+func (a *fluxApp) called() string { return cmp.Or(a.name, a.s.name) }
+
+// distinct gives the Application of a Kustomization another name where there is a
+// HelmRelease of the same: to Flux they are of two kinds.
+func (f *flux) distinct() {
+	for _, a := range f.apps {
+		if a.doc == nil || a.s.kind != "Kustomization" {
+			continue
+		}
+		same := func(b *fluxApp) bool {
+			return b != a && b.doc != nil && b.cluster == a.cluster && b.s.namespace == a.s.namespace && b.called() == a.called()
+		}
+		if !slices.ContainsFunc(f.apps, same) {
+			continue
+		}
+		for a.name = a.s.name + "-manifests"; slices.ContainsFunc(f.apps, same); {
+			a.name += "-manifests"
+		}
+		a.doc["metadata"].(tree)["name"] = a.name
+		a.s.at("metadata").note(Different, "a HelmRelease has the same name and namespace", "its Application is called "+a.name)
+	}
 }

@@ -54,14 +54,16 @@ func (f *flux) inSome(file string) bool {
 	return false
 }
 
-// origin is the document in a file that a rendered object was made of.
+// origin is the document in a file that a rendered object was made of: kustomizations
+// may have put something before and behind its name.
 func (f *flux) origin(holder *fluxApp, o render.Object) *source {
 	var best *source
 	for _, s := range f.of(o.Kind) {
 		if !strings.HasSuffix(o.Name, s.name) && !strings.HasPrefix(o.Name, s.name) || holder.touched == nil || !holder.touched([]string{s.file}) {
 			continue
 		}
-		if best == nil || s.at("spec", "chart", "spec", "chart").there() || s.at("spec", "chartRef").there() {
+		names := s.at("spec", "chart", "spec", "chart").there() || s.at("spec", "chartRef").there() // else it is a patch
+		if best == nil || len(s.name) > len(best.name) || len(s.name) == len(best.name) && names {
 			best = s
 		}
 	}
@@ -104,6 +106,8 @@ func (f *flux) chart(s *source, out tree, holder, a *fluxApp) bool {
 			ref.note(Missing, kind+" "+name+" isn't in the repository, or of a kind without counterpart", "commit the chart (helm pull --untar), and write its folder in spec.source.path; no Application is written")
 			return false
 		}
+		f.used[oci] = true
+		oci.at("spec", "layerSelector").take() // the chart is what is taken
 		url := oci.at("spec", "url").text()
 		at := strings.LastIndexByte(url, '/')
 		return f.remoteChart(s, ref, out, holder, url[at+1:], url[:max(at, 0)], oci.at("spec", "ref", "tag").text()+oci.at("spec", "ref", "semver").text())

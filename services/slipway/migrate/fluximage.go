@@ -164,7 +164,7 @@ func (f *flux) applications(s *source, rule tree, marked map[string][]string) {
 			}
 			return a.path != "" && (a.path == "." || strings.HasPrefix(file, a.path+"/"))
 		}
-		name := cluster + "/" + a.s.namespace + "/" + a.s.name
+		name := cluster + "/" + a.s.namespace + "/" + a.called()
 		if slices.ContainsFunc(files, uses) && !slices.Contains(names, any(name)) {
 			names = append(names, name)
 		}

@@ -106,18 +106,24 @@ type writer struct {
 	order []string
 	files map[string][]string
 	moved []Moved
+	// applications are the files that have one.
+	applications map[string]bool
 }
 
-// write adds a document of ours, if it is right; else what it comes from is
-// told to be wrong.
-func (w *writer) write(file string, from *source, doc tree) bool {
+// write adds a document of ours, if it is right, and gives its file; else what it
+// comes from is told to be wrong. A file has one Application, so that it can be cut
+// over by its file: others of the same place stand beside it.
+func (w *writer) write(file string, from *source, doc tree) (string, bool) {
 	data, err := yaml.Marshal(doc)
 	if err == nil {
 		_, err = api.Decode(file, data)
 	}
 	if err != nil {
 		from.at().note(Wrong, "what it comes to is not right: "+reason(err, file), "mend it there first, or write this one by hand")
-		return false
+		return "", false
+	}
+	if doc["kind"] == "Application" {
+		file = w.beside(file, doc)
 	}
 	if w.files == nil {
 		w.files = map[string][]string{}
@@ -126,7 +132,24 @@ func (w *writer) write(file string, from *source, doc tree) bool {
 		w.order = append(w.order, file)
 	}
 	w.files[file] = append(w.files[file], string(data))
-	return true
+	return file, true
+}
+
+// beside is a file that has no Application yet.
+func (w *writer) beside(file string, doc tree) string {
+	if w.applications == nil {
+		w.applications = map[string]bool{}
+	}
+	metadata, _ := doc["metadata"].(tree)
+	free, stem := file, strings.TrimSuffix(file, path.Ext(file))
+	for i := 1; w.applications[free]; i++ {
+		free = fmt.Sprintf("%s-%v%s", stem, metadata["name"], path.Ext(file))
+		if i > 1 {
+			free = fmt.Sprintf("%s-%v-%d%s", stem, metadata["name"], i, path.Ext(file))
+		}
+	}
+	w.applications[free] = true
+	return free
 }
 
 // reason is an error of a document that exists nowhere yet, without its place.

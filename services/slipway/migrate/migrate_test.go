@@ -236,3 +236,28 @@ func TestWhereNobodySaysWhichRepositoryItIsItsOriginIsTaken(t *testing.T) {
 		}
 	}
 }
+
+func TestEachHelmReleaseBecomesOneApplication(t *testing.T) {
+	t.Parallel()
+	release := func(name string) *fstest.MapFile {
+		return &fstest.MapFile{Mode: 0o644, Data: []byte("apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: " + name + ", namespace: logs}\nspec: {interval: 1h, serviceAccountName: x, chart: {spec: {chart: ./charts/" + name + ", sourceRef: {kind: GitRepository, name: flux-system, namespace: flux-system}}}}\n")}
+	}
+	r, err := migrate.Flux(t.Context(), migrate.Options{Repository: "https://git.example.com/acme/home", FS: fstest.MapFS{
+		"cluster/ks.yaml": {Mode: 0o644, Data: []byte("apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: logs, namespace: logs}\nspec: {interval: 1h, path: ./apps, prune: true, serviceAccountName: x, sourceRef: {kind: GitRepository, name: flux-system, namespace: flux-system}}\n")},
+		// One name is the beginning of another, one the Kustomization's, and the folder has kustomizations below.
+		"apps/a/collector.yaml": release("logs-collector"), "apps/a/logs.yaml": release("logs"), "apps/a/kustomization.yaml": {Mode: 0o644, Data: []byte("resources: [collector.yaml, logs.yaml, cm.yaml]\n")},
+		"apps/a/cm.yaml": {Mode: 0o644, Data: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range r.Moved {
+		got = append(got, m.To+" in "+m.File)
+	}
+	slices.Sort(got)
+	want := []string{"logs/logs in cluster/ks-logs.yaml", "logs/logs-collector in cluster/ks-logs-collector.yaml", "logs/logs-manifests in cluster/ks.yaml"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q\n%s", got, print(r))
+	}
+}

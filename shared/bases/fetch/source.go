@@ -82,8 +82,9 @@ func (p *patient) Base(ctx context.Context, a bases.Address, files bool) (bases.
 	if !errors.Is(err, bases.ErrAway) {
 		return base, err
 	}
-	q.Since = time.Time{}
-	if base, known := p.client.Known(q); known {
+	whenever := q // which the fetch that goes on reads
+	whenever.Since = time.Time{}
+	if base, known := p.client.Known(whenever); known {
 		return base, nil
 	}
 	return bases.Base{}, err
