@@ -1,6 +1,7 @@
 package render
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 )
@@ -48,6 +49,23 @@ type Error struct {
 	Message string
 	Help    string // may be empty
 	Err     error  // may be nil
+}
+
+// eachError gives an error, or all that are joined to one, with another in the place
+// of each of ours.
+func eachError(err error, change func(Error) *Error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, e := range joined.Unwrap() {
+			all = append(all, eachError(e, change))
+		}
+		return errors.Join(all...)
+	}
+	e, ok := err.(*Error) //nolint:errorlint // it is ours, or tells nothing of files
+	if !ok {
+		return err
+	}
+	return change(*e)
 }
 
 // Error is "file:line: message: help".

@@ -71,7 +71,7 @@ func isRemote(entry string) bool {
 
 func remoteError(file string, line int, entry, help string) error {
 	return &Error{
-		File: told(file), Line: line, Reason: ReasonUnsupported,
+		File: file, Line: line, Reason: ReasonUnsupported,
 		Message: fmt.Sprintf("%q is a remote resource; Slipway renders from the repository alone", redact(entry)),
 		Help:    help,
 	}

@@ -30,7 +30,7 @@ type repository struct {
 	roots map[string]string
 	// folders are those that only written files are in.
 	folders  map[string]bool
-	families map[string]family // of folders
+	families map[string]*family // of folders
 	// forced is the namespace that the Application puts into the file forcedOn.
 	forced, forcedOn string
 
@@ -40,7 +40,7 @@ type repository struct {
 }
 
 func newRepository(ctx context.Context, src *source) *repository {
-	return &repository{src: src, looked: map[string]bool{}, scanned: map[string]error{}, written: map[string][]byte{}, uses: map[string]use{}, bases: map[bases.Address]bases.Base{}, roots: map[string]string{}, folders: map[string]bool{}, families: map[string]family{}, ctx: ctx}
+	return &repository{src: src, looked: map[string]bool{}, scanned: map[string]error{}, written: map[string][]byte{}, uses: map[string]use{}, bases: map[bases.Address]bases.Base{}, roots: map[string]string{}, folders: map[string]bool{}, families: map[string]*family{}, ctx: ctx}
 }
 
 // used are the files that were looked for, whether or not they are there.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -84,9 +83,7 @@ func (s scanner) charts(root *yaml.Node) error {
 		}
 		if c.Namespace == "" {
 			if c.Namespace = s.namespace; s.inherits {
-				f := s.in.families[s.dir]
-				f.charts = true
-				s.in.families[s.dir] = f
+				s.in.family(s.dir).charts = true
 			}
 			if err := s.torn(at, s.dir); err != nil {
 				return err
@@ -143,7 +140,7 @@ func (s scanner) without(root *yaml.Node, names ...string) {
 }
 
 func (s scanner) chartError(at *yaml.Node, reason Reason, message, help string) error {
-	return &Error{File: told(s.file), Line: s.line(at), Reason: reason, Message: message, Help: help}
+	return &Error{File: s.file, Line: s.line(at), Reason: reason, Message: message, Help: help}
 }
 
 // decodeStrictly reads a node as kustomize does, by way of JSON.
@@ -243,7 +240,7 @@ func (r *repository) readChart(s scanner, at *yaml.Node, c helmChart, globals he
 		return j.chart(r.ctx, r.src)
 	}
 	if c.Repo == "" {
-		return s.chartError(at, ReasonBuild, fmt.Sprintf("there is no chart in %s, and no repo is named", told(j.Chart)), "check name and helmGlobals.chartHome, or write repo and version")
+		return s.chartError(at, ReasonBuild, fmt.Sprintf("there is no chart in %s, and no repo is named", j.Chart), "check name and helmGlobals.chartHome, or write repo and version")
 	}
 	ref := api.ChartRef{Repository: strings.TrimRight(c.Repo, "/"), Name: c.Name, Version: cmp.Or(c.Version, "*")}
 	if faults := ref.Faults("repo", "name", "version"); len(faults) > 0 {
@@ -298,21 +295,19 @@ const valuesName = "values.yaml"
 // below has a kustomization know the namespace of one that takes it in, since its
 // charts are released there.
 func (s scanner) below(at *yaml.Node, dir string) error {
-	f := s.in.families[dir]
-	if !slices.Contains(f.namespaces, s.namespace) {
-		f.namespaces = append(slices.Clip(f.namespaces), s.namespace)
-		s.in.families[dir] = f
+	if f := s.in.family(dir); !slices.Contains(f.namespaces, s.namespace) {
+		f.namespaces = append(f.namespaces, s.namespace)
 	}
 	return s.torn(at, dir)
 }
 
 // torn errs where a kustomization's charts would be released into two namespaces.
 func (s scanner) torn(at *yaml.Node, dir string) error {
-	f := s.in.families[dir]
+	f := s.in.family(dir)
 	if !f.charts || len(f.namespaces) < 2 {
 		return nil
 	}
-	return s.chartError(at, ReasonUnsupported, fmt.Sprintf("the charts of %s are taken into the namespaces %q and %q in one build", told(dir), f.namespaces[0], f.namespaces[1]), "write their namespace in helmCharts")
+	return s.chartError(at, ReasonUnsupported, fmt.Sprintf("the charts of %s are taken into the namespaces %q and %q in one build", dir, f.namespaces[0], f.namespaces[1]), "write their namespace in helmCharts")
 }
 
 // family is what a kustomization has of those that take it in.
@@ -321,21 +316,26 @@ type family struct {
 	charts     bool     // it has charts that are released there
 }
 
-// asGenerated writes objects for kustomize.
+// family is that of a folder's kustomization.
+func (r *repository) family(dir string) *family {
+	if r.families[dir] == nil {
+		r.families[dir] = &family{}
+	}
+	return r.families[dir]
+}
+
+// asGenerated writes objects for kustomize, and marks them.
 func asGenerated(objects []Object) []byte {
 	var text bytes.Buffer
 	for _, o := range objects {
-		m := maps.Clone(o.Map)
-		metadata, _ := m["metadata"].(map[string]any)
-		metadata = maps.Clone(metadata)
+		metadata, _ := o.Map["metadata"].(map[string]any) // it has a name
 		annotations, _ := metadata["annotations"].(map[string]any)
-		annotations = maps.Clone(annotations)
 		if annotations == nil {
 			annotations = map[string]any{}
 		}
 		annotations[generated] = "true"
-		metadata["annotations"], m["metadata"] = annotations, metadata
-		data, err := json.Marshal(m)
+		metadata["annotations"] = annotations
+		data, err := json.Marshal(o.Map)
 		if err != nil {
 			panic(fmt.Sprintf("write an object: %v", err)) // it was read from text
 		}

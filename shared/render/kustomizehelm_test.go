@@ -190,6 +190,18 @@ func packed(t *testing.T, files map[string]string) []byte {
 	return data.Bytes()
 }
 
+func TestEachFaultOfAChartOfAKustomizationIsTold(t *testing.T) {
+	t.Parallel()
+	_, err := render.Render(t.Context(), render.Request{Path: "app", FS: repo("app/kustomization.yaml", "helmCharts:\n- {name: bad, releaseName: top}\n",
+		"app/charts/bad/Chart.yaml", "apiVersion: v2\nname: bad\nversion: 1.0.0\n",
+		"app/charts/bad/templates/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n", "app/charts/bad/templates/b.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {}\n")})
+	for _, want := range []string{"app/charts/bad/templates/a.yaml", "app/charts/bad/templates/b.yaml"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s isn't told: %v", want, err)
+		}
+	}
+}
+
 func TestAChartOfAKustomizationMayLieElsewhere(t *testing.T) {
 	t.Parallel()
 	archive := packed(t, map[string]string{

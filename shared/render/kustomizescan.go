@@ -113,7 +113,7 @@ func (s *scanner) inNamespace(root *yaml.Node) {
 		s.namespace = own.Value
 	default:
 		s.inherits = true
-		if all := s.in.families[s.dir].namespaces; len(all) > 0 {
+		if all := s.in.family(s.dir).namespaces; len(all) > 0 {
 			s.namespace = all[0]
 		}
 	}
@@ -169,7 +169,7 @@ func (s scanner) entry(list string, item *yaml.Node) error {
 	target := path.Join(s.dir, item.Value)
 	if mount := mountOf(s.file); mount != "" && target != mount && !strings.HasPrefix(target, mount+"/") && s.in.written[target] == nil && mountOf(target) == "" {
 		return &Error{
-			File: told(s.file), Line: s.line(item), Reason: ReasonUnsupported, Message: fmt.Sprintf("%q leaves its repository", item.Value),
+			File: s.file, Line: s.line(item), Reason: ReasonUnsupported, Message: fmt.Sprintf("%q leaves its repository", item.Value),
 			Help: "what comes from another repository can't name what lies in this one",
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"regexp"
 	"slices"
 	"strconv"
@@ -93,23 +92,13 @@ func (m *Masks) error(err error) error {
 	if err == nil || m == nil || len(m.values) == 0 {
 		return err
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var all []error
-		for _, e := range joined.Unwrap() {
-			all = append(all, m.error(e))
+	return eachError(err, func(hidden Error) *Error {
+		hidden.Message, hidden.Help = m.Hide(hidden.Message), m.Hide(hidden.Help)
+		if hidden.Err != nil && m.Hide(hidden.Err.Error()) != hidden.Err.Error() {
+			hidden.Err = nil
 		}
-		return errors.Join(all...)
-	}
-	e, ok := err.(*Error) //nolint:errorlint // it is ours, or tells nothing of files
-	if !ok {
-		return err
-	}
-	hidden := *e
-	hidden.Message, hidden.Help = m.Hide(e.Message), m.Hide(e.Help)
-	if e.Err != nil && m.Hide(e.Err.Error()) != e.Err.Error() {
-		hidden.Err = nil
-	}
-	return &hidden
+		return &hidden
+	})
 }
 
 // decimal is how Go prints bytes.

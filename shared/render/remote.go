@@ -109,13 +109,10 @@ func told(text string) string {
 
 // tell gives an error with the names that people know.
 func tell(err error) error {
-	e, ok := errors.AsType[*Error](err)
-	if !ok {
-		return err
-	}
-	known := *e
-	known.File, known.Message = told(e.File), told(e.Message)
-	return &known
+	return eachError(err, func(known Error) *Error {
+		known.File, known.Message = told(known.File), told(known.Message)
+		return &known
+	})
 }
 
 // isOurs says that a path is of what lies beyond the repository.
@@ -126,7 +123,7 @@ func isOurs(name string) bool { return slices.Contains(strings.Split(name, "/"),
 func (r *repository) bring(from scanner, line int, entry string, files bool) (string, error) {
 	file := from.file
 	fault := func(reason Reason, err error, help string) error {
-		return &Error{File: told(file), Line: line, Reason: reason, Message: err.Error(), Help: help, Err: err}
+		return &Error{File: file, Line: line, Reason: reason, Message: err.Error(), Help: help, Err: err}
 	}
 	if r.src.bases == nil {
 		return "", remoteError(file, line, entry, helpAllow)
@@ -170,7 +167,7 @@ func (r *repository) bringFile(from scanner, line int, a bases.Address, data []b
 	r.src.bytes += int64(len(data))
 	if int64(len(data)) > r.src.limits.FileBytes || r.src.bytes > r.src.limits.TotalBytes {
 		return "", &Error{
-			File: told(from.file), Line: line, Reason: ReasonTooLarge, Message: fmt.Sprintf("%s is larger than the limit of %d bytes a file, %d in all", a, r.src.limits.FileBytes, r.src.limits.TotalBytes),
+			File: from.file, Line: line, Reason: ReasonTooLarge, Message: fmt.Sprintf("%s is larger than the limit of %d bytes a file, %d in all", a, r.src.limits.FileBytes, r.src.limits.TotalBytes),
 			Help: "copy what is needed of it into the repository",
 		}
 	}
