@@ -319,9 +319,11 @@ func (f *flux) lookBelow(a *fluxApp, below []string) {
 	}
 }
 
+var kustomizationNames = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
+
 // kustomized says whether a folder has a kustomization.
 func kustomized(fsys fs.FS, dir string) bool {
-	return slices.ContainsFunc([]string{"kustomization.yaml", "kustomization.yml", "Kustomization"}, func(name string) bool {
+	return slices.ContainsFunc(kustomizationNames, func(name string) bool {
 		return exists(fsys, path.Join(dir, name))
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -25,16 +26,12 @@ func kustomizedNamespaces(fsys fs.FS) takenIn {
 			return nil
 		case e.IsDir() && name != "." && strings.HasPrefix(e.Name(), "."):
 			return fs.SkipDir
-		case e.Type().IsRegular() && kustomizationFile(e.Name()):
+		case e.Type().IsRegular() && slices.Contains(kustomizationNames, e.Name()):
 			t.read(fsys, name)
 		}
 		return nil
 	})
 	return t
-}
-
-func kustomizationFile(name string) bool {
-	return name == "kustomization.yaml" || name == "kustomization.yml" || name == "Kustomization"
 }
 
 func (t takenIn) read(fsys fs.FS, name string) {
@@ -43,8 +40,8 @@ func (t takenIn) read(fsys fs.FS, name string) {
 		return
 	}
 	var k struct {
-		Namespace                    string   `yaml:"namespace"`
-		Resources, Bases, Components []string `yaml:",flow"`
+		Namespace                    string `yaml:"namespace"`
+		Resources, Bases, Components []string
 	}
 	if yaml.Unmarshal(data, &k) != nil {
 		return

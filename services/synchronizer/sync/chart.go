@@ -92,13 +92,14 @@ func (k kustomizeCharts) Chart(ctx context.Context, ref api.ChartRef) (charts.Ar
 	if q.Access, err = k.configAccess(k.a, ref); err != nil {
 		return charts.Archive{}, fmt.Errorf("%w: %w", charts.ErrNotAllowed, err)
 	}
-	if archive, known := k.cfg.Charts.Known(q); known || k.here {
-		if !known {
-			err = fmt.Errorf("chart %s: %w yet: nobody has asked it", ref, charts.ErrAway)
-		}
-		return archive, err
+	if !k.here {
+		return k.cfg.Charts.Fetch(ctx, q)
 	}
-	return k.cfg.Charts.Fetch(ctx, q)
+	archive, known := k.cfg.Charts.Known(q)
+	if !known {
+		return charts.Archive{}, fmt.Errorf("chart %s: %w yet: nobody has asked it", ref, charts.ErrAway)
+	}
+	return archive, nil
 }
 
 // configAccess is the config's credentials where an application may have them, else

@@ -312,9 +312,7 @@ func (b *Brain) hookFailed(ctx context.Context, n *run, l *live, step apply.Step
 	b.stopWaiting(n.app)
 	b.runFailHooks(ctx, n, l)
 	b.clean(ctx, n, l, []apply.Step{{Hook: step.Hook, Items: failed}}, apply.ItFailed)
-	if step.Hook != "" {
-		b.clean(ctx, n, l, n.before(n.at, step.Hook), apply.EventSucceeded)
-	}
+	b.clean(ctx, n, l, n.before(n.at, step.Hook), apply.EventSucceeded)
 	b.clean(ctx, n, l, n.plan[:n.at], apply.SyncFailed)
 	return nil
 }

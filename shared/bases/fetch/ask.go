@@ -7,16 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/bases"
+	"github.com/slipway-cd/slipway/shared/gate"
 	"github.com/slipway-cd/slipway/shared/gitrepo"
 )
 
@@ -104,13 +103,6 @@ func gitError(err error) error {
 	return fmt.Errorf("%w: %w", bases.ErrAway, err)
 }
 
-const (
-	connectWithin = 5 * time.Second
-	headerWithin  = 10 * time.Second
-	allWithin     = time.Minute
-	maxRedirects  = 5
-)
-
 // errAnswer says that a host doesn't work, or that there is no file.
 var errAnswer = errors.New("it answers")
 
@@ -141,21 +133,18 @@ func (c *Client) askFile(ctx context.Context, q Question, mayElse bool) (bases.B
 
 // get asks for a file. It sends no credentials, and by plain http only what began so.
 func (c *Client) get(ctx context.Context, address string) (data []byte, page bool, err error) {
-	within, cancel := context.WithTimeout(ctx, allWithin)
+	within, cancel := context.WithTimeout(ctx, gate.FileWithin)
 	defer cancel()
 	req, err := http.NewRequestWithContext(within, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, false, fmt.Errorf("%w: it is no address", bases.ErrBad)
 	}
 	req.Header.Set("User-Agent", "slipway")
-	t := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: connectWithin}).DialContext,
-		TLSHandshakeTimeout: connectWithin, ResponseHeaderTimeout: headerWithin, ForceAttemptHTTP2: true,
-	}
+	t := gate.Transport()
 	defer t.CloseIdleConnections()
 	client := &http.Client{Transport: t, CheckRedirect: func(to *http.Request, via []*http.Request) error {
 		switch {
-		case len(via) > maxRedirects:
+		case len(via) > gate.MaxRedirects:
 			return errors.New("it redirects too often")
 		case to.URL.Scheme != "https" && via[0].URL.Scheme == "https":
 			return fmt.Errorf("%w: it redirects to plain %s", bases.ErrBad, to.URL.Scheme)

@@ -59,7 +59,7 @@ func (c *Client) Patient(within time.Duration, ask Ask) bases.Source {
 }
 
 // longestFetch bounds what goes on when nobody waits for it.
-const longestFetch = 3 * allWithin
+const longestFetch = 3 * gate.FileWithin
 
 type patient struct {
 	source

@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -14,14 +13,8 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/shared/charts"
+	"github.com/slipway-cd/slipway/shared/gate"
 	"github.com/slipway-cd/slipway/shared/registry"
-)
-
-const (
-	connectWithin = 5 * time.Second
-	headerWithin  = 10 * time.Second
-	allWithin     = time.Minute // of one file
-	maxRedirects  = 5
 )
 
 // request is for one file of a chart repository.
@@ -43,7 +36,7 @@ type answer struct {
 // get asks for a file. The credentials go to the repository's own host alone,
 // and there by no plain http that the config doesn't allow.
 func (c *Client) get(ctx context.Context, q Question, r request, take func(answer) error) error {
-	within, cancel := context.WithTimeout(ctx, allWithin)
+	within, cancel := context.WithTimeout(ctx, gate.FileWithin)
 	defer cancel()
 	req, err := http.NewRequestWithContext(within, http.MethodGet, r.address, nil)
 	if err != nil {
@@ -155,7 +148,7 @@ func (c *Client) http(ctx context.Context, q Question) (*http.Client, func(), er
 		return nil, nil, err
 	}
 	client := &http.Client{Transport: t, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
-		if len(via) > maxRedirects {
+		if len(via) > gate.MaxRedirects {
 			return errors.New("it redirects too often")
 		}
 		return nil
@@ -164,10 +157,7 @@ func (c *Client) http(ctx context.Context, q Question) (*http.Client, func(), er
 }
 
 func (c *Client) transport(ctx context.Context, q Question) (*signed, error) {
-	base := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: connectWithin}).DialContext,
-		TLSHandshakeTimeout: connectWithin, ResponseHeaderTimeout: headerWithin, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{},
-	}
+	base := gate.Transport()
 	if len(q.Access.ca) > 0 {
 		pool, err := x509.SystemCertPool()
 		if err != nil {
