@@ -1,5 +1,5 @@
 // Package health says whether what was applied works, by the rules of
-// kstatus, our own for well-known custom kinds (rule/rules.yaml) and those of
+// kstatus, our own for well-known custom kinds (rule/rules) and those of
 // users, from watches alone. Nobody polls, and nobody waits: a watch event
 // wakes the application that owns the object.
 package health
@@ -112,6 +112,9 @@ func compute(o *unstructured.Unstructured) (status.Status, string) {
 		}
 	}
 	result, err := status.Compute(o)
+	if err != nil && rule.Custom(o.GroupVersionKind().Group) {
+		result, err = status.Compute(legible(o))
+	}
 	if err != nil {
 		return status.UnknownStatus, err.Error()
 	}

@@ -1,7 +1,7 @@
 package rule
 
 import (
-	_ "embed"
+	"embed"
 	"fmt"
 	"strings"
 	"sync"
@@ -13,10 +13,14 @@ import (
 	"github.com/slipway-cd/slipway/shared/api"
 )
 
-//go:embed rules.yaml
-var builtinYAML []byte
+//go:embed rules/*.yaml
+var files embed.FS
 
-// row is one rule of rules.yaml.
+// Files are our rules, in the order in which they are read.
+var Files = []string{"rules/network.yaml", "rules/delivery.yaml", "rules/data.yaml", "rules/platform.yaml"}
+
+// row is one rule of ours. A group may be "*." and the end of groups' names,
+// of which all kinds ("*") are meant; "*" is every custom kind there is.
 type row struct {
 	Groups  []string `json:"groups"`
 	Kinds   []string `json:"kinds"`
@@ -28,37 +32,58 @@ type row struct {
 
 // table finds the rules of a kind.
 type table struct {
-	exact map[schema.GroupKind][]*Rule
-	any   []*Rule // of every custom kind
+	exact  map[schema.GroupKind][]*Rule
+	suffix map[string][]*Rule // by the end of the group's name, without its first word
+	any    []*Rule            // of every custom kind
 }
 
 // builtin is read when the first custom object is seen.
-var builtin = sync.OnceValues(func() (*table, error) { return readTable(builtinYAML) })
+var builtin = sync.OnceValues(func() (*table, error) {
+	t := &table{exact: map[schema.GroupKind][]*Rule{}, suffix: map[string][]*Rule{}}
+	for _, file := range Files {
+		data, err := files.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", file, err)
+		}
+		if err := t.read(data); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	return t, nil
+})
 
-func readTable(data []byte) (*table, error) {
+// read adds a file's rows.
+func (t *table) read(data []byte) error {
 	var rows []row
 	if err := yaml.UnmarshalStrict(data, &rows); err != nil {
-		return nil, fmt.Errorf("read rules.yaml: %w", err)
+		return err
 	}
-	t := &table{exact: map[schema.GroupKind][]*Rule{}}
 	for _, r := range rows {
 		at := strings.Join(r.Groups, ",") + " " + strings.Join(r.Kinds, ",")
 		rule, err := compile(at, api.HealthRule{Healthy: r.Healthy, Failed: r.Failed, Message: r.Message}, r.When)
 		if err != nil {
-			return nil, fmt.Errorf("rules.yaml: %w", err)
-		}
-		if len(r.Groups) == 1 && r.Groups[0] == "*" {
-			t.any = append(t.any, rule)
-			continue
+			return err
 		}
 		for _, group := range r.Groups {
-			for _, kind := range r.Kinds {
-				key := schema.GroupKind{Group: group, Kind: kind}
-				t.exact[key] = append(t.exact[key], rule)
-			}
+			t.add(group, r.Kinds, rule)
 		}
 	}
-	return t, nil
+	return nil
+}
+
+func (t *table) add(group string, kinds []string, rule *Rule) {
+	if group == "*" {
+		t.any = append(t.any, rule)
+		return
+	}
+	if end, ok := strings.CutPrefix(group, "*."); ok {
+		t.suffix[end] = append(t.suffix[end], rule)
+		return
+	}
+	for _, kind := range kinds {
+		key := schema.GroupKind{Group: group, Kind: kind}
+		t.exact[key] = append(t.exact[key], rule)
+	}
 }
 
 // Builtin gives our rule for an object of a custom kind; nil where there is
@@ -77,7 +102,8 @@ func Builtin(o *unstructured.Unstructured) (*Rule, error) {
 // find gives the first rule that concerns an object; nil when none does.
 func (t *table) find(o *unstructured.Unstructured) *Rule {
 	kind := o.GroupVersionKind().GroupKind()
-	for _, rules := range [][]*Rule{t.exact[kind], t.any} {
+	_, end, _ := strings.Cut(kind.Group, ".")
+	for _, rules := range [][]*Rule{t.exact[kind], t.suffix[end], t.any} {
 		for _, r := range rules {
 			if r.matches(o.Object) {
 				return r

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"fmt"
+	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/cost"
@@ -17,7 +18,8 @@ import (
 //
 // which give type, status, reason and message as strings, whatever is there:
 // a condition that isn't there, or is of an earlier generation than the
-// object (as it may say by its own observedGeneration), is "Unknown".
+// object (as it may say by its own observedGeneration), is "Unknown". One
+// without a message is told by its status and reason.
 func conditionFunction() cel.EnvOption {
 	object, found := cel.MapType(cel.StringType, cel.DynType), cel.MapType(cel.StringType, cel.StringType)
 	return cel.Function("condition",
@@ -69,6 +71,9 @@ func condition(object, name, list ref.Val) ref.Val {
 		for _, field := range []string{"status", "reason", "message"} {
 			answer[field] = text(entry(item, field))
 		}
+		if answer["message"] == "" && answer["status"] != "True" {
+			answer["message"] = strings.TrimSuffix(fmt.Sprintf("condition %s is %s: %s", answer["type"], answer["status"], answer["reason"]), ": ")
+		}
 		break
 	}
 	return types.DefaultTypeAdapter.NativeToValue(answer)
@@ -87,9 +92,15 @@ func entry(v ref.Val, key string) ref.Val {
 	return found
 }
 
+// text is a string, or a status that somebody wrote as a boolean.
 func text(v ref.Val) string {
-	s, _ := v.(types.String)
-	return string(s)
+	switch s := v.(type) {
+	case types.String:
+		return string(s)
+	case types.Bool:
+		return map[types.Bool]string{true: "True", false: "False"}[s]
+	}
+	return ""
 }
 
 func integer(v ref.Val) (int64, bool) {

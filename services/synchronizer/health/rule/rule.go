@@ -1,6 +1,6 @@
 // Package rule says how an object of a custom kind is, by expressions in CEL:
 // those of an Application's spec.health, and our own for well-known kinds,
-// which are the table rules.yaml.
+// which are the table in rules/.
 package rule
 
 import (
