@@ -140,6 +140,18 @@ var argoAdvice = map[string]map[string]string{
 		"spec.sources":                             "!an Application has one source: write one for each",
 		"operation":                                "it is a sync that somebody asked for: nothing",
 	},
+	"ImageUpdater": {
+		"spec.commonUpdateSettings.forceUpdate":                        "an image that the application names is followed, whether it runs or not",
+		"spec.commonUpdateSettings.pullSecret":                         "name the credentials in the config, under registries[].credentials or credentials",
+		"spec.applicationRefs.commonUpdateSettings.forceUpdate":        "an image that the application names is followed, whether it runs or not",
+		"spec.applicationRefs.commonUpdateSettings.pullSecret":         "name the credentials in the config, under registries[].credentials or credentials",
+		"spec.applicationRefs.images.commonUpdateSettings.forceUpdate": "an image that the application names is followed, whether it runs or not",
+		"spec.applicationRefs.images.commonUpdateSettings.pullSecret":  "name the credentials in the config, under registries[].credentials or credentials",
+		"spec.imagesVerification":                                      "!write verify of the rule",
+		"spec.applicationRefs.imagesVerification":                      "!write verify of the rule",
+		"spec.applicationRefs.images.imagesVerification":               "!write verify of the rule",
+		"spec.applicationRefs":                                         "no rule is written for it, or this command doesn't know it",
+	},
 	"AppProject": {
 		"spec.description":                     "write it as an annotation of the Project",
 		"spec.roles":                           "!who may do what is Kubernetes' RBAC, and automator.people in the config",

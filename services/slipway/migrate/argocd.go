@@ -19,12 +19,15 @@ type argo struct {
 	rules   map[string][]any
 	folders []string
 	first   map[string]*source
+	// updaters name images in the Applications' stead.
+	updaters []*updater
 }
 
 const (
 	argoGroup     = "argoproj.io"
 	argoFinalizer = "resources-finalizer.argocd.argoproj.io"
-	updaterMark   = "argocd-image-updater.argoproj.io/"
+	updaterGroup  = "argocd-image-updater.argoproj.io"
+	updaterMark   = updaterGroup + "/"
 )
 
 // ArgoCD reads Argo CD's documents of a repository, and gives ours that do the
@@ -32,7 +35,7 @@ const (
 func ArgoCD(ctx context.Context, o Options) (Result, error) {
 	n := &notes{}
 	a := &argo{Options: o, ctx: ctx, w: writer{notes: n}, rules: map[string][]any{}, first: map[string]*source{}}
-	all, err := readAll(ctx, o.FS, cleanPath(o.Below), func(g string) bool { return g == argoGroup }, []string{argoGroup}, n)
+	all, err := readAll(ctx, o.FS, cleanPath(o.Below), func(g string) bool { return g == argoGroup || g == updaterGroup }, []string{argoGroup}, n)
 	if err != nil {
 		return Result{}, err
 	}
@@ -47,21 +50,25 @@ func ArgoCD(ctx context.Context, o Options) (Result, error) {
 	}
 	for _, s := range a.sources {
 		s.namespace = cmp.Or(s.namespace, "argocd")
+		if s.kind == "ImageUpdater" {
+			a.updaters = append(a.updaters, a.updater(s))
+		}
+	}
+	for _, s := range a.sources {
 		switch s.kind {
 		case "Application":
 			a.application(s)
 		case "AppProject":
 			a.project(s)
-		default:
+		case "ApplicationSet":
 			for _, k := range s.at().keys() {
 				s.at(k).take()
 			}
-			what, do := "templates of applications have no counterpart yet", "write each Application"
-			if s.kind == "ImageUpdater" {
-				what, do = "only its annotations are read", "write a DeploymentPolicy with a rule for each image"
-			}
-			s.at().note(Missing, what, do)
+			s.at().note(Missing, "templates of applications have no counterpart yet", "write each Application")
 		}
+	}
+	for _, u := range a.updaters {
+		u.track(a)
 	}
 	for _, folder := range a.folders {
 		name := "argocd"
@@ -81,7 +88,9 @@ func (a *argo) application(s *source) {
 	a.syncPolicy(s, out, doc)
 	a.differences(s, out)
 	s.at("spec", "project").take()
-	a.images(s)
+	if !a.unread(s) {
+		a.images(s)
+	}
 	carry(s, doc, "argoproj.io/")
 	if !a.source(s, out) {
 		return

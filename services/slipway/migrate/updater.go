@@ -9,13 +9,22 @@ import (
 	"github.com/slipway-cd/slipway/events"
 )
 
-// images writes a rule for each image that Argo CD's Image Updater is told of.
+// tracked is an image that a version is wanted of, as the Image Updater is told
+// of it: by annotations of an Application, or by a document of its own.
+type tracked struct {
+	image             string // with its constraint, if it has one, behind the last colon
+	strategy, allow   string
+	ignore, platforms []string
+	// Where they stand.
+	at, allowAt, strategyAt value
+}
+
+// images writes a rule for each image that an Application's annotations name.
 func (a *argo) images(s *source) {
 	list, ok := s.setting(updaterMark + "image-list")
 	if !ok {
 		return
 	}
-	at := s.annotationsAt.at(updaterMark + "image-list")
 	mode := a.writeBack(s)
 	for entry := range strings.SplitSeq(list, ",") {
 		entry = strings.TrimSpace(entry)
@@ -26,27 +35,24 @@ func (a *argo) images(s *source) {
 		if !named {
 			alias, image = "", entry
 		}
-		name, constraint := image, ""
-		if i := strings.LastIndexByte(image, ':'); i > strings.LastIndexByte(image, '/') {
-			name, constraint = image[:i], image[i+1:]
-		}
-		repo, err := repository(name)
-		if err != nil {
-			at.note(Wrong, entry+": "+err.Error(), "no rule is written for it")
-			continue
-		}
-		rule := a.updaterRule(s, at, strings.TrimSpace(alias), constraint)
-		if rule == nil {
-			continue
-		}
-		rule["applications"] = []any{cmp.Or(a.Cluster, "*") + "/" + s.namespace + "/" + s.name}
-		rule["images"], rule["mode"] = []any{repo}, mode
-		folder := path.Dir(s.file)
-		if a.first[folder] == nil {
-			a.folders, a.first[folder] = append(a.folders, folder), s
-		}
-		a.rules[folder] = append(a.rules[folder], rule)
+		a.track(s, []any{a.pattern(s.namespace, s.name)}, mode, s.tracked(strings.TrimSpace(alias), image))
 	}
+}
+
+// tracked reads what annotations say of an image.
+func (s *source) tracked(alias, image string) tracked {
+	t := tracked{image: image, at: s.annotationsAt.at(updaterMark + "image-list")}
+	t.allow, t.allowAt = s.option(alias, "allow-tags")
+	t.strategy, t.strategyAt = s.option(alias, "update-strategy")
+	for name, list := range map[string]*[]string{"ignore-tags": &t.ignore, "platforms": &t.platforms} {
+		text, _ := s.option(alias, name)
+		for one := range strings.SplitSeq(text, ",") {
+			if one = strings.TrimSpace(one); one != "" {
+				*list = append(*list, one)
+			}
+		}
+	}
+	return t
 }
 
 // option is a setting of an image, or of the whole Application.
@@ -62,51 +68,74 @@ func (s *source) option(alias, name string) (text string, at value) {
 	return whole, at
 }
 
-func (a *argo) updaterRule(s *source, list value, alias, constraint string) tree {
-	allow, allowAt := s.option(alias, "allow-tags")
+// pattern is how policies name an application.
+func (a *argo) pattern(namespace, name string) string {
+	return cmp.Or(a.Cluster, "*") + "/" + namespace + "/" + name
+}
+
+// track writes the rule of an image, into the policy of its document's folder.
+func (a *argo) track(s *source, applications []any, mode string, t tracked) {
+	name, constraint := t.image, ""
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+		name, constraint = name[:i], name[i+1:]
+	}
+	repo, err := repository(name)
+	if err != nil {
+		t.at.note(Wrong, t.image+": "+err.Error(), "no rule is written for it")
+		return
+	}
+	rule := t.rule(constraint)
+	if rule == nil {
+		return
+	}
+	rule["applications"], rule["images"], rule["mode"] = applications, []any{repo}, mode
+	folder := path.Dir(s.file)
+	if a.first[folder] == nil {
+		a.folders, a.first[folder] = append(a.folders, folder), s
+	}
+	a.rules[folder] = append(a.rules[folder], rule)
+}
+
+// rule is how versions are chosen; nil where we can't say it.
+func (t tracked) rule(constraint string) tree {
 	match := ""
-	switch expression, isRegexp := strings.CutPrefix(allow, "regexp:"); {
+	switch expression, isRegexp := strings.CutPrefix(t.allow, "regexp:"); {
 	case isRegexp:
 		match = expression
-	case allow != "" && allow != "any":
-		allowAt.note(Missing, "only regexp: and any are known", "write match of the rule's track by hand; no rule is written")
+	case t.allow != "" && t.allow != "any":
+		t.allowAt.note(Missing, "only regexp: and any are known", "write match of the rule's track by hand; no rule is written")
 		return nil
 	}
 	if _, err := regexp.Compile(match); err != nil {
-		allowAt.note(Wrong, err.Error(), "no rule is written")
+		t.allowAt.note(Wrong, err.Error(), "no rule is written")
 		return nil
 	}
 	var ignore []string
-	text, _ := s.option(alias, "ignore-tags")
-	for pattern := range strings.SplitSeq(text, ",") {
-		if pattern = strings.TrimSpace(pattern); pattern != "" {
-			ignore = append(ignore, glob(pattern))
-		}
+	for _, pattern := range t.ignore {
+		ignore = append(ignore, glob(pattern))
 	}
 	rule := tree{"pin": "tag"}
-	if platforms, _ := s.option(alias, "platforms"); platforms != "" {
-		var all []any
-		for p := range strings.SplitSeq(platforms, ",") {
-			all = append(all, strings.TrimSpace(p))
-		}
-		rule["platforms"] = all
+	var platforms []any
+	for _, p := range t.platforms {
+		platforms = append(platforms, p)
 	}
-	return s.strategy(list, alias, constraint, match, ignore, rule)
+	set(rule, platforms, "platforms")
+	return t.choose(constraint, match, ignore, rule)
 }
 
-// strategy writes the track of a rule; nil where there is none for it.
-func (s *source) strategy(list value, alias, constraint, match string, ignore []string, rule tree) tree {
-	strategy, at := s.option(alias, "update-strategy")
+// choose writes the track of a rule; nil where there is none for it.
+func (t tracked) choose(constraint, match string, ignore []string, rule tree) tree {
+	at := t.strategyAt
 	if at.node == nil {
-		at = list
+		at = t.at
 	}
-	switch strategy {
+	switch t.strategy {
 	case "", "semver":
-		t := tree{"range": cmp.Or(constraint, "*")}
+		semver := tree{"range": cmp.Or(constraint, "*")}
 		if match == "" && len(ignore) == 0 {
-			rule["track"] = tree{"semver": t["range"]}
+			rule["track"] = tree{"semver": semver["range"]}
 		} else {
-			rule["track"] = tree{"semver": withFilter(t, match, ignore)}
+			rule["track"] = tree{"semver": withFilter(semver, match, ignore)}
 		}
 	case "latest", "newest-build":
 		rule["track"] = tree{"newest": withFilter(tree{"order": "created"}, match, ignore)}
@@ -115,41 +144,30 @@ func (s *source) strategy(list value, alias, constraint, match string, ignore []
 	case "digest":
 		tag := cmp.Or(constraint, "latest")
 		if !events.ValidTag(tag) {
-			list.note(Wrong, tag+" is not a tag", "no rule is written")
+			t.at.note(Wrong, tag+" is not a tag", "no rule is written")
 			return nil
 		}
 		rule["track"] = tree{"digest": tag}
 		delete(rule, "pin")
 	default:
-		at.note(Missing, "the strategy "+strategy+" isn't known", "write the rule's track by hand; no rule is written")
+		at.note(Missing, "the strategy "+t.strategy+" isn't known", "write the rule's track by hand; no rule is written")
 		return nil
 	}
-	if constraint != "" && rule["track"].(tree)["semver"] == nil && strategy != "digest" {
-		list.note(Different, "the constraint "+constraint+" counts for nothing with "+strategy, "")
+	if constraint != "" && rule["track"].(tree)["semver"] == nil && t.strategy != "digest" {
+		t.at.note(Different, "the constraint "+constraint+" counts for nothing with "+t.strategy, "")
 	}
 	return rule
 }
 
-// writeBack is how a new version is brought in.
+// writeBack is how a new version is brought in, by an Application's annotations.
 func (a *argo) writeBack(s *source) (mode string) {
 	method, ok := s.setting(updaterMark + "write-back-method")
 	at := s.annotationsAt.at(updaterMark + "write-back-method")
 	if !ok {
 		at = s.annotationsAt.at(updaterMark + "image-list")
 	}
-	if !strings.HasPrefix(method, "git") {
-		at.note(Different, "versions are written to Git, not into the Application of the cluster", "give the automator a token that may push")
-	} else if _, secret, found := strings.Cut(method, ":"); found {
-		at.note(Different, "credentials of repositories ("+secret+") are in the config", "name them in slipway.yaml, under repositories[].credentials")
-	}
-	mode = "automatic"
-	if branch, ok := s.setting(updaterMark + "git-branch"); ok {
-		base, target, found := strings.Cut(branch, ":")
-		if found && target != base {
-			mode = "pullRequest"
-			s.annotationsAt.at(updaterMark+"git-branch").note(Different, "what is chosen is pushed to another branch", "the rule's mode is pullRequest: they are opened by themselves, against the branch of the application")
-		}
-	}
+	branch, _ := s.setting(updaterMark + "git-branch")
+	mode = written(method, at, branch, s.annotationsAt.at(updaterMark+"git-branch"))
 	for _, known := range sortedKeys(s.annotations) {
 		name, ours := strings.CutPrefix(known, updaterMark)
 		if !ours {
@@ -163,4 +181,18 @@ func (a *argo) writeBack(s *source) (mode string) {
 		}
 	}
 	return mode
+}
+
+// written is how a new version is brought in, and what of it is different.
+func written(method string, at value, branch string, branchAt value) (mode string) {
+	if !strings.HasPrefix(method, "git") {
+		at.note(Different, "versions are written to Git, not into the Application of the cluster", "give the automator a token that may push")
+	} else if _, secret, found := strings.Cut(method, ":"); found {
+		at.note(Different, "credentials of repositories ("+secret+") are in the config", "name them in slipway.yaml, under repositories[].credentials")
+	}
+	if base, target, found := strings.Cut(branch, ":"); found && target != base {
+		branchAt.note(Different, "what is chosen is pushed to another branch", "the rule's mode is pullRequest: they are opened by themselves, against the branch of the application")
+		return "pullRequest"
+	}
+	return "automatic"
 }
