@@ -2,8 +2,6 @@ package cutover
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -34,8 +32,11 @@ type Tool struct {
 	inventory func(*unstructured.Unstructured) []api.InventoryEntry
 	// parent is who applies it, and would bring it back.
 	parent func(*unstructured.Unstructured) (kind schema.GroupVersionKind, namespace, name string)
-	// images are objects that write images of applications, too.
+	// images are objects that write images of applications, too, and can be
+	// suspended.
 	images func(ctx context.Context, c *cut) ([]object, error)
+	// writers are objects that write images of applications, and can't be.
+	writers func(ctx context.Context, c *cut) ([]object, error)
 }
 
 // patch is a merge patch.
@@ -46,6 +47,8 @@ var (
 	helmReleases   = schema.GroupVersionKind{Group: "helm.toolkit.fluxcd.io", Version: "v2", Kind: "HelmRelease"}
 	automations    = schema.GroupVersionKind{Group: "image.toolkit.fluxcd.io", Kind: "ImageUpdateAutomation"}
 	argoKind       = schema.GroupVersionKind{Group: "argoproj.io", Version: "v1alpha1", Kind: "Application"}
+	argoSets       = schema.GroupVersionKind{Group: "argoproj.io", Version: "v1alpha1", Kind: "ApplicationSet"}
+	argoUpdaters   = schema.GroupVersionKind{Group: "argocd-image-updater.argoproj.io", Version: "v1alpha1", Kind: "ImageUpdater"}
 )
 
 // Flux and ArgoCD are the tools.
@@ -60,7 +63,7 @@ var (
 		Name: "Argo CD", kinds: []schema.GroupVersionKind{argoKind},
 		managers:  []string{"argocd-controller", "argocd-application-controller", "argocd", "kubectl-client-side-apply", "before-first-apply"},
 		marks:     []string{"argocd.argoproj.io/tracking-id", "argocd.argoproj.io/installation-id", "app.kubernetes.io/instance"},
-		suspended: argoSuspended, suspend: argoSuspend, harmless: argoHarmless, inventory: argoInventory, parent: argoParent,
+		suspended: argoSuspended, suspend: argoSuspend, harmless: argoHarmless, inventory: argoInventory, parent: argoParent, writers: argoWriters,
 	}
 )
 
@@ -162,63 +165,4 @@ func clean(p string) string { return path.Clean("/" + p)[1:] }
 
 func overlap(a, b string) bool {
 	return a == b || a == "" || b == "" || strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/")
-}
-
-func argoSuspended(u *unstructured.Unstructured) bool {
-	automated, there, _ := unstructured.NestedMap(u.Object, "spec", "syncPolicy", "automated")
-	_, updated := u.GetAnnotations()[updaterList]
-	return (!there || automated["enabled"] == false) && !updated
-}
-
-const (
-	updaterList = "argocd-image-updater.argoproj.io/image-list"
-	// before keeps what was switched off, for who wants it back.
-	before = "slipway.dev/before-cutover"
-)
-
-// argoSuspend switches off syncing by itself, and the Image Updater, and keeps
-// what was there in an annotation.
-func argoSuspend(u *unstructured.Unstructured) (patch, error) {
-	automated, _, _ := unstructured.NestedMap(u.Object, "spec", "syncPolicy", "automated")
-	was, err := json.Marshal(map[string]any{"automated": automated, "image-list": u.GetAnnotations()[updaterList]})
-	if err != nil {
-		return nil, fmt.Errorf("keep what is switched off: %w", err)
-	}
-	annotations := patch{updaterList: nil}
-	if u.GetAnnotations()[before] == "" {
-		annotations[before] = string(was)
-	}
-	return patch{"metadata": patch{"annotations": annotations}, "spec": patch{"syncPolicy": patch{"automated": nil}}}, nil
-}
-
-func argoHarmless(u *unstructured.Unstructured) patch {
-	return withoutFinalizers(u, func(f string) bool { return strings.Contains(f, "argocd.argoproj.io") })
-}
-
-func argoInventory(u *unstructured.Unstructured) []api.InventoryEntry {
-	resources, _, _ := unstructured.NestedSlice(u.Object, "status", "resources")
-	var all []api.InventoryEntry
-	for _, r := range resources {
-		m, ok := r.(map[string]any)
-		if !ok || m["requiresPruning"] == true || m["hook"] == true {
-			continue
-		}
-		text := func(k string) string { s, _ := m[k].(string); return s }
-		all = append(all, api.InventoryEntry{
-			Group: text("group"), Version: text("version"), Kind: text("kind"), Namespace: text("namespace"), Name: text("name"),
-		})
-	}
-	return all
-}
-
-func argoParent(u *unstructured.Unstructured) (schema.GroupVersionKind, string, string) {
-	id := u.GetAnnotations()["argocd.argoproj.io/tracking-id"]
-	name, _, _ := strings.Cut(id, ":")
-	if namespace, app, found := strings.Cut(name, "_"); found {
-		return argoKind, namespace, app
-	}
-	if name == u.GetName() {
-		name = ""
-	}
-	return argoKind, u.GetNamespace(), name
 }

@@ -52,6 +52,7 @@ func TestWhoLeavesAnApplicationAloneIsKnown(t *testing.T) {
 		{ArgoCD, `{spec: {syncPolicy: {automated: {}}}}`, false},
 		{ArgoCD, `{spec: {syncPolicy: {automated: {enabled: false}}}}`, true},
 		{ArgoCD, `{spec: {}}`, true},
+		{ArgoCD, `{kind: ApplicationSet, spec: {syncPolicy: {applicationsSync: create-only}}}`, false},
 		{ArgoCD, `{metadata: {annotations: {argocd-image-updater.argoproj.io/image-list: a}}, spec: {}}`, false},
 	} {
 		u := parse(t, c.object)
@@ -87,11 +88,33 @@ func TestWhoWouldBringItBackIsKnown(t *testing.T) {
 		{Flux, `{kind: Kustomization, metadata: {name: a, namespace: b}}`, "/"},
 		{ArgoCD, `{metadata: {name: a, namespace: b, annotations: {argocd.argoproj.io/tracking-id: "root:argoproj.io/Application:b/a"}}}`, "b/root"},
 		{ArgoCD, `{metadata: {name: a, namespace: b, annotations: {argocd.argoproj.io/tracking-id: "team_root:argoproj.io/Application:b/a"}}}`, "team/root"},
+		{ArgoCD, `{metadata: {name: a, namespace: b, ownerReferences: [{kind: ApplicationSet, name: many}], annotations: {argocd.argoproj.io/tracking-id: "root:argoproj.io/Application:b/a"}}}`, "b/many"},
 		{ArgoCD, `{metadata: {name: a, namespace: b}}`, "b/"},
 	} {
 		_, namespace, name := c.tool.parent(parse(t, c.object))
 		if got := namespace + "/" + name; got != c.want {
 			t.Errorf("%s: %s, want %s", c.object, got, c.want)
+		}
+	}
+}
+
+func TestWhoGoesOnWritingImagesIsKnown(t *testing.T) {
+	t.Parallel()
+	application := parse(t, `{metadata: {name: web, namespace: argocd, labels: {team: shop}}}`)
+	for refs, want := range map[string]bool{
+		`[{namePattern: web}]`:                                                                                     true,
+		`[{namePattern: api}, {namePattern: "w*"}]`:                                                                true,
+		`[{namePattern: api}]`:                                                                                     false,
+		`[{namePattern: "*", useAnnotations: true}]`:                                                               false,
+		`[{namePattern: "["}, 7]`:                                                                                  false,
+		`[{namePattern: "*", labelSelectors: {matchLabels: {team: shop}}}]`:                                        true,
+		`[{namePattern: "*", labelSelectors: {matchLabels: {team: else}}}]`:                                        false,
+		`[{namePattern: "*", labelSelectors: {matchExpressions: [{key: team, operator: Exists}]}}]`:                true,
+		`[{namePattern: "*", labelSelectors: {matchExpressions: [{key: team, operator: Odd}]}}]`:                   true,
+		`[{namePattern: "*", labelSelectors: {matchExpressions: [{key: team, operator: NotIn, values: [shop]}]}}]`: false,
+	} {
+		if got := updates(parse(t, "{spec: {applicationRefs: "+refs+"}}"), application); got != want {
+			t.Errorf("%s: %v", refs, got)
 		}
 	}
 }
