@@ -28,7 +28,7 @@ type tool struct {
 
 var tools = []tool{
 	{"flux", "Flux", migrate.Flux, "GitRepository, Kustomization, HelmRelease, ImagePolicy and ImageUpdateAutomation", cutover.Flux},
-	{"argocd", "Argo CD", migrate.ArgoCD, "Application, AppProject and the annotations of the Image Updater", cutover.ArgoCD},
+	{"argocd", "Argo CD", migrate.ArgoCD, "Application, ApplicationSet, AppProject, ImageUpdater and the annotations of the Image Updater", cutover.ArgoCD},
 }
 
 func newMigrate() *cobra.Command {

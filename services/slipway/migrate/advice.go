@@ -140,6 +140,13 @@ var argoAdvice = map[string]map[string]string{
 		"spec.sources":                             "!an Application has one source: write one for each",
 		"operation":                                "it is a sync that somebody asked for: nothing",
 	},
+	"ApplicationSet": {
+		"spec.strategy":                     "each application is brought in by itself: a rule's `after` and `dependsOn` say what waits for what",
+		"spec.syncPolicy":                   "what leaves Git leaves the cluster, unless the Application says onDelete: orphan",
+		"spec.preservedFields":              "there is no set that would take fields away",
+		"spec.ignoreApplicationDifferences": "there is no set that would take changes back",
+		"spec.applyNestedSelectors":         "they are applied",
+	},
 	"ImageUpdater": {
 		"spec.commonUpdateSettings.forceUpdate":                        "an image that the application names is followed, whether it runs or not",
 		"spec.commonUpdateSettings.pullSecret":                         "name the credentials in the config, under registries[].credentials or credentials",

@@ -48,23 +48,23 @@ func ArgoCD(ctx context.Context, o Options) (Result, error) {
 	if len(a.sources) == 0 {
 		return a.w.result(), fault("%s has no document of Argo CD", cleanPath(o.Below))
 	}
+	var made []*source
 	for _, s := range a.sources {
 		s.namespace = cmp.Or(s.namespace, "argocd")
-		if s.kind == "ImageUpdater" {
+		switch s.kind {
+		case "ImageUpdater":
 			a.updaters = append(a.updaters, a.updater(s))
+		case "ApplicationSet":
+			made = append(made, a.set(s)...)
 		}
 	}
+	a.sources = append(a.sources, made...)
 	for _, s := range a.sources {
 		switch s.kind {
 		case "Application":
 			a.application(s)
 		case "AppProject":
 			a.project(s)
-		case "ApplicationSet":
-			for _, k := range s.at().keys() {
-				s.at(k).take()
-			}
-			s.at().note(Missing, "templates of applications have no counterpart yet", "write each Application")
 		}
 	}
 	for _, u := range a.updaters {

@@ -32,8 +32,10 @@ type source struct {
 	// used are the annotations that were read as settings.
 	used map[string]bool
 	// origin is the document as it stands in a file, where this one is what a
-	// kustomization makes of it.
+	// kustomization makes of it, or what an ApplicationSet makes; within is where in
+	// it this one is made.
 	origin *source
+	within string
 }
 
 // setting reads an annotation.
