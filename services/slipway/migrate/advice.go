@@ -64,7 +64,6 @@ var fluxAdvice = map[string]map[string]string{
 		"spec":                         "no Application is written for it, or this command doesn't know it",
 	},
 	"HelmRelease": {
-		"spec.install.createNamespace":      "!put the Namespace into Git",
 		"spec.install.crds":                 "a chart's crds/ are applied and updated",
 		"spec.upgrade.crds":                 "a chart's crds/ are applied and updated",
 		"spec.install":                      "a chart is rendered and applied like anything else; what fails is tried again",

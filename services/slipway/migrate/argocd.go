@@ -91,12 +91,41 @@ func (a *argo) application(s *source) {
 	if !a.unread(s) {
 		a.images(s)
 	}
+	a.settings(s, doc)
 	carry(s, doc, "argoproj.io/")
 	if !a.source(s, out) {
 		return
 	}
 	if file, ok := a.w.write(s.file, s, doc); ok {
 		a.w.moved = append(a.w.moved, Moved{From: s.id(), To: s.namespace + "/" + s.name, File: file})
+	}
+}
+
+// argoSettings are annotations of Applications that need no counterpart, and why.
+var argoSettings = map[string]string{
+	"argocd.argoproj.io/manifest-generate-paths": "only what a commit changes is rendered anyway",
+	"argocd.argoproj.io/refresh":                 "it was asked for once",
+	"argocd.argoproj.io/hydrate":                 "what is rendered is applied from memory",
+}
+
+// settings reads the annotations by which Argo CD orders Applications, or leaves
+// them alone.
+func (a *argo) settings(s *source, doc tree) {
+	if wave, ok := s.setting("argocd.argoproj.io/sync-wave"); ok {
+		set(doc, wave, "metadata", "annotations", "slipway.dev/stage")
+	}
+	if skip, ok := s.setting("argocd.argoproj.io/skip-reconcile"); ok && skip == "true" {
+		suspend(doc, "Argo CD was told to leave it alone")
+	}
+	for _, key := range sortedKeys(s.annotations) {
+		why, known := argoSettings[key]
+		if !known && strings.HasPrefix(key, "notifications.argoproj.io/") {
+			why, known = "write an Alert of slipway.dev for whom it tells", true
+		}
+		if known {
+			s.used[key] = true
+			s.annotationsAt.at(key).note(Different, "is not taken over", why)
+		}
 	}
 }
 
@@ -186,13 +215,19 @@ func (a *argo) directory(v value, dir string) {
 	}
 }
 
+// elsewhere says whether an Application is for another cluster.
+func (a *argo) elsewhere(s *source) bool {
+	d := s.at("spec", "destination")
+	server, name := d.at("server").text(), d.at("name").text()
+	return server != "" && server != "https://kubernetes.default.svc" || name != "" && name != "in-cluster"
+}
+
 func (a *argo) destination(s *source, out, doc tree) {
 	d := s.at("spec", "destination")
 	if namespace := d.at("namespace").text(); namespace != s.namespace {
 		set(out, namespace, "destination", "namespace")
 	}
-	server, name := d.at("server").text(), d.at("name").text()
-	if server != "" && server != "https://kubernetes.default.svc" || name != "" && name != "in-cluster" {
+	if server, name := d.at("server").text(), d.at("name").text(); a.elsewhere(s) {
 		d.note(Missing, "another cluster ("+cmp.Or(name, server)+") has no counterpart yet", "run a synchronizer there, and write the Application to that cluster's root; it is written suspended")
 		suspend(doc, "it is for another cluster (migrated from Argo CD)")
 	}

@@ -82,7 +82,8 @@ func (a *argo) helm(s *source, from value, refs map[string]value, dir string, ou
 
 func (a *argo) sameRepository(ref value, out tree) bool {
 	source, _ := out["source"].(tree)
-	return source != nil && source["repository"] == webAddress(ref.at("repoURL").text())
+	repository, _ := source["repository"].(string)
+	return sameRepository(repository, ref.at("repoURL").text())
 }
 
 var dotted = regexp.MustCompile(`^[^.\[\]{},=\\]+(\.[^.\[\]{},=\\]+)*$`)

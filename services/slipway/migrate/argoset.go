@@ -65,5 +65,5 @@ func (a *argo) made(of *source, object map[string]any) []*source {
 // isOwn says whether a repository is the one that is read.
 func (a *argo) isOwn(repository string) bool {
 	own := a.own()
-	return own == "" || webAddress(repository) == own
+	return own == "" || sameRepository(repository, own)
 }

@@ -12,7 +12,6 @@ var syncOptions = map[string]struct {
 	kind     NoteKind
 	what, do string
 }{
-	"CreateNamespace=true":              {Missing, "namespaces are not made by themselves", "put the Namespace into Git"},
 	"CreateNamespace=false":             {},
 	"Validate=false":                    {Missing, "the API server always validates", "mend what it complains of"},
 	"ServerSideApply=true":              {},
@@ -49,6 +48,8 @@ func (a *argo) syncPolicy(s *source, out, doc tree) {
 		switch {
 		case option == "Replace=true", option == "Force=true":
 			set(out, "enabled", "annotations", "slipway.dev/force")
+		case option == createNamespace:
+			a.namespace(s, v)
 		case option == "Prune=false":
 			set(out, false, "sync", "prune")
 		case !ok:
@@ -57,8 +58,36 @@ func (a *argo) syncPolicy(s *source, out, doc tree) {
 			v.note(known.kind, known.what, known.do)
 		}
 	}
+	managed := policy.at("managedNamespaceMetadata")
+	if slices.Contains(policy.at("syncOptions").list(), createNamespace) {
+		managed.at("labels").take()
+		managed.at("annotations").take()
+	}
 	if !slices.Contains(s.at("metadata", "finalizers").list(), argoFinalizer) {
 		set(out, "orphan", "onDelete")
+	}
+}
+
+const createNamespace = "CreateNamespace=true"
+
+// namespace writes the Namespace that Argo CD makes by itself.
+func (a *argo) namespace(s *source, option value) {
+	name := s.at("spec", "destination", "namespace").text()
+	managed := s.at("spec", "syncPolicy", "managedNamespaceMetadata")
+	metadata := tree{}
+	for _, field := range []string{"labels", "annotations"} {
+		for k, v := range managed.at(field).texts() {
+			set(metadata, v, field, k)
+		}
+	}
+	if a.elsewhere(s) {
+		option.note(Missing, "namespaces are not made by themselves", "put the Namespace into Git, for that cluster")
+		return
+	}
+	if file, written := a.w.bring(a.FS, name, s.file, metadata); written {
+		option.note(Different, "namespaces are not made by themselves", "Namespace "+name+" is written to "+file+", and stays when its Application goes")
+	} else if file != "" && len(metadata) > 0 {
+		option.note(Different, "namespaces are not made by themselves", "Namespace "+name+" is in "+file+": see that it has these labels and annotations")
 	}
 }
 

@@ -93,6 +93,19 @@ func (f *flux) release(s *source, holder *fluxApp) {
 	if f.chart(s, out, holder, a) {
 		set(out, true, "source", "helm", "lookup") // as Helm itself does: what a chart has made up stays
 		a.doc = doc
+		f.namespace(s, a.file)
+	}
+}
+
+// namespace writes the Namespace that Helm makes by itself.
+func (f *flux) namespace(s *source, beside string) {
+	create := s.at("spec", "install", "createNamespace")
+	if !create.is(false) {
+		return
+	}
+	name := cmp.Or(s.at("spec", "targetNamespace").text(), s.namespace)
+	if file, written := f.w.bring(f.FS, name, beside, tree{}); written {
+		create.note(Different, "namespaces are not made by themselves", "Namespace "+name+" is written to "+file+", and stays when its Application goes")
 	}
 }
 

@@ -3,6 +3,8 @@ package migrate
 import (
 	"cmp"
 	"strings"
+
+	"github.com/slipway-cd/slipway/events"
 )
 
 // gitSource writes the repository that a reference means, and gives the path in
@@ -102,6 +104,17 @@ func webAddress(url string) string {
 		return "ssh://" + user + "/" + strings.TrimPrefix(rest, "/")
 	}
 	return url
+}
+
+// sameRepository says whether two addresses are of one, as hosts read them: with
+// .git at the end or without, and by whatever protocol.
+func sameRepository(a, b string) bool {
+	x, errX := events.ParseGitRepository(a, nil)
+	y, errY := events.ParseGitRepository(b, nil)
+	if errX != nil || errY != nil {
+		return a == b
+	}
+	return x == y
 }
 
 // gitRef writes what is followed.

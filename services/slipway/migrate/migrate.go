@@ -108,6 +108,9 @@ type writer struct {
 	moved []Moved
 	// applications are the files that have one.
 	applications map[string]bool
+	// namespaces are those that Git has or that are written, and where; nil: not
+	// yet looked for.
+	namespaces map[string]string
 }
 
 // write adds a document of ours, if it is right, and gives its file; else what it

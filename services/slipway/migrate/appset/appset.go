@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"strings"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	"sigs.k8s.io/yaml"
@@ -78,6 +79,10 @@ func Expand(object map[string]any, o Options) (applications []map[string]any, to
 				return nil, s.told, fmt.Errorf("%w: it makes %s twice", ErrInput, name)
 			} else if names[name] = true; len(names) > maxApplications {
 				return nil, s.told, fmt.Errorf("%w: it makes more than %d Applications", ErrInput, maxApplications)
+			}
+			if place, text := unknown(application); place != "" {
+				s.tell("spec.template."+place, true, text+": what is to stand there isn't in Git", "write this Application by hand")
+				continue
 			}
 			applications = append(applications, application)
 		}
@@ -167,6 +172,38 @@ func (s *set) patched(application map[string]any, patch string, p params) (map[s
 	}
 	application = nil
 	return application, json.Unmarshal(is, &application)
+}
+
+// unknown is the first place of those that an Application can't be without where
+// a parameter is missing. Values of a chart may have templates of their own.
+func unknown(application map[string]any) (place, text string) {
+	metadata, _ := application["metadata"].(map[string]any)
+	spec, _ := application["spec"].(map[string]any)
+	destination, _ := spec["destination"].(map[string]any)
+	source, _ := spec["source"].(map[string]any)
+	places := []struct {
+		at     string
+		holder map[string]any
+		fields []string
+	}{
+		{"metadata", metadata, []string{"name", "namespace"}},
+		{"spec.destination", destination, []string{"server", "name", "namespace"}},
+		{"spec.source", source, []string{"repoURL", "chart", "path", "targetRevision"}},
+	}
+	sources, _ := spec["sources"].([]any)
+	for i, item := range sources {
+		source, _ := item.(map[string]any)
+		places = append(places, places[2])
+		places[len(places)-1].at, places[len(places)-1].holder = fmt.Sprintf("spec.sources[%d]", i), source
+	}
+	for _, p := range places {
+		for _, field := range p.fields {
+			if text := fmt.Sprint(p.holder[field]); strings.Contains(text, "{{") || p.holder[field] != nil && strings.Contains(text, "<no value>") {
+				return p.at + "." + field, text
+			}
+		}
+	}
+	return "", ""
 }
 
 func nameOf(application map[string]any) string {

@@ -45,14 +45,14 @@ func expand(t *testing.T, spec string) (names, told string, err error) {
 func TestGenerators(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ generators, name, want, told string }{
-		"a list":                        {"[{list: {elements: [{a: x}, {a: w}]}}]", "{{a}}", "x w", ""},
-		"values of a list":              {"[{list: {elements: [{values: {k: 1}}]}}]", "n{{ values.k }}", "n1", ""},
-		"a list in a text":              {"[{list: {elementsYaml: '[{a: x}]'}}]", "{{a}}", "x", ""},
-		"a name that isn't known stays": {"[{list: {elements: [{a: x}]}}]", "{{b}}-{{a}}", "{{b}}-x", ""},
-		"folders":                       {"[{git: {repoURL: own, directories: [{path: addons/*}]}}]", "{{path.basenameNormalized}}.{{path[0]}}", "a-b.addons c.addons", ""},
-		"folders but one":               {"[{git: {repoURL: own, directories: [{path: addons/*}, {path: 'addons/[c]', exclude: true}]}}]", "{{path.basename}}", "a_b", ""},
-		"folders, with a prefix":        {"[{git: {repoURL: own, pathParamPrefix: up, directories: [{path: addons/c}]}}]", "{{up.path.basename}}-{{up.path[1]}}", "c-c", ""},
-		"files below a folder":          {"[{git: {repoURL: own, files: [{path: 'envs/live/**/config.*'}]}}]", "{{region}}-{{size}}-{{path.basename}}", "eu-3-eu us-1-us us2-2-us", ""},
+		"a list":                  {"[{list: {elements: [{a: x}, {a: w}]}}]", "{{a}}", "x w", ""},
+		"values of a list":        {"[{list: {elements: [{values: {k: 1}}]}}]", "n{{ values.k }}", "n1", ""},
+		"a list in a text":        {"[{list: {elementsYaml: '[{a: x}]'}}]", "{{a}}", "x", ""},
+		"a name that isn't known": {"[{list: {elements: [{a: x}, {b: y1}]}}]", "{{b}}", "y1", "spec.template.metadata.name: {{b}}: what is to stand there isn't in Git"},
+		"folders":                 {"[{git: {repoURL: own, directories: [{path: addons/*}]}}]", "{{path.basenameNormalized}}.{{path[0]}}", "a-b.addons c.addons", ""},
+		"folders but one":         {"[{git: {repoURL: own, directories: [{path: addons/*}, {path: 'addons/[c]', exclude: true}]}}]", "{{path.basename}}", "a_b", ""},
+		"folders, with a prefix":  {"[{git: {repoURL: own, pathParamPrefix: up, directories: [{path: addons/c}]}}]", "{{up.path.basename}}-{{up.path[1]}}", "c-c", ""},
+		"files below a folder":    {"[{git: {repoURL: own, files: [{path: 'envs/live/**/config.*'}]}}]", "{{region}}-{{size}}-{{path.basename}}", "eu-3-eu us-1-us us2-2-us", ""},
 		"files, and a star over slashes": {
 			"[{git: {repoURL: own, files: [{path: 'envs/*/config.yaml'}, {path: envs/test, exclude: true}]}}]",
 			"{{region}}-{{nodes.min}}", "eu-1", "",
@@ -94,7 +94,6 @@ func TestGoTemplates(t *testing.T) {
 		`{{ (fromYaml "a: [x]").a | toYaml }}`:               "- x",
 		`{{ (fromYamlArray "[x, w]") | join "+" }}`:          "x+w",
 		`{{ if eq .path.basename "c" }}yes{{ else }}{{end}}`: "yes",
-		`{{ .nothing }}`:                                     "<no value>",
 	} {
 		got, _, err := expand(t, "{goTemplate: true, generators: [{git: {repoURL: own, directories: [{path: addons/c}]}}], template: {metadata: {name: '"+text+"'}}}")
 		if err != nil || got != want {
