@@ -173,6 +173,9 @@ func (r *Rule) Judge(object map[string]any, deadline time.Time) (status.Status, 
 	case failedErr != nil:
 		return status.InProgressStatus, r.why(ctx, vars, shorten("its rule for failed can't say yet: "+failedErr.Error()))
 	}
+	if state, _ := vars["status"].(map[string]any); r.message != nil && len(state) == 0 {
+		return status.InProgressStatus, r.why(ctx, vars, "its controller has not written a status yet")
+	}
 	return status.InProgressStatus, r.why(ctx, vars, "not yet so: "+r.source.Healthy)
 }
 
