@@ -82,6 +82,9 @@ type InventoryEntry struct {
 	// To is the Application, as cluster/namespace/name, that wants it instead of
 	// this one and has not taken it yet; or that may, which can't be known yet.
 	To string `json:"to,omitempty"`
+	// Given is the last commit at which this one wanted it, as far as its files
+	// tell: who was touched since may want it, if To turns out not to.
+	Given string `json:"given,omitempty"`
 }
 
 // ClusterReference says which cluster it was, and how it was reached.

@@ -69,6 +69,9 @@ type Actor struct {
 type Claim struct {
 	Name string
 	Sure bool // else it may want it, and that can't be known yet
+	// Given is the last commit at which the other one had it; empty where that isn't
+	// known.
+	Given string
 }
 
 // ErrNotHeld says that another replica may be acting for the application.

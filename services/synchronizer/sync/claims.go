@@ -30,9 +30,10 @@ type asking struct {
 	mu      sync.Mutex // of all that follows
 	answers map[string]*answer
 	heads   map[*repo]Commit // by which they are asked
-	// candidates may want what the run's application no longer has.
+	// candidates may want what the run's application no longer has: those that were
+	// touched since some commits, which are listed.
 	candidates []string
-	listed     bool
+	listed     map[string]bool
 	// touched are those of the same repository, any of which the change may touch.
 	touched map[string]bool
 	// coming are those that Git has otherwise than the cluster, or that aren't there

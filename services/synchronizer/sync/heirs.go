@@ -20,9 +20,10 @@ func (b *asking) claimed(ctx context.Context, e api.InventoryEntry) (apply.Claim
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	perhaps, object := "", identityOf(b.n.cluster.name, e)
+	given := b.given(ctx, e)
 	to, heirs := b.heirs(ctx, e)
 	holders := b.apps.holdersOf(object)
-	candidates := slices.Concat(holders, b.others(ctx), heirs)
+	candidates := slices.Concat(holders, b.others(ctx, given), heirs)
 	if to != "" {
 		candidates = slices.Insert(candidates, 0, to)
 	}
@@ -41,17 +42,41 @@ func (b *asking) claimed(ctx context.Context, e api.InventoryEntry) (apply.Claim
 			if name != e.To && slices.Contains(holders, key) { // it doesn't know that it has it no more
 				b.apps.wakeups.Add(wakeup{key, ReasonDrift, false})
 			}
-			return apply.Claim{Name: name, Sure: true}, nil
+			return apply.Claim{Name: name, Sure: true, Given: given}, nil
 		}
 		switch owner := b.coming[key]; {
 		case perhaps != "":
 		case owner != "": // it says when it has brought it in, or no longer will
 			perhaps = b.cfg.Cluster + "/" + owner
-		case !sure && (key == to || slices.Contains(heirs, key) || b.sameChange(ctx, key, e)):
+		case !sure && (key == to || slices.Contains(heirs, key) || b.sameChange(ctx, key, given)):
 			perhaps = b.cfg.Cluster + "/" + key
 		}
 	}
-	return apply.Claim{Name: perhaps}, nil
+	return apply.Claim{Name: perhaps, Given: given}, nil
+}
+
+// given is the last commit at which the run's application had an object that it no
+// longer has, as far as its files tell. It is kept with what goes over: the one to
+// which it goes may turn out not to want it, or not to be at all, long after the
+// change that took it.
+func (b *asking) given(ctx context.Context, e api.InventoryEntry) string {
+	if e.Given != "" || b.n.repo == nil {
+		return e.Given
+	}
+	r, key, head, since := b.n.repo, b.n.app.key, cmp.Or(b.n.head, b.n.commit), ""
+	for _, from := range b.before() {
+		if from == "" {
+			continue // nothing was applied before
+		}
+		since = from
+		if changed, known := r.changes(ctx, from, head); !known || !r.index.knows(key) || r.index.touches(key, changed) {
+			break
+		}
+	}
+	if since == "" {
+		return ""
+	}
+	return b.asBefore(ctx, since, head)
 }
 
 // heirs gives to which application an object goes over; and those that this one
@@ -72,14 +97,22 @@ func (b *asking) heirs(ctx context.Context, e api.InventoryEntry) (to string, he
 	return to, heirs
 }
 
-// others are the applications that may want what the run's no longer has.
-func (b *asking) others(ctx context.Context) []string {
-	if b.listed {
+// others are the applications that may want what the run's no longer has, which it
+// gave up after a commit.
+func (b *asking) others(ctx context.Context, given string) []string {
+	all := b.candidates
+	if b.listed == nil {
+		b.listed, all = map[string]bool{}, b.apps.dependentsOf(b.n.app.key)
+	} else if b.listed[given] {
 		return b.candidates
 	}
-	all := b.apps.dependentsOf(b.n.app.key)
+	b.listed[given] = true
+	commits := b.before()
+	if given != "" {
+		commits = append(commits, given)
+	}
 	if b.n.repo != nil {
-		for _, from := range b.before() {
+		for _, from := range commits {
 			for _, key := range b.touchedSince(ctx, b.n, from) {
 				all, b.touched[key] = append(all, key), true
 			}
@@ -93,7 +126,7 @@ func (b *asking) others(ctx context.Context) []string {
 		}
 	}
 	slices.Sort(all)
-	b.candidates, b.listed = slices.Compact(all), true
+	b.candidates = slices.Compact(all)
 	return b.candidates
 }
 
@@ -138,27 +171,16 @@ func (b *asking) children(ctx context.Context, key string) map[string]bool {
 	return all
 }
 
-// sameChange says whether a change that took an object from the run's application
-// touches another one's files, too.
-func (b *asking) sameChange(ctx context.Context, key string, e api.InventoryEntry) bool {
+// sameChange says whether a change that took an object from the run's application,
+// which it gave up after a commit, touches another one's files, too.
+func (b *asking) sameChange(ctx context.Context, key, given string) bool {
 	a := b.answers[key]
-	if a == nil || !b.touched[key] {
+	if a == nil || !b.touched[key] || given == "" {
 		return false
 	}
 	r, head := b.n.repo, cmp.Or(b.n.head, b.n.commit)
-	for _, from := range b.before() {
-		if from == "" {
-			continue // nothing was applied before
-		}
-		if e.To == "" { // else it was given up before that
-			from = b.asBefore(ctx, from, head)
-		}
-		changed, _ := r.changes(ctx, from, head)
-		if r.touches(ctx, a.inputs, from, head) || r.index.touches(key, changed) {
-			return true
-		}
-	}
-	return false
+	changed, _ := r.changes(ctx, given, head)
+	return r.touches(ctx, a.inputs, given, head) || r.index.touches(key, changed)
 }
 
 // asBefore is the last commit after from at which the run's application is as it

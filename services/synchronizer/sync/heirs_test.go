@@ -14,10 +14,11 @@ func TestWhoeverTheSameChangeTouchesMayWantIt(t *testing.T) {
 	//                    a   b         c        d        e        f
 	branch := lineMirror{"", "other/x", "web/a", "web/b", "other/y", "third/z"}
 	both := lineMirror{"", "other/x", "shared/a", "third/y", "other/y"}
+	swap := lineMirror{"", "third/x", "shared/a", "shared/a"}
 	for name, c := range map[string]struct {
 		branch              lineMirror
 		healthy, tried, now string
-		going               string
+		given               string
 		want                bool
 	}{
 		"broken before":                          {branch, "a", "a", "d", "", false},
@@ -28,10 +29,11 @@ func TestWhoeverTheSameChangeTouchesMayWantIt(t *testing.T) {
 		"by the same commit, and others since":   {both, "b", "b", "d", "", true},
 		"the branch went back over it":           {branch, "e", "e", "b", "", true},
 		"back over others":                       {branch, "d", "d", "b", "", false},
-		"it goes somewhere already":              {branch, "a", "a", "d", "local/shop/gone", true},
-		"somewhere since it was broken":          {branch, "b", "b", "d", "local/shop/gone", false},
-		"nothing was ever healthy":               {branch, "", "b", "c", "", false},
-		"it is another for another reason":       {branch, "d", "d", "f", "", true}, // its spec, say
+		"it was given up before":                 {branch, "f", "f", "f", "a", true},
+		"it was given up since it was broken":    {branch, "d", "d", "d", "b", false},
+		"the branch went back over what was tried, and not over what was healthy": {swap, "a", "c", "d", "", true},
+		"nothing was ever healthy":         {branch, "", "b", "c", "", false},
+		"it is another for another reason": {branch, "d", "d", "f", "", true}, // its spec, say
 	} {
 		r := &repo{mirror: c.branch, index: newIndex()}
 		r.index.set("shop/web", []string{"shared", "web"})
@@ -39,16 +41,17 @@ func TestWhoeverTheSameChangeTouchesMayWantIt(t *testing.T) {
 		n := &run{app: &app{key: "shop/web"}, repo: r, commit: c.now, lastHealthy: c.healthy, lastTried: c.tried}
 		q := (&Brain{}).ask(n)
 		q.touched["shop/other"], q.answers["shop/other"] = true, &answer{}
-		if got := q.sameChange(t.Context(), "shop/other", api.InventoryEntry{To: c.going}); got != c.want {
+		given := q.given(t.Context(), api.InventoryEntry{Given: c.given})
+		if got := q.sameChange(t.Context(), "shop/other", given); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 		r.index.drop("shop/other")
 		q.answers["shop/other"].inputs = []string{"other", "shared"}
-		if got := q.sameChange(t.Context(), "shop/other", api.InventoryEntry{To: c.going}); got != c.want {
+		if got := q.sameChange(t.Context(), "shop/other", given); got != c.want {
 			t.Errorf("%s, as it is rendered now: %v", name, got)
 		}
 		q.touched["shop/other"] = false
-		if q.sameChange(t.Context(), "shop/other", api.InventoryEntry{To: c.going}) {
+		if q.sameChange(t.Context(), "shop/other", given) {
 			t.Errorf("%s: one of another repository", name)
 		}
 	}

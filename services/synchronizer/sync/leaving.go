@@ -29,7 +29,7 @@ func (p pruned) left(inventory []api.InventoryEntry) []api.InventoryEntry {
 	for i, e := range kept {
 		for _, g := range p.going {
 			if identityOf("", g) == identityOf("", e) {
-				kept[i].To = g.To
+				kept[i].To, kept[i].Given = g.To, g.Given
 			}
 		}
 	}
@@ -45,7 +45,7 @@ func (b *Brain) goesOver(l *live, p apply.Pruned, name string) api.InventoryEntr
 		}
 		b.notes.say(l.object, "NotPruned", message)
 	}
-	p.Entry.To = p.To.Name
+	p.Entry.To, p.Entry.Given = p.To.Name, p.To.Given
 	return p.Entry
 }
 
