@@ -88,22 +88,8 @@ func argoParent(u *unstructured.Unstructured) (schema.GroupVersionKind, string, 
 // argoWriters are the ImageUpdaters that name images of the application, and
 // would go on writing them to Git.
 func argoWriters(ctx context.Context, c *cut) ([]object, error) {
-	list, err := c.list(ctx, argoUpdaters, c.theirs.GetNamespace())
-	if err != nil || list == nil {
-		return nil, err
-	}
-	var found []object
-	for i := range list.Items {
-		if !updates(&list.Items[i], c.theirs) {
-			continue
-		}
-		o, err := c.object(argoUpdaters, list.Items[i].GetNamespace(), list.Items[i].GetName())
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, o)
-	}
-	return found, nil
+	found, _, err := c.objects(ctx, argoUpdaters, func(u *unstructured.Unstructured) bool { return updates(u, c.theirs) })
+	return found, err
 }
 
 // updates says whether an ImageUpdater names images of an Application. What

@@ -67,14 +67,25 @@ func (c *cut) object(kind schema.GroupVersionKind, namespace, name string) (obje
 	return o, nil
 }
 
-// list is nil where the cluster doesn't know the kind.
-func (c *cut) list(ctx context.Context, kind schema.GroupVersionKind, namespace string) (*unstructured.UnstructuredList, error) {
+// objects are those of a kind beside theirs that are chosen; known is false where
+// the cluster doesn't have the kind.
+func (c *cut) objects(ctx context.Context, kind schema.GroupVersionKind, chosen func(*unstructured.Unstructured) bool) (found []object, known bool, err error) {
 	r, err := c.clients.Mapper.Find(kind)
 	if _, unknown := errors.AsType[*kube.UnknownKindError](err); unknown {
-		return nil, nil
+		return nil, false, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return c.clients.Dynamic.Resource(r.GroupVersionResource).Namespace(namespace).List(ctx, metav1.ListOptions{})
+	at := c.clients.Dynamic.Resource(r.GroupVersionResource).Namespace(c.theirs.GetNamespace())
+	list, err := at.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, false, err
+	}
+	for i := range list.Items {
+		if u := &list.Items[i]; chosen(u) {
+			found = append(found, object{kind: kind, namespace: u.GetNamespace(), name: u.GetName(), at: at})
+		}
+	}
+	return found, true, nil
 }

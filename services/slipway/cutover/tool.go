@@ -134,29 +134,16 @@ func fluxParent(u *unstructured.Unstructured) (schema.GroupVersionKind, string, 
 
 // fluxImages are the automations that write below the application's path.
 func fluxImages(ctx context.Context, c *cut) ([]object, error) {
-	var found []object
 	for _, version := range []string{"v1", "v1beta2", "v1beta1"} {
 		kind := automations
 		kind.Version = version
-		list, err := c.list(ctx, kind, c.theirs.GetNamespace())
-		if err != nil {
-			return nil, err
+		found, known, err := c.objects(ctx, kind, func(u *unstructured.Unstructured) bool {
+			at, _, _ := unstructured.NestedString(u.Object, "spec", "update", "path")
+			return overlap(clean(c.application.Spec.Source.Path), clean(at))
+		})
+		if known || err != nil {
+			return found, err
 		}
-		if list == nil {
-			continue
-		}
-		own := clean(c.application.Spec.Source.Path)
-		for i := range list.Items {
-			at, _, _ := unstructured.NestedString(list.Items[i].Object, "spec", "update", "path")
-			if at = clean(at); overlap(own, at) {
-				o, err := c.object(kind, list.Items[i].GetNamespace(), list.Items[i].GetName())
-				if err != nil {
-					return nil, err
-				}
-				found = append(found, o)
-			}
-		}
-		return found, nil
 	}
 	return nil, nil
 }

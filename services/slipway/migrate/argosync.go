@@ -58,11 +58,6 @@ func (a *argo) syncPolicy(s *source, out, doc tree) {
 			v.note(known.kind, known.what, known.do)
 		}
 	}
-	managed := policy.at("managedNamespaceMetadata")
-	if slices.Contains(policy.at("syncOptions").list(), createNamespace) {
-		managed.at("labels").take()
-		managed.at("annotations").take()
-	}
 	if !slices.Contains(s.at("metadata", "finalizers").list(), argoFinalizer) {
 		set(out, "orphan", "onDelete")
 	}

@@ -128,6 +128,12 @@ func (w *writer) write(file string, from *source, doc tree) (string, bool) {
 	if doc["kind"] == "Application" {
 		file = w.beside(file, doc)
 	}
+	w.add(file, data)
+	return file, true
+}
+
+// add adds a document to a file.
+func (w *writer) add(file string, data []byte) {
 	if w.files == nil {
 		w.files = map[string][]string{}
 	}
@@ -135,7 +141,6 @@ func (w *writer) write(file string, from *source, doc tree) (string, bool) {
 		w.order = append(w.order, file)
 	}
 	w.files[file] = append(w.files[file], string(data))
-	return file, true
 }
 
 // beside is a file that has no Application yet.

@@ -2,13 +2,11 @@ package migrate
 
 import (
 	"bytes"
-	"errors"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
 
-	goyaml "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
 )
 
@@ -36,10 +34,7 @@ func (w *writer) bring(fsys fs.FS, name, beside string, metadata tree) (file str
 	}
 	file = path.Join(path.Dir(beside), "namespace-"+name+".yaml")
 	w.namespaces[name] = file
-	if w.files == nil {
-		w.files = map[string][]string{}
-	}
-	w.order, w.files[file] = append(w.order, file), []string{string(data)}
+	w.add(file, data)
 	return file, true
 }
 
@@ -64,33 +59,12 @@ func namespacesOf(fsys fs.FS) map[string]string {
 		if err != nil || !bytes.Contains(data, []byte("Namespace")) {
 			return nil //nolint:nilerr // it has none
 		}
-		for _, one := range namespacesIn(data) {
-			if _, there := found[one]; !there {
-				found[one] = name
+		for _, s := range readFile(name, data, func(group string) bool { return group == "v1" }, &notes{}) {
+			if _, there := found[s.name]; s.kind == "Namespace" && !there {
+				found[s.name] = name
 			}
 		}
 		return nil
 	})
 	return found
-}
-
-func namespacesIn(data []byte) (names []string) {
-	d := goyaml.NewDecoder(bytes.NewReader(data))
-	for {
-		var doc struct {
-			APIVersion string `yaml:"apiVersion"`
-			Kind       string
-			Metadata   struct{ Name string }
-		}
-		err := d.Decode(&doc)
-		if _, other := errors.AsType[*goyaml.TypeError](err); other {
-			continue // another kind of document
-		}
-		if err != nil { // the end, or no YAML
-			return names
-		}
-		if doc.APIVersion == "v1" && doc.Kind == "Namespace" && doc.Metadata.Name != "" {
-			names = append(names, doc.Metadata.Name)
-		}
-	}
 }

@@ -1,65 +1,36 @@
 package health
 
 import (
-	"strconv"
+	"maps"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 )
 
 // legible is a custom object as kstatus can read it: a schema of somebody else
 // may let in a generation that is text, and conditions that have other types
 // than Kubernetes' or aren't any. What can't be read as meant is left out.
 func legible(o *unstructured.Unstructured) *unstructured.Unstructured {
-	was, ok := o.Object["status"].(map[string]any)
-	if !ok {
-		return without(o, "status")
-	}
-	state := make(map[string]any, len(was))
-	for key, value := range was {
-		switch key {
-		case "observedGeneration":
-			value = generation(value)
-		case "conditions":
-			value = conditions(value)
+	copied := maps.Clone(o.Object)
+	was, ok := copied["status"].(map[string]any)
+	delete(copied, "status")
+	if ok {
+		state := maps.Clone(was)
+		delete(state, "observedGeneration")
+		delete(state, "conditions")
+		if generation, ok := rule.Number(was["observedGeneration"]); ok {
+			state["observedGeneration"] = generation
 		}
-		if value != nil {
-			state[key] = value
+		if list, ok := was["conditions"].([]any); ok {
+			state["conditions"] = conditions(list)
 		}
-	}
-	copied := without(o, "status")
-	copied.Object["status"] = state
-	return copied
-}
-
-func without(o *unstructured.Unstructured, field string) *unstructured.Unstructured {
-	copied := make(map[string]any, len(o.Object))
-	for key, value := range o.Object {
-		if key != field {
-			copied[key] = value
-		}
+		copied["status"] = state
 	}
 	return &unstructured.Unstructured{Object: copied}
 }
 
-func generation(v any) any {
-	switch n := v.(type) {
-	case int64:
-		return n
-	case float64:
-		return int64(n)
-	case string:
-		if parsed, err := strconv.ParseInt(n, 10, 64); err == nil {
-			return parsed
-		}
-	}
-	return nil
-}
-
-func conditions(v any) any {
-	list, ok := v.([]any)
-	if !ok {
-		return nil
-	}
+func conditions(list []any) []any {
 	kept := make([]any, 0, len(list))
 	for _, item := range list {
 		was, ok := item.(map[string]any)

@@ -34,6 +34,7 @@ type asking struct {
 	// touched since some commits, which are listed.
 	candidates []string
 	listed     map[string]bool
+	since      *string // the last commit at which it had what it gives up now; nil: not yet known
 	// touched are those of the same repository, any of which the change may touch.
 	touched map[string]bool
 	// coming are those that Git has otherwise than the cluster, or that aren't there

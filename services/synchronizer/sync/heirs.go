@@ -20,10 +20,9 @@ func (b *asking) claimed(ctx context.Context, e api.InventoryEntry) (apply.Claim
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	perhaps, object := "", identityOf(b.n.cluster.name, e)
-	given := b.given(ctx, e)
 	to, heirs := b.heirs(ctx, e)
 	holders := b.apps.holdersOf(object)
-	candidates := slices.Concat(holders, b.others(ctx, given), heirs)
+	candidates := slices.Concat(holders, b.others(ctx, e.Given), heirs)
 	if to != "" {
 		candidates = slices.Insert(candidates, 0, to)
 	}
@@ -42,17 +41,20 @@ func (b *asking) claimed(ctx context.Context, e api.InventoryEntry) (apply.Claim
 			if name != e.To && slices.Contains(holders, key) { // it doesn't know that it has it no more
 				b.apps.wakeups.Add(wakeup{key, ReasonDrift, false})
 			}
-			return apply.Claim{Name: name, Sure: true, Given: given}, nil
+			return apply.Claim{Name: name, Sure: true, Given: b.given(ctx, e)}, nil
 		}
 		switch owner := b.coming[key]; {
 		case perhaps != "":
 		case owner != "": // it says when it has brought it in, or no longer will
 			perhaps = b.cfg.Cluster + "/" + owner
-		case !sure && (key == to || slices.Contains(heirs, key) || b.sameChange(ctx, key, given)):
+		case !sure && (key == to || slices.Contains(heirs, key) || b.sameChange(ctx, key, e)):
 			perhaps = b.cfg.Cluster + "/" + key
 		}
 	}
-	return apply.Claim{Name: perhaps, Given: given}, nil
+	if perhaps == "" {
+		return apply.Claim{}, nil
+	}
+	return apply.Claim{Name: perhaps, Given: b.given(ctx, e)}, nil
 }
 
 // given is the last commit at which the run's application had an object that it no
@@ -63,6 +65,15 @@ func (b *asking) given(ctx context.Context, e api.InventoryEntry) string {
 	if e.Given != "" || b.n.repo == nil {
 		return e.Given
 	}
+	if b.since == nil {
+		since := b.lastWith(ctx)
+		b.since = &since
+	}
+	return *b.since
+}
+
+// lastWith is that commit for what the run itself no longer has.
+func (b *asking) lastWith(ctx context.Context) string {
 	r, key, head, since := b.n.repo, b.n.app.key, cmp.Or(b.n.head, b.n.commit), ""
 	for _, from := range b.before() {
 		if from == "" {
@@ -100,23 +111,23 @@ func (b *asking) heirs(ctx context.Context, e api.InventoryEntry) (to string, he
 // others are the applications that may want what the run's no longer has, which it
 // gave up after a commit.
 func (b *asking) others(ctx context.Context, given string) []string {
-	all := b.candidates
-	if b.listed == nil {
-		b.listed, all = map[string]bool{}, b.apps.dependentsOf(b.n.app.key)
-	} else if b.listed[given] {
-		return b.candidates
-	}
-	b.listed[given] = true
 	commits := b.before()
 	if given != "" {
 		commits = append(commits, given)
 	}
-	if b.n.repo != nil {
-		for _, from := range commits {
+	all := b.candidates
+	if b.listed == nil {
+		b.listed, all = map[string]bool{}, b.apps.dependentsOf(b.n.app.key)
+	} else if !slices.ContainsFunc(commits, func(c string) bool { return !b.listed[c] }) {
+		return b.candidates
+	}
+	for _, from := range commits {
+		if b.n.repo != nil && !b.listed[from] {
 			for _, key := range b.touchedSince(ctx, b.n, from) {
 				all, b.touched[key] = append(all, key), true
 			}
 		}
+		b.listed[from] = true
 	}
 	for at := 0; at < len(all); at++ { // and it grows
 		for key := range b.children(ctx, all[at]) {
@@ -171,11 +182,15 @@ func (b *asking) children(ctx context.Context, key string) map[string]bool {
 	return all
 }
 
-// sameChange says whether a change that took an object from the run's application,
-// which it gave up after a commit, touches another one's files, too.
-func (b *asking) sameChange(ctx context.Context, key, given string) bool {
+// sameChange says whether a change that took an object from the run's application
+// touches another one's files, too.
+func (b *asking) sameChange(ctx context.Context, key string, e api.InventoryEntry) bool {
 	a := b.answers[key]
-	if a == nil || !b.touched[key] || given == "" {
+	if a == nil || !b.touched[key] {
+		return false
+	}
+	given := b.given(ctx, e)
+	if given == "" {
 		return false
 	}
 	r, head := b.n.repo, cmp.Or(b.n.head, b.n.commit)

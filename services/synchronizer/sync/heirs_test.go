@@ -41,17 +41,17 @@ func TestWhoeverTheSameChangeTouchesMayWantIt(t *testing.T) {
 		n := &run{app: &app{key: "shop/web"}, repo: r, commit: c.now, lastHealthy: c.healthy, lastTried: c.tried}
 		q := (&Brain{}).ask(n)
 		q.touched["shop/other"], q.answers["shop/other"] = true, &answer{}
-		given := q.given(t.Context(), api.InventoryEntry{Given: c.given})
-		if got := q.sameChange(t.Context(), "shop/other", given); got != c.want {
+		gone := api.InventoryEntry{Given: c.given}
+		if got := q.sameChange(t.Context(), "shop/other", gone); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 		r.index.drop("shop/other")
 		q.answers["shop/other"].inputs = []string{"other", "shared"}
-		if got := q.sameChange(t.Context(), "shop/other", given); got != c.want {
+		if got := q.sameChange(t.Context(), "shop/other", gone); got != c.want {
 			t.Errorf("%s, as it is rendered now: %v", name, got)
 		}
 		q.touched["shop/other"] = false
-		if q.sameChange(t.Context(), "shop/other", given) {
+		if q.sameChange(t.Context(), "shop/other", gone) {
 			t.Errorf("%s: one of another repository", name)
 		}
 	}

@@ -110,7 +110,7 @@ func integer(v ref.Val) (int64, bool) {
 	case types.Double:
 		return int64(n), true
 	case types.String:
-		return number(string(n))
+		return Number(string(n))
 	}
 	return 0, false
 }

@@ -242,8 +242,8 @@ func shorten(text string) string {
 // observed says whether the controller has seen the object as it is. Some
 // write the generation that they saw as a string.
 func observed(object map[string]any) (message string, ok bool) {
-	generation, known := number(at(object, "metadata", "generation"))
-	seen, tells := number(at(object, "status", "observedGeneration"))
+	generation, known := Number(at(object, "metadata", "generation"))
+	seen, tells := Number(at(object, "status", "observedGeneration"))
 	if known && tells && seen < generation {
 		return fmt.Sprintf("its controller has seen generation %d, and it is at %d", seen, generation), false
 	}
@@ -259,7 +259,8 @@ func at(object any, path ...string) any {
 	return object
 }
 
-func number(v any) (int64, bool) {
+// Number is a whole number, as some write one as text.
+func Number(v any) (int64, bool) {
 	switch n := v.(type) {
 	case int64:
 		return n, true
