@@ -40,6 +40,7 @@ type applications struct {
 	guarded  map[string]bool                // applications
 	waits    links                          // for others
 	leaves   links                          // to those that are to take objects over
+	removed  links                          // from Git, to those that are to delete them
 	holders  holders                        // of objects
 	wanted   wantedBy                       // when they were rendered last
 	sourced  map[source]map[string]bool     // ConfigMaps and Secrets → applications
@@ -52,6 +53,8 @@ type applications struct {
 type app struct {
 	key  string // namespace/name
 	name events.Application
+
+	asked sync.Mutex // of who finds out for others what it wants
 
 	mu    sync.Mutex
 	wait  *wait
@@ -92,7 +95,7 @@ func (a *app) saw(commit string) time.Time {
 func newApplications(b *Brain) *applications {
 	a := &applications{
 		brain: b, byKey: map[string]*app{}, bySource: map[string]map[string]*app{}, followed: map[string]place{}, waiting: map[string]map[string]bool{}, guarded: map[string]bool{},
-		waits: newLinks(), leaves: newLinks(), holders: newHolders(), sourced: map[source]map[string]bool{}, uses: map[string]map[string][]source{},
+		waits: newLinks(), leaves: newLinks(), removed: newLinks(), holders: newHolders(), sourced: map[source]map[string]bool{}, uses: map[string]map[string][]source{},
 		wakeups: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[wakeup]()),
 	}
 	a.informer = dynamicinformer.NewFilteredDynamicInformer(b.clients.Dynamic, Resource, "", 0, cache.Indexers{}, nil).Informer()
@@ -141,7 +144,8 @@ func (a *applications) observe(old, obj any) {
 	}
 	entry := a.entry(u, application)
 	entry.unsettled.Store(!settled(application.Status) || application.Status.ObservedGeneration != u.GetGeneration())
-	if before, ok := old.(*unstructured.Unstructured); ok && asks(before, u) {
+	before, updated := old.(*unstructured.Unstructured)
+	if updated && asks(before, u) {
 		a.wakeups.Add(wakeup{entry.key, ReasonAsked, false})
 	}
 	if application.Status != nil {
@@ -150,12 +154,16 @@ func (a *applications) observe(old, obj any) {
 	if old == nil || settled(application.Status) {
 		a.gotOn(entry.key) // also where it only comes forth: who waits says for what
 	}
+	a.wakeRemoved(entry.key)
+	if updated && a.brain.ownerOf(before) != a.brain.ownerOf(u) && a.expects(entry.key) {
+		a.wakeups.Add(wakeup{entry.key, ReasonDependency, false})
+	}
 	a.hold(entry.key, application.Status)
 	if a.leave(entry.key, application.Status) {
 		a.wakeups.Add(wakeup{entry.key, ReasonLeaving, false})
 	}
 	acted := application.Status != nil && application.Status.ObservedGeneration == u.GetGeneration()
-	if before, ok := old.(*unstructured.Unstructured); ok && before.GetGeneration() == u.GetGeneration() &&
+	if updated && before.GetGeneration() == u.GetGeneration() &&
 		(before.GetDeletionTimestamp() == nil) == (u.GetDeletionTimestamp() == nil) {
 		return
 	}
@@ -254,6 +262,8 @@ func (a *applications) remove(obj any) {
 	a.depend(keyOf(u), nil)
 	a.leave(keyOf(u), nil)
 	a.hold(keyOf(u), nil)
+	a.expectFrom(keyOf(u), "")
+	a.wakeRemoved(keyOf(u))
 	a.gotOn(keyOf(u))
 	if entry != nil {
 		a.brain.use(entry, nil)

@@ -136,82 +136,111 @@ func (b *Brain) markSource(ctx context.Context, a *app, fault error) error {
 	})
 }
 
+// sight is an application at a head.
+type sight struct {
+	repo      *repo
+	head      Commit
+	work      Work
+	started   time.Time
+	vars      variables
+	result    render.Result
+	fault     error // why it can't be rendered
+	asApplied bool  // the cluster was left as the head has it
+}
+
 // bring renders the head and decides whether there is anything to do.
 func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit, work Work) error {
-	started := time.Now()
-	vars, err := b.inputs(ctx, a, l, head, work)
-	if errors.Is(err, ErrUntrusted) || errors.Is(err, ErrKeys) {
-		return b.refuse(ctx, b.newRun(ctx, a, l, r, head, work, variables{version: l.status().Variables}, render.Result{}, started), l, reasonUntrusted, err)
-	}
-	var result render.Result
-	var renderErr error
-	if err == nil {
-		b.moved(a)
-		result, renderErr, err = b.renderHead(ctx, a, l, r, head, &vars)
-	}
-	if permanentSource(err) {
-		return nil // it is told
-	}
-	if err != nil {
+	v := &sight{repo: r, head: head, work: work, started: time.Now()}
+	if seen, err := b.see(ctx, a, l, v); !seen || err != nil {
 		return err
 	}
 	s := l.status()
-	sameSpec := s.ObservedGeneration == l.object.GetGeneration()
-	changed, known := r.changes(ctx, s.Revision, head.Hash())
-	asApplied := renderErr == nil && sameSpec && known && !result.Touched(changed) && s.Attempted == s.Revision && s.Variables == vars.version
 	// What is applied and not healthy is still to be as Git says.
-	unhealthy := asApplied && a.wait != nil && a.wait.failed && work.any(ReasonResync, ReasonDrift)
-	if a.wait != nil && !unhealthy && renderErr == nil && a.wait.run.covers(ctx, head, result, l, vars) && !work.any(ReasonAsked) {
+	unhealthy := v.asApplied && a.wait != nil && a.wait.failed && work.any(ReasonResync, ReasonDrift)
+	if a.wait != nil && !unhealthy && v.fault == nil && a.wait.run.covers(ctx, head, v.result, l, v.vars) && !work.any(ReasonAsked) {
 		return b.goOn(ctx, a.wait, l, work)
 	}
-	if asApplied && a.marked.Load() || asApplied && sourceMarked(s) {
+	if !v.asApplied || !settled(s) || work.any(looks...) {
+		if owner, err := b.removedFrom(ctx, a, l, r, head); err != nil {
+			return err
+		} else if owner != "" {
+			return b.standStill(ctx, a, l, v, owner)
+		}
+	}
+	if v.asApplied && (a.marked.Load() || sourceMarked(s)) {
 		if err := b.unmark(ctx, a, l); err != nil {
 			return err
 		}
 		s = l.status()
 	}
 	a.marked.Store(false)
-	if asApplied && (settled(s) || unhealthy) {
+	if v.asApplied && (settled(s) || unhealthy) {
 		if !work.any(looks...) && !work.any(ReasonProject) && len(leavingAnywhere(s)) == 0 {
 			return nil
 		}
-		return b.lookAgain(ctx, b.newRun(ctx, a, l, r, head, work, vars, result, started), l, result, work)
+		return b.lookAgain(ctx, b.newRun(ctx, a, l, v), l, v)
 	}
-	if renderErr == nil { // else there is nothing to wait for
-		if wait, err := b.dependencies(ctx, a, l, r, head); wait || err != nil {
+	return b.begin(ctx, a, l, v)
+}
+
+// see renders the head of an application. What it lacks is told, and seen is false.
+func (b *Brain) see(ctx context.Context, a *app, l *live, v *sight) (seen bool, err error) {
+	v.vars, err = b.inputs(ctx, a, l, v.head, v.work)
+	if errors.Is(err, ErrUntrusted) || errors.Is(err, ErrKeys) {
+		v.vars = variables{version: l.status().Variables}
+		return false, b.refuse(ctx, b.newRun(ctx, a, l, v), l, reasonUntrusted, err)
+	}
+	if err == nil {
+		b.moved(a)
+		v.result, v.fault, err = b.renderHead(ctx, a, l, v.repo, v.head, &v.vars)
+	}
+	if permanentSource(err) {
+		return false, nil
+	}
+	s := l.status()
+	sameSpec := s.ObservedGeneration == l.object.GetGeneration()
+	changed, known := v.repo.changes(ctx, s.Revision, v.head.Hash())
+	v.asApplied = v.fault == nil && sameSpec && known && !v.result.Touched(changed) && s.Attempted == s.Revision && s.Variables == v.vars.version
+	return err == nil, err
+}
+
+// begin has a run bring the head in, unless it has to wait for others.
+func (b *Brain) begin(ctx context.Context, a *app, l *live, v *sight) (err error) {
+	if v.fault == nil { // else there is nothing to wait for
+		if wait, err := b.dependencies(ctx, a, l, v.repo, v.head); wait || err != nil {
 			return err
 		}
 	}
-	n := b.newRun(ctx, a, l, r, head, work, vars, result, started)
-	if renderErr != nil {
-		b.unrendered(n, result, renderErr)
-		return b.refuse(ctx, n, l, reasonOf(renderErr), vars.hide(renderErr))
+	n := b.newRun(ctx, a, l, v)
+	if v.fault != nil {
+		b.unrendered(n, v.result, v.fault)
+		return b.refuse(ctx, n, l, reasonOf(v.fault), v.vars.hide(v.fault))
 	}
 	if n.rules, err = rule.Compile(n.spec.Health); err != nil {
 		return b.refuse(ctx, n, l, reasonHealth, err)
 	}
-	return b.sync(ctx, n, l, result)
+	return b.sync(ctx, n, l, v.result)
 }
 
 // lookAgain holds what is applied against the Projects, looks what became of what
 // it leaves to others, and compares it with the cluster where that is asked.
-func (b *Brain) lookAgain(ctx context.Context, n *run, l *live, result render.Result, work Work) error {
-	if err := b.prepareRender(n, result); err != nil {
+func (b *Brain) lookAgain(ctx context.Context, n *run, l *live, v *sight) error {
+	if err := b.prepareRender(n, v.result); err != nil {
 		return err
 	}
 	if err := b.forbidden(n); err != nil {
 		return b.refuse(ctx, n, l, reasonProject, err)
 	}
 	if settled(l.status()) {
-		if err := b.handOver(ctx, n, l, work.Since); err != nil {
+		if err := b.handOver(ctx, n, l, v.work.Since); err != nil {
 			return err
 		}
 	}
-	if !work.any(looks...) {
+	if !v.work.any(looks...) {
 		return nil
 	}
 	n.head, n.commit = n.commit, l.status().Revision // it is of what was applied
-	return b.resync(ctx, n, l, work)
+	return b.resync(ctx, n, l, v.work)
 }
 
 // inputs are what the head is rendered with, once it is verified. What is
@@ -240,18 +269,18 @@ func (b *Brain) inputs(ctx context.Context, a *app, l *live, head Commit, work W
 }
 
 // newRun is a sync of the head that has not begun.
-func (b *Brain) newRun(ctx context.Context, a *app, l *live, r *repo, head Commit, work Work, vars variables, result render.Result, started time.Time) *run {
-	s := l.status()
+func (b *Brain) newRun(ctx context.Context, a *app, l *live, v *sight) *run {
+	s, commit, generation := l.status(), v.head.Hash(), l.object.GetGeneration()
 	n := &run{
-		rendered: time.Now(), app: a, repo: r, commit: head.Hash(), uid: string(l.object.GetUID()), generation: l.object.GetGeneration(), started: started,
-		spec: l.application.Spec, variables: vars, lastHealthy: s.Healthy, lastTried: s.Attempted, cluster: b.clusterOf(a), first: s.Revision == "", revision: b.newest(ctx, r, head, result, s),
-		again: s.ObservedGeneration == l.object.GetGeneration() && s.Attempted == head.Hash() && len(s.History) > 0 && s.History[0].Commit == head.Hash() &&
+		rendered: time.Now(), app: a, repo: v.repo, commit: commit, uid: string(l.object.GetUID()), generation: generation, started: v.started,
+		spec: l.application.Spec, variables: v.vars, lastHealthy: s.Healthy, lastTried: s.Attempted, cluster: b.clusterOf(a), first: s.Revision == "", revision: b.newest(ctx, v.repo, v.head, v.result, s),
+		again: s.ObservedGeneration == generation && s.Attempted == commit && len(s.History) > 0 && s.History[0].Commit == commit &&
 			s.History[0].Outcome == api.OutcomeFailed && s.Attempted != s.Revision,
 	}
-	if !work.Since.IsZero() && work.Tries == 0 {
-		n.started = work.Since
+	if !v.work.Since.IsZero() && v.work.Tries == 0 {
+		n.started = v.work.Since
 	}
-	n.chains = b.chains(ctx, n, s, head, work)
+	n.chains = b.chains(ctx, n, s, v.head, v.work)
 	return n
 }
 
@@ -276,11 +305,12 @@ func reasonOf(err error) string {
 	return "RenderFailed"
 }
 
-// sourceReasons are those that [Brain.markSource] gives, but for a Project's:
-// the same is said of what was rendered.
-var sourceReasons = []string{reasonSource, reasonRepository, reasonVariables, reasonDecryption, reasonKubeconfig, reasonCluster, reasonDestination, reasonCredentials, reasonKeys, reasonAccount, reasonChart, reasonBadChart, reasonBase, reasonLookup}
+// sourceReasons are those that [Brain.markSource] and [Brain.standStill] give, but for
+// a Project's: the same is said of what was rendered.
+var sourceReasons = []string{reasonRemoved, reasonSource, reasonRepository, reasonVariables, reasonDecryption, reasonKubeconfig, reasonCluster, reasonDestination, reasonCredentials, reasonKeys, reasonAccount, reasonChart, reasonBadChart, reasonBase, reasonLookup}
 
-// sourceMarked says that the status tells of a branch that can't be fetched.
+// sourceMarked says that the status tells of a branch that can't be fetched, or no
+// longer has the application.
 func sourceMarked(s *api.ApplicationStatus) bool {
 	for _, kind := range []string{api.ConditionReconciling, api.ConditionStalled} {
 		if c := s.Condition(kind); c != nil && slices.Contains(sourceReasons, c.Reason) {
@@ -296,6 +326,7 @@ func (b *Brain) unmark(ctx context.Context, a *app, l *live) error {
 	if !sourceMarked(l.status()) {
 		return nil
 	}
+	b.health.Add(a.key) // it is watched over again
 	return b.write(ctx, a, l, func(s *api.ApplicationStatus) {
 		s.RemoveCondition(api.ConditionReconciling)
 		s.RemoveCondition(api.ConditionStalled)

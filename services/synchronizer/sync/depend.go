@@ -68,6 +68,9 @@ func (b *Brain) lacks(ctx context.Context, key string, r *repo, head Commit) (st
 		return "", err
 	}
 	s := other.Status
+	if c := s.Condition(api.ConditionReconciling); c != nil && c.Reason == reasonRemoved {
+		return fmt.Sprintf("waits for the Application %s, which Git no longer has: take it out of spec.dependsOn", key), nil
+	}
 	if s == nil || !settled(s) || s.Degraded != nil || s.ObservedGeneration != u.GetGeneration() {
 		return fmt.Sprintf("waits for the Application %s, which is not ready", key), nil
 	}
