@@ -123,8 +123,10 @@ func (b *asking) others(ctx context.Context, given string) []string {
 	}
 	for _, from := range commits {
 		if b.n.repo != nil && !b.listed[from] {
-			for _, key := range b.touchedSince(ctx, b.n, from) {
-				all, b.touched[key] = append(all, key), true
+			for _, to := range b.heard(ctx) {
+				for _, key := range b.touchedBetween(ctx, b.n.repo, from, to) {
+					all, b.touched[key] = append(all, key), true
+				}
 			}
 		}
 		b.listed[from] = true
@@ -193,9 +195,22 @@ func (b *asking) sameChange(ctx context.Context, key string, e api.InventoryEntr
 	if given == "" {
 		return false
 	}
-	r, head := b.n.repo, cmp.Or(b.n.head, b.n.commit)
-	changed, _ := r.changes(ctx, given, head)
-	return r.touches(ctx, a.inputs, given, head) || r.index.touches(key, changed)
+	r := b.n.repo
+	return slices.ContainsFunc(b.heard(ctx), func(to string) bool {
+		changed, _ := r.changes(ctx, given, to)
+		return r.touches(ctx, a.inputs, given, to) || r.index.touches(key, changed)
+	})
+}
+
+// heard are the commits up to which others may have what the run's application gave
+// up: the one that it is of, and the head by which they are asked, at which another
+// application may have them than the one to which they went first.
+func (b *asking) heard(ctx context.Context) []string {
+	all := []string{cmp.Or(b.n.head, b.n.commit)}
+	if head, err := b.headOf(ctx, b.n.repo); err == nil && head.Hash() != all[0] {
+		all = append(all, head.Hash())
+	}
+	return all
 }
 
 // asBefore is the last commit after from at which the run's application is as it
@@ -216,14 +231,14 @@ func (b *asking) asBefore(ctx context.Context, from, head string) string {
 	return line[at-1].Hash()
 }
 
-// touchedSince are the applications of a run's repository that may be another
-// than they were at a commit: what they have was touched, their spec is new, or
-// this replica doesn't know.
-func (b *Brain) touchedSince(ctx context.Context, n *run, commit string) (keys []string) {
-	changed, known := n.repo.changes(ctx, commit, cmp.Or(n.head, n.commit))
-	touched := n.repo.index.touched(changed)
-	for _, other := range b.apps.of(n.repo.key()) {
-		if _, ok := touched[other.key]; ok || !known || !n.repo.index.knows(other.key) || b.unsettled(other.key) {
+// touchedBetween are the applications of a repository that may be another at one
+// commit than at another: what they have was touched, their spec is new, or this
+// replica doesn't know.
+func (b *Brain) touchedBetween(ctx context.Context, r *repo, from, to string) (keys []string) {
+	changed, known := r.changes(ctx, from, to)
+	touched := r.index.touched(changed)
+	for _, other := range b.apps.of(r.key()) {
+		if _, ok := touched[other.key]; ok || !known || !r.index.knows(other.key) || b.unsettled(other.key) {
 			keys = append(keys, other.key)
 		}
 	}

@@ -20,26 +20,31 @@ func TestWhoeverTheSameChangeTouchesMayWantIt(t *testing.T) {
 		healthy, tried, now string
 		given               string
 		want                bool
+		head                string // of which it isn't yet
 	}{
-		"broken before":                          {branch, "a", "a", "d", "", false},
-		"broken before, at the commit attempted": {branch, "b", "b", "c", "", false},
-		"broken since":                           {branch, "a", "a", "f", "", true},
-		"broken since what was healthy":          {branch, "a", "e", "f", "", true},
-		"by the same commit":                     {both, "b", "b", "c", "", true},
-		"by the same commit, and others since":   {both, "b", "b", "d", "", true},
-		"the branch went back over it":           {branch, "e", "e", "b", "", true},
-		"back over others":                       {branch, "d", "d", "b", "", false},
-		"it was given up before":                 {branch, "f", "f", "f", "a", true},
-		"it was given up since it was broken":    {branch, "d", "d", "d", "b", false},
-		"the branch went back over what was tried, and not over what was healthy": {swap, "a", "c", "d", "", true},
-		"nothing was ever healthy":         {branch, "", "b", "c", "", false},
-		"it is another for another reason": {branch, "d", "d", "f", "", true}, // its spec, say
+		"broken before":                          {branch, "a", "a", "d", "", false, ""},
+		"broken before, at the commit attempted": {branch, "b", "b", "c", "", false, ""},
+		"broken since":                           {branch, "a", "a", "f", "", true, ""},
+		"broken since what was healthy":          {branch, "a", "e", "f", "", true, ""},
+		"by the same commit":                     {both, "b", "b", "c", "", true, ""},
+		"by the same commit, and others since":   {both, "b", "b", "d", "", true, ""},
+		"the branch went back over it":           {branch, "e", "e", "b", "", true, ""},
+		"back over others":                       {branch, "d", "d", "b", "", false, ""},
+		"it was given up before":                 {branch, "f", "f", "f", "a", true, ""},
+		"it was given up since it was broken":    {branch, "d", "d", "d", "b", false, ""},
+		"the branch went back over what was tried, and not over what was healthy": {swap, "a", "c", "d", "", true, ""},
+		"nothing was ever healthy":         {branch, "", "b", "c", "", false, ""},
+		"broken by what it hasn't got yet": {branch, "a", "a", "d", "", true, "e"},
+		"it is another for another reason": {branch, "d", "d", "f", "", true, ""}, // its spec, say
 	} {
 		r := &repo{mirror: c.branch, index: newIndex()}
 		r.index.set("shop/web", []string{"shared", "web"})
 		r.index.set("shop/other", []string{"other", "shared"})
 		n := &run{app: &app{key: "shop/web"}, repo: r, commit: c.now, lastHealthy: c.healthy, lastTried: c.tried}
 		q := (&Brain{}).ask(n)
+		if c.head != "" {
+			q.heads[r] = testCommit(c.head)
+		}
 		q.touched["shop/other"], q.answers["shop/other"] = true, &answer{}
 		gone := api.InventoryEntry{Given: c.given}
 		if got := q.sameChange(t.Context(), "shop/other", gone); got != c.want {
