@@ -165,7 +165,7 @@ func (d document) objects(src *source, file string) ([]Object, error) {
 	items, isList := m["items"].([]any)
 	if !isList || !strings.HasSuffix(id.Kind, "List") || id.Name != "" {
 		if id.Name == "" {
-			return nil, d.nameless(file, id, m)
+			return d.hook(src, file, id, m)
 		}
 		return []Object{{ID: id, Raw: d.raw, Map: m, File: file, Line: d.firstLine()}}, src.count(file, 1)
 	}
@@ -180,7 +180,7 @@ func (d document) objects(src *source, file string) ([]Object, error) {
 func (d document) nameless(file string, id ID, m map[string]any) error {
 	e := &Error{
 		File: file, Line: d.firstLine(), Reason: ReasonInvalid,
-		Message: id.Kind + ": " + errNoName.Error(), Help: "generateName can't be kept in sync", Err: errNoName,
+		Message: id.Kind + ": " + errNoName.Error(), Help: "only a hook may have generateName: what it makes up can't be kept in sync", Err: errNoName,
 	}
 	meta, _ := m["metadata"].(map[string]any)
 	if name, there := meta["name"]; there && name != nil && name != "" {
@@ -209,15 +209,24 @@ func (d document) flatten(list ID, items []any, file string) ([]Object, error) {
 		if id.leftOut() {
 			continue
 		}
-		data, err := json.Marshal(m)
+		o, err := d.rewritten(file, id, m)
 		if err != nil {
-			return nil, d.fault(file, err)
+			return nil, err
 		}
-		raw, err := yaml.JSONToYAML(data)
-		if err != nil {
-			return nil, d.fault(file, err)
-		}
-		objects = append(objects, Object{ID: id, Raw: raw, Map: m, File: file, Line: d.firstLine(), rewritten: true})
+		objects = append(objects, o)
 	}
 	return objects, nil
+}
+
+// rewritten is an object that stands in the document otherwise.
+func (d document) rewritten(file string, id ID, m map[string]any) (Object, error) {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return Object{}, d.fault(file, err)
+	}
+	raw, err := yaml.JSONToYAML(data)
+	if err != nil {
+		return Object{}, d.fault(file, err)
+	}
+	return Object{ID: id, Raw: raw, Map: m, File: file, Line: d.firstLine(), rewritten: true}, nil
 }

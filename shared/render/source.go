@@ -26,6 +26,8 @@ type source struct {
 	cluster Cluster
 	bytes   int64
 	docs    int
+	// generated counts the names that were made up, by what they are made of.
+	generated map[string]int
 
 	// decrypter is nil where there are no keys; sealed leaves what is encrypted
 	// as it is then.

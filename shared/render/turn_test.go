@@ -80,3 +80,35 @@ func TestObjectsComeInTheirTurn(t *testing.T) {
 		t.Errorf("a hook that is none gives %v", err)
 	}
 }
+
+// What Argo CD's users write: a hook that has a new name each time. The name is made
+// up of where it stands, so that each render gives the same, and of several each has
+// its own.
+func TestAHookMayLeaveItsNameToUs(t *testing.T) {
+	t.Parallel()
+	hook := func(prefix, annotation string) string {
+		return fmt.Sprintf("---\napiVersion: batch/v1\nkind: Job\nmetadata: {generateName: %s, annotations: {%s}}\nspec: {parallelism: 1}\n", prefix, annotation)
+	}
+	names := func(all string) (names []string, err error) {
+		got, err := render.Render(t.Context(), render.Request{FS: fstest.MapFS{"web/all.yaml": {Data: []byte(all)}}, Path: "web"})
+		for _, o := range got.Objects {
+			names = append(names, o.Name)
+			if strings.Contains(string(o.Raw), "generateName") || !strings.Contains(string(o.Raw), "name: "+o.Name) {
+				t.Errorf("it is rendered as\n%s", o.Raw)
+			}
+		}
+		return names, err
+	}
+	long := strings.Repeat("l", 70)
+	got, err := names(hook("migrate-", "argocd.argoproj.io/hook: PreSync") + hook("migrate-", "argocd.argoproj.io/hook: PreSync") + hook(long, "slipway.dev/hook: post"))
+	if err != nil || len(got) != 3 || got[0] == got[1] || !strings.HasPrefix(got[0], "migrate-") || len(got[2]) != 63 {
+		t.Fatalf("%q: %v", got, err)
+	}
+	changed, err := names(strings.ReplaceAll(hook("migrate-", "argocd.argoproj.io/hook: PreSync"), "1}", "2}"))
+	if err != nil || len(changed) != 1 || changed[0] != got[0] {
+		t.Errorf("another content has it named %q, not %q: %v", changed, got[0], err)
+	}
+	if _, err := names(hook("web-", "a: b")); err == nil || !strings.Contains(err.Error(), "web/all.yaml:2: Job: metadata.name is missing: only a hook may have generateName") {
+		t.Errorf("what is no hook gives %v", err)
+	}
+}

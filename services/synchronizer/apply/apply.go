@@ -57,6 +57,8 @@ type Actor struct {
 	// Claimed says whether another application wants what this one no longer has;
 	// nil: none ever does.
 	Claimed func(ctx context.Context, entry api.InventoryEntry) (Claim, error)
+	// Ending says that the application is deleted, and all that it has with it.
+	Ending bool
 	// Held says whether nobody else can be acting for the application yet; nil:
 	// nobody ever does. It is asked between a look at an object and its change,
 	// which wants the object as it was looked at: so whoever was stopped for a

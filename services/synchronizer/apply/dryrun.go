@@ -93,7 +93,7 @@ type Pruning struct {
 
 func (a *Applier) wouldPrune(ctx context.Context, look dynamic.Interface, mine func(owner string) bool, e api.InventoryEntry) Pruning {
 	var live *unstructured.Unstructured
-	_, p := a.mayPrune(e, mine, func(r kube.Resource) (_ metav1.Object, err error) {
+	_, p := a.mayPrune(e, false, mine, func(r kube.Resource) (_ metav1.Object, err error) {
 		if live, err = a.resource(look, &Item{Resource: r, Namespace: e.Namespace}).Get(ctx, e.Name, metav1.GetOptions{}); err != nil {
 			live = nil
 		}

@@ -106,7 +106,7 @@ func (a *Applier) pruneOne(ctx context.Context, as Actor, e api.InventoryEntry) 
 
 func (a *Applier) tryPrune(ctx context.Context, as Actor, e api.InventoryEntry) Pruned {
 	var live *metav1.PartialObjectMetadata
-	resource, p := a.mayPrune(e, func(owner string) bool { return owner == as.Owner }, func(r kube.Resource) (_ metav1.Object, err error) {
+	resource, p := a.mayPrune(e, as.Ending, func(owner string) bool { return owner == as.Owner }, func(r kube.Resource) (_ metav1.Object, err error) {
 		if live, err = a.metadata(ctx, r, e.Namespace, e.Name); err != nil {
 			live = nil
 		}
@@ -142,8 +142,9 @@ func (a *Applier) tryPrune(ctx context.Context, as Actor, e api.InventoryEntry) 
 
 // mayPrune looks at an entry's object and says, as far as the object itself
 // tells, whether it is to be deleted. One that isn't there is deleted already.
-// Mine says of an owner that it is the application.
-func (a *Applier) mayPrune(e api.InventoryEntry, mine func(owner string) bool, look func(kube.Resource) (metav1.Object, error)) (kube.Resource, Pruned) {
+// Ending says that its application is deleted, mine of an owner that it is the
+// application.
+func (a *Applier) mayPrune(e api.InventoryEntry, ending bool, mine func(owner string) bool, look func(kube.Resource) (metav1.Object, error)) (kube.Resource, Pruned) {
 	p := Pruned{Entry: e}
 	resource, err := a.clients.Mapper.Find(schema.GroupVersionKind{Group: e.Group, Version: e.Version, Kind: e.Kind})
 	if _, unknown := errors.AsType[*kube.UnknownKindError](err); unknown {
@@ -162,7 +163,11 @@ func (a *Applier) mayPrune(e api.InventoryEntry, mine func(owner string) bool, l
 		p.Err = err
 	default:
 		if p.Kept = notOurs(live, mine, e); p.Kept == "" {
-			if by := says(live.GetAnnotations(), kept); by != "" {
+			by := says(live.GetAnnotations(), kept)
+			if by == "" && ending {
+				by = says(live.GetAnnotations(), keptAtEnd)
+			}
+			if by != "" {
 				p.Kept = "its annotation " + by + " says so"
 			}
 		}

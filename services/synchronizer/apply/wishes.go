@@ -14,12 +14,18 @@ const (
 	// applyAnnotation is "ifNotPresent" (made where it is missing, and then left
 	// to others) or "ignore" (never sent).
 	applyAnnotation = "slipway.dev/apply"
-	// pruneAnnotation is "disabled": it stays when it is gone from Git.
+	// pruneAnnotation is "disabled": it stays when it is gone from Git, or its
+	// Application is.
 	pruneAnnotation = "slipway.dev/prune"
 	// forceAnnotation is "enabled": where a field can't be changed, the object is
 	// deleted and made anew.
 	forceAnnotation = "slipway.dev/force"
 )
+
+// syncOptions is a list of Argo CD's, which tells apart whether an object stays when
+// it is gone from Git, and when its Application is.
+// https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/
+const syncOptions = "argocd.argoproj.io/sync-options"
 
 // wish is one annotation and what it has to say.
 type wish struct{ key, value string }
@@ -36,9 +42,11 @@ var (
 		{pruneAnnotation, "disabled"},
 		{"kustomize.toolkit.fluxcd.io/prune", "disabled"},
 		{"helm.sh/resource-policy", "keep"},
-		{"argocd.argoproj.io/sync-options", "Prune=false"},
+		{syncOptions, "Prune=false"},
+		{syncOptions, "Prune=confirm"}, // by a person, who deletes it
 	}
-	forced = []wish{{forceAnnotation, "enabled"}, {"kustomize.toolkit.fluxcd.io/force", "enabled"}, {"argocd.argoproj.io/sync-options", "Force=true"}}
+	keptAtEnd = []wish{{syncOptions, "Delete=false"}, {syncOptions, "Delete=confirm"}}
+	forced    = []wish{{forceAnnotation, "enabled"}, {"kustomize.toolkit.fluxcd.io/force", "enabled"}, {syncOptions, "Force=true"}}
 )
 
 // says gives the annotation by which an object has a wish; empty when it hasn't.

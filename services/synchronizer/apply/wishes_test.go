@@ -22,7 +22,8 @@ func TestAnObjectSaysHowItWantsToBeTreated(t *testing.T) {
 		{"kustomize.toolkit.fluxcd.io/reconcile", "disabled", true, true, false, false},
 		{"helm.sh/resource-policy", "keep", false, false, true, false},
 		{"argocd.argoproj.io/sync-options", "ServerSideApply=true, Prune=false", false, false, true, false},
-		{"argocd.argoproj.io/sync-options", "Prune=confirm", false, false, false, false},
+		{"argocd.argoproj.io/sync-options", "Prune=confirm", false, false, true, false},
+		{"argocd.argoproj.io/sync-options", "Delete=false", false, false, false, false},
 		{"argocd.argoproj.io/sync-options", "Force=true,Replace=true", false, false, false, true},
 		{"example.com/prune", "disabled", false, false, false, false},
 	} {

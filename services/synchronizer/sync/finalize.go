@@ -21,7 +21,7 @@ func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
 		return nil
 	}
 	n := &run{
-		app: a, commit: l.status().Revision, uid: string(l.object.GetUID()), generation: l.object.GetGeneration(), spec: l.application.Spec, started: time.Now(),
+		app: a, commit: l.status().Revision, uid: string(l.object.GetUID()), generation: l.object.GetGeneration(), spec: l.application.Spec, started: time.Now(), ending: true,
 		chains: []chain{{id: events.ChainFor("delete", a.name.String(), string(l.object.GetUID()))}},
 	}
 	if n.spec.OnDelete != api.OnDeleteOrphan {

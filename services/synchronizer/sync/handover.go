@@ -25,7 +25,7 @@ func identityOf(cluster string, e api.InventoryEntry) identity {
 func (b *Brain) actor(n *run) apply.Actor {
 	q := b.ask(n)
 	return apply.Actor{
-		Client: n.client, Owner: n.app.name.String(), Held: b.cfg.Held,
+		Client: n.client, Owner: n.app.name.String(), Held: b.cfg.Held, Ending: n.ending,
 		MayTake: func(ctx context.Context, item *apply.Item, owner string) (bool, error) {
 			name, err := events.ParseApplication(owner)
 			if err != nil || name.Cluster != b.cfg.Cluster {

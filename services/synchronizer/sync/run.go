@@ -35,6 +35,7 @@ type run struct {
 	lastHealthy string
 	lastTried   string // the commit attempted before
 	again       bool   // the same was tried before, and failed
+	ending      bool   // the Application is deleted
 
 	variables variables
 
