@@ -272,7 +272,7 @@ func (b *Brain) inputs(ctx context.Context, a *app, l *live, head Commit, work W
 func (b *Brain) newRun(ctx context.Context, a *app, l *live, v *sight) *run {
 	s, commit, generation := l.status(), v.head.Hash(), l.object.GetGeneration()
 	n := &run{
-		rendered: time.Now(), app: a, repo: v.repo, commit: commit, uid: string(l.object.GetUID()), generation: generation, started: v.started,
+		rendered: time.Now(), app: a, repo: v.repo, commit: commit, by: b.me, uid: string(l.object.GetUID()), generation: generation, started: v.started,
 		spec: l.application.Spec, variables: v.vars, lastHealthy: s.Healthy, lastTried: s.Attempted, cluster: b.clusterOf(a), first: s.Revision == "", revision: b.newest(ctx, v.repo, v.head, v.result, s),
 		again: s.ObservedGeneration == generation && s.Attempted == commit && len(s.History) > 0 && s.History[0].Commit == commit &&
 			s.History[0].Outcome == api.OutcomeFailed && s.Attempted != s.Revision,

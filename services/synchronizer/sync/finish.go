@@ -159,9 +159,9 @@ func (b *Brain) queueStep(ctx context.Context, w *wait) error {
 }
 
 // over says whether a run that is waited for has been overtaken, or ended, by
-// another replica.
+// another replica: one that began the same anew goes on with it.
 func (n *run) over(s *api.ApplicationStatus) bool {
-	return s.Attempted != n.commit || s.ObservedGeneration != n.generation || settled(s)
+	return s.By != "" && s.By != n.by || s.Attempted != n.commit || s.ObservedGeneration != n.generation || settled(s)
 }
 
 // unhealthy tells once that a sync isn't healthy. The watch goes on: what

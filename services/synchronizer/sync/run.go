@@ -26,6 +26,7 @@ type run struct {
 	repo        *repo
 	commit      string
 	head        string // of the branch, where it is another than commit
+	by          string // the process that began it
 	uid         string // of the Application: one made anew has a life of its own
 	chains      []chain
 	generation  int64

@@ -75,7 +75,7 @@ func wrap(u *unstructured.Unstructured) (*live, error) {
 // nobody else began a sync meanwhile.
 func (b *Brain) write(ctx context.Context, a *app, l *live, mutate func(*api.ApplicationStatus)) error {
 	const tries = 5
-	attempted := l.status().Attempted
+	attempted, by := l.status().Attempted, l.status().By
 	for range tries {
 		mutate(l.status())
 		object := l.object.DeepCopy()
@@ -110,7 +110,7 @@ func (b *Brain) write(ctx context.Context, a *app, l *live, mutate func(*api.App
 		if err != nil {
 			return err
 		}
-		if again.status().Attempted != attempted {
+		if again.status().Attempted != attempted || again.status().By != by {
 			return errOvertaken
 		}
 		*l = *again
