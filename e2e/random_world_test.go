@@ -123,8 +123,11 @@ func (r *randomWorld) note(commit string) {
 	})
 	if last := r.latest(); last != nil {
 		for key, w := range last.objects {
+			_, wanted := f.objects[key]
 			app := last.apps[w.app]
-			if _, ok := f.objects[key]; !ok && (w.keep || app != nil && app.Spec.OnDelete == api.OnDeleteOrphan) {
+			orphans := app != nil && app.Spec.OnDelete == api.OnDeleteOrphan
+			// What another one has by now, and gives up before it took it, stays, too.
+			if !wanted && w.keep || orphans && (!wanted || f.apps[w.app] == nil) {
 				r.mayStay[key] = true
 			}
 		}
