@@ -79,6 +79,8 @@ type InventoryEntry struct {
 	Fields string `json:"fields,omitempty"`
 	// Hook says that it runs in a hook, and is nothing that stays.
 	Hook bool `json:"hook,omitempty"`
+	// Stage is that of an object that stays: what is of a later one is deleted first.
+	Stage int `json:"stage,omitempty"`
 	// To is the Application, as cluster/namespace/name, that wants it instead of
 	// this one and has not taken it yet; or that may, which can't be known yet.
 	To string `json:"to,omitempty"`

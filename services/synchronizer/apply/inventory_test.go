@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"slices"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -64,5 +65,38 @@ func TestOnlyWhatIsOursIsPruned(t *testing.T) {
 		if why := notOurs(live, func(owner string) bool { return owner == "a/b/c" }, api.InventoryEntry{UID: "1"}); (why == "") != tt.may {
 			t.Errorf("%s: %q", tt.name, why)
 		}
+	}
+}
+
+// What was applied last is deleted first; namespaces and definitions go at the end,
+// whatever their stage.
+func TestPruningIsTheOrderOfApplyingBackwards(t *testing.T) {
+	t.Parallel()
+	entry := func(kind, name string, stage int) api.InventoryEntry {
+		e := api.InventoryEntry{Version: "v1", Kind: kind, Name: name, Stage: stage}
+		if kind == "CustomResourceDefinition" {
+			e.Group = "apiextensions.k8s.io"
+		}
+		return e
+	}
+	var got []string
+	for _, b := range batchesOf([]api.InventoryEntry{
+		entry("Namespace", "shop", 0), entry("CustomResourceDefinition", "foos", 0), entry("Node", "wide", 0),
+		entry("ConfigMap", "early", -1), entry("Service", "one", 0), entry("Secret", "two", 0), entry("Foo", "late", 2),
+	}) {
+		name := ""
+		for _, e := range b.entries {
+			name += " " + e.Name
+		}
+		if b.first {
+			name += " first"
+		}
+		got = append(got, name[1:])
+	}
+	if want := []string{"late first", "two one first", "early", "wide", "foos shop"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if batchesOf(nil) != nil {
+		t.Error("nothing is pruned in a batch")
 	}
 }

@@ -51,10 +51,14 @@ func (i *Item) Source() []byte { return i.raw }
 
 // Entry is the item as the inventory has it.
 func (i *Item) Entry(state string) api.InventoryEntry {
-	return api.InventoryEntry{
+	e := api.InventoryEntry{
 		Group: i.Kind.Group, Version: i.Kind.Version, Kind: i.Kind.Kind,
 		Namespace: i.Namespace, Name: i.Name, State: state, UID: i.UID, Hook: i.Turn.IsHook, Fields: hashText(i.fields),
 	}
+	if !e.Hook {
+		e.Stage = i.Turn.Stage
+	}
+	return e
 }
 
 // Target is the item as its health is watched.

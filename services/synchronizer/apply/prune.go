@@ -1,9 +1,11 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -76,19 +78,86 @@ func Union(items []*Item, inventory []api.InventoryEntry) []api.InventoryEntry {
 	return append(union, Gone(inventory, items)...)
 }
 
-// Prune deletes what an application no longer has, and only what the live
-// object shows to be its own. Namespaces and definitions go last.
+// ErrStage says that objects wait for those of a later stage to be gone.
+var ErrStage = errors.New("what is of an earlier stage waits until what is of a later one is gone")
+
+// Prune deletes what an application no longer has, and only what the live object
+// shows to be its own, in the reverse of the order in which it was applied. Namespaces
+// and definitions go last. Where the application itself ends, a stage waits until all
+// of the one after it is gone, as it did with health when they were applied: what an
+// operator has to do for its objects, it can.
 func (a *Applier) Prune(ctx context.Context, as Actor, entries []api.InventoryEntry) []Pruned {
 	results := make([]Pruned, 0, len(entries))
-	for stage := render.StageRest; stage >= render.StageFoundation; stage-- {
-		for _, e := range entries {
-			id := render.ID{APIVersion: schema.GroupVersion{Group: e.Group, Version: e.Version}.String(), Kind: e.Kind}
-			if id.Stage() == stage {
-				results = append(results, a.pruneOne(ctx, as, e))
+	var waits error
+	for _, b := range batchesOf(entries) {
+		from := len(results)
+		for _, e := range b.entries {
+			if waits != nil {
+				results = append(results, Pruned{Entry: e, Err: waits})
+				continue
 			}
+			results = append(results, a.pruneOne(ctx, as, e))
+		}
+		if as.Ending && b.first && waits == nil {
+			waits = a.remain(ctx, results[from:])
 		}
 	}
 	return results
+}
+
+// batch is what is pruned together; first says that another one of lower stage waits
+// for it.
+type batch struct {
+	part, stage int
+	first       bool
+	entries     []api.InventoryEntry
+}
+
+func batchesOf(entries []api.InventoryEntry) []*batch {
+	var all []*batch
+	for _, e := range slices.Backward(entries) {
+		id := render.ID{APIVersion: schema.GroupVersion{Group: e.Group, Version: e.Version}.String(), Kind: e.Kind}
+		part := id.Stage()
+		at := slices.IndexFunc(all, func(b *batch) bool { return b.part == part && b.stage == e.Stage })
+		if at < 0 {
+			at, all = len(all), append(all, &batch{part: part, stage: e.Stage})
+		}
+		all[at].entries = append(all[at].entries, e)
+	}
+	slices.SortStableFunc(all, func(a, b *batch) int { return cmp.Or(cmp.Compare(b.part, a.part), cmp.Compare(b.stage, a.stage)) })
+	for i, b := range all[:max(len(all)-1, 0)] {
+		b.first = all[i+1].part == b.part
+	}
+	return all
+}
+
+// remain has those of a batch that were deleted, and are still there, wait, too: who
+// looks again must know of them. It is nil when all are gone.
+func (a *Applier) remain(ctx context.Context, batch []Pruned) (waits error) {
+	for i := range batch {
+		p := &batch[i]
+		if p.Err == nil && (!p.Deleted || a.isGone(ctx, p.Entry)) {
+			continue
+		}
+		if waits == nil {
+			waits = fmt.Errorf("%w: %s isn't yet", ErrStage, EntryName(p.Entry))
+		}
+		if p.Err == nil {
+			p.Deleted, p.Err = false, waits
+		}
+	}
+	return waits
+}
+
+// isGone says that an entry's object isn't there any more, as far as that is known.
+func (a *Applier) isGone(ctx context.Context, e api.InventoryEntry) bool {
+	resource, err := a.clients.Mapper.Find(schema.GroupVersionKind{Group: e.Group, Version: e.Version, Kind: e.Kind})
+	if err != nil {
+		_, unknown := errors.AsType[*kube.UnknownKindError](err)
+		return unknown
+	}
+	live, err := a.metadata(ctx, resource, e.Namespace, e.Name)
+	return apierrors.IsNotFound(err) || err == nil && e.UID != "" && string(live.UID) != e.UID
 }
 
 // pruneOne looks and deletes; an object that changed in between is looked at

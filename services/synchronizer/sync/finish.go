@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -256,10 +257,14 @@ func (b *Brain) finish(ctx context.Context, n *run, l *live) error {
 // prune deletes what is gone from Git.
 func (b *Brain) prune(ctx context.Context, n *run, l *live, gone []api.InventoryEntry) (all pruned, err error) {
 	var faults []string
+	var waits error
 	n.counts.Pruned = 0
 	for _, p := range n.cluster.applier.Prune(ctx, b.actor(n), gone) {
 		name := apply.EntryName(p.Entry)
 		switch {
+		case errors.Is(p.Err, apply.ErrStage):
+			waits = p.Err
+			continue
 		case p.Err != nil:
 			faults = append(faults, fmt.Sprintf("%s: %v", name, p.Err))
 			continue
@@ -274,18 +279,21 @@ func (b *Brain) prune(ctx context.Context, n *run, l *live, gone []api.Inventory
 		}
 		all.dropped = append(all.dropped, p.Entry)
 	}
-	if len(faults) == 0 {
+	reason, message := reasonPruneFailed, fmt.Sprintf("applied %s, but could not prune %s", n.short(), strings.Join(faults, "; "))
+	switch {
+	case len(faults) == 0 && waits == nil:
 		return all, nil
+	case len(faults) == 0:
+		reason, message = reasonDeleting, waits.Error()
 	}
-	message := fmt.Sprintf("applied %s, but could not prune %s", n.short(), strings.Join(faults, "; "))
 	err = b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
 		s.Inventory = all.left(s.Inventory)
-		conditions{ready: "False", reconciling: true, reason: reasonPruneFailed, message: message, generation: n.generation, now: time.Now()}.set(s)
+		conditions{ready: "False", reconciling: true, reason: reason, message: message, generation: n.generation, now: time.Now()}.set(s)
 	})
 	if err != nil {
 		return pruned{}, err
 	}
-	return pruned{}, fmt.Errorf("prune: %s", strings.Join(faults, "; "))
+	return pruned{}, fmt.Errorf("prune: %s", message)
 }
 
 func without(inventory, dropped []api.InventoryEntry) []api.InventoryEntry {
