@@ -55,7 +55,7 @@ func (d Drift) String() string {
 }
 
 // Differs says whether an object is another than the inventory says that it was
-// left: gone, made anew, or with fields that are no longer ours. What has just
+// left: gone, made anew, taken over, or with fields that are no longer ours. What has just
 // been applied and isn't seen yet doesn't. Fresh asks the API server instead of the
 // watches.
 func (a *Applier) Differs(ctx context.Context, item *Item, entry api.InventoryEntry, fresh bool) (bool, error) {
@@ -66,25 +66,26 @@ func (a *Applier) Differs(ctx context.Context, item *Item, entry api.InventoryEn
 	if err != nil {
 		return false, err
 	}
-	return now.differs(item.Kind, entry), nil
+	return now.differs(item.Kind, entry, item.Object.GetAnnotations()[health.OwnerAnnotation]), nil
 }
 
-// Drifted says the same of what the watches have seen; nil is what isn't there.
-func Drifted(kind schema.GroupVersionKind, entry api.InventoryEntry, seen *health.Seen) bool {
+// Drifted says the same of what the watches have seen of an owner's object; nil is
+// what isn't there.
+func Drifted(kind schema.GroupVersionKind, entry api.InventoryEntry, owner string, seen *health.Seen) bool {
 	if seen == nil {
-		return state{}.differs(kind, entry)
+		return state{}.differs(kind, entry, owner)
 	}
-	return state{exists: true, uid: string(seen.UID), fields: seen.Fields}.differs(kind, entry)
+	return state{exists: true, owner: seen.Owner, uid: string(seen.UID), fields: seen.Fields}.differs(kind, entry, owner)
 }
 
-func (s state) differs(kind schema.GroupVersionKind, entry api.InventoryEntry) bool {
+func (s state) differs(kind schema.GroupVersionKind, entry api.InventoryEntry, owner string) bool {
 	switch {
 	case !s.exists:
 		return !Passes(kind)
 	case entry.Fields == "":
 		return false // it is left to others
 	}
-	return s.uid != entry.UID || hashText(s.fields) != entry.Fields
+	return s.uid != entry.UID || s.owner != owner || hashText(s.fields) != entry.Fields
 }
 
 // Passes says whether objects of a kind may be gone because their work is done:

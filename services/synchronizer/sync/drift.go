@@ -71,7 +71,7 @@ func (b *Brain) seeDrift(ctx context.Context, a *app) error {
 			b.health.AddAfter(a.key, time.Second) // the watch has just begun
 			continue
 		}
-		if !apply.Drifted(t.Kind, a.guard.entries[i], seen) {
+		if !apply.Drifted(t.Kind, a.guard.entries[i], a.name.String(), seen) {
 			continue
 		}
 		if until := a.fight.truce(t.String(), now); !until.IsZero() {

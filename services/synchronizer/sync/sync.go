@@ -253,20 +253,24 @@ func (b *Brain) changed(c *cluster, scope kube.Scope, before, kept any) {
 	if !ok {
 		return
 	}
-	owner := seen.Owner
-	if was, ok := before.(*health.Seen); ok && owner == "" {
-		owner = was.Owner // somebody took our name off
+	owners := [2]string{seen.Owner}
+	if was, ok := before.(*health.Seen); ok && was.Owner != seen.Owner {
+		owners[1] = was.Owner // somebody took our name off, or put another's on
 	}
 	if c == b.own {
 		b.apps.wakeSourced(source{scope.Resource, seen.Namespace, seen.Name})
 	}
-	if health.IsPod(scope) && owner == "" {
+	if health.IsPod(scope) && owners == [2]string{} {
 		for _, key := range b.apps.waitingIn(seen.Namespace) {
 			b.health.Add(key)
 		}
 		return
 	}
-	if name, err := events.ParseApplication(owner); err == nil && name.Cluster == b.cfg.Cluster {
+	for _, owner := range owners {
+		name, err := events.ParseApplication(owner)
+		if err != nil || name.Cluster != b.cfg.Cluster {
+			continue
+		}
 		if key := name.Namespace + "/" + name.Name; b.apps.isWatched(key) {
 			b.health.Add(key)
 		}
