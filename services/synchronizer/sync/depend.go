@@ -81,6 +81,9 @@ func (b *Brain) lacks(ctx context.Context, key string, r *repo, head Commit) (st
 	if s.Revision == head.Hash() {
 		return "", nil
 	}
+	if head, err = r.asNewAs(ctx, head, s.Revision); err != nil {
+		return "", err
+	}
 	changed, known := r.changes(ctx, s.Revision, head.Hash())
 	if known && !r.index.knows(key) {
 		b.learn(ctx, other, r, head)

@@ -215,6 +215,16 @@ func (r *repo) have(ctx context.Context, commits []string, at time.Time) (Commit
 	return r.fetchedSince(ctx, at)
 }
 
+// asNewAs gives a head that contains a commit: the one that is known where it does,
+// else the host's. Another replica may be further than this one. Where the branch
+// went back no head contains it.
+func (r *repo) asNewAs(ctx context.Context, head Commit, commit string) (Commit, error) {
+	if in, err := r.contains(ctx, head.Hash(), commit); err != nil || in {
+		return head, err
+	}
+	return r.have(ctx, []string{commit}, time.Time{})
+}
+
 // missing is the first of the commits that the head doesn't contain.
 func (r *repo) missing(ctx context.Context, head Commit, commits []string) (string, error) {
 	for _, c := range commits {
