@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -68,32 +69,28 @@ func TestOnlyWhatIsOursIsPruned(t *testing.T) {
 	}
 }
 
-// What was applied last is deleted first; namespaces and definitions go at the end,
-// whatever their stage.
+// What was applied last is deleted first, and Applications before all that they may
+// need; namespaces and definitions go at the end, whatever their stage.
 func TestPruningIsTheOrderOfApplyingBackwards(t *testing.T) {
 	t.Parallel()
-	entry := func(kind, name string, stage int) api.InventoryEntry {
-		e := api.InventoryEntry{Version: "v1", Kind: kind, Name: name, Stage: stage}
-		if kind == "CustomResourceDefinition" {
-			e.Group = "apiextensions.k8s.io"
-		}
-		return e
+	entry := func(group, kind, name string, stage int) api.InventoryEntry {
+		return api.InventoryEntry{Group: group, Version: "v1", Kind: kind, Name: name, Stage: stage}
 	}
+	batches := batchesOf([]api.InventoryEntry{
+		entry("", "Namespace", "shop", 0), entry("apiextensions.k8s.io", "CustomResourceDefinition", "foos", 0), entry("", "Node", "wide", 0),
+		entry("", "ConfigMap", "early", -1), entry("", "Service", "one", 0), entry("", "Secret", "two", 0),
+		entry(api.Group, api.ApplicationKind, "database", 0), entry("", "Foo", "late", 2), entry(api.Group, api.ApplicationKind, "web", 1),
+	})
 	var got []string
-	for _, b := range batchesOf([]api.InventoryEntry{
-		entry("Namespace", "shop", 0), entry("CustomResourceDefinition", "foos", 0), entry("Node", "wide", 0),
-		entry("ConfigMap", "early", -1), entry("Service", "one", 0), entry("Secret", "two", 0), entry("Foo", "late", 2),
-	}) {
+	for i, b := range batches {
 		name := ""
 		for _, e := range b.entries {
-			name += " " + e.Name
+			name += e.Name + " "
 		}
-		if b.first {
-			name += " first"
-		}
-		got = append(got, name[1:])
+		got = append(got, fmt.Sprint(name, b.holds(batches[i+1:], false), " ", b.holds(batches[i+1:], true)))
 	}
-	if want := []string{"late first", "two one first", "early", "wide", "foos shop"}; !slices.Equal(got, want) {
+	want := []string{"web false true", "database true true", "late false true", "two one false true", "early false true", "wide false true", "foos shop false false"}
+	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if batchesOf(nil) != nil {

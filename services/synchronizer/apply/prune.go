@@ -78,18 +78,22 @@ func Union(items []*Item, inventory []api.InventoryEntry) []api.InventoryEntry {
 	return append(union, Gone(inventory, items)...)
 }
 
-// ErrStage says that objects wait for those of a later stage to be gone.
-var ErrStage = errors.New("what is of an earlier stage waits until what is of a later one is gone")
+// ErrWaits says that objects are kept until others, which may need them, are gone.
+var ErrWaits = errors.New("what was applied before waits until what was applied after it is gone")
 
 // Prune deletes what an application no longer has, and only what the live object
-// shows to be its own, in the reverse of the order in which it was applied. Namespaces
-// and definitions go last. Where the application itself ends, a stage waits until all
-// of the one after it is gone, as it did with health when they were applied: what an
-// operator has to do for its objects, it can.
+// shows to be its own, in the reverse of the order in which it was applied.
+// Applications go first, and all else when they are gone: they end with the account,
+// the rights and in the namespace that may go with them. Namespaces and definitions go
+// last. Where the application itself ends, each stage waits for the one after it, as it
+// did with health when they were applied, and it ends when all is gone: what an operator
+// has to do for its objects, it can. Namespaces and definitions aren't waited for: the
+// application may be in one of them.
 func (a *Applier) Prune(ctx context.Context, as Actor, entries []api.InventoryEntry) []Pruned {
 	results := make([]Pruned, 0, len(entries))
 	var waits error
-	for _, b := range batchesOf(entries) {
+	batches := batchesOf(entries)
+	for i, b := range batches {
 		from := len(results)
 		for _, e := range b.entries {
 			if waits != nil {
@@ -98,26 +102,37 @@ func (a *Applier) Prune(ctx context.Context, as Actor, entries []api.InventoryEn
 			}
 			results = append(results, a.pruneOne(ctx, as, e))
 		}
-		if as.Ending && b.first && waits == nil {
+		if waits == nil && b.holds(batches[i+1:], as.Ending) {
 			waits = a.remain(ctx, results[from:])
 		}
 	}
 	return results
 }
 
-// batch is what is pruned together; first says that another one of lower stage waits
-// for it.
+// batch is what is pruned together.
 type batch struct {
 	part, stage int
-	first       bool
 	entries     []api.InventoryEntry
+}
+
+// partApplications comes before all other parts, which are those of [render.ID.Stage].
+const partApplications = render.StageRest + 1
+
+// holds says whether what comes next is kept until all of this batch is gone.
+func (b *batch) holds(next []*batch, ending bool) bool {
+	if ending {
+		return b.part != render.StageFoundation
+	}
+	return b.part == partApplications && len(next) > 0 && next[0].part != b.part
 }
 
 func batchesOf(entries []api.InventoryEntry) []*batch {
 	var all []*batch
 	for _, e := range slices.Backward(entries) {
-		id := render.ID{APIVersion: schema.GroupVersion{Group: e.Group, Version: e.Version}.String(), Kind: e.Kind}
-		part := id.Stage()
+		part := render.ID{APIVersion: schema.GroupVersion{Group: e.Group, Version: e.Version}.String(), Kind: e.Kind}.Stage()
+		if e.Group == api.Group && e.Kind == api.ApplicationKind {
+			part = partApplications
+		}
 		at := slices.IndexFunc(all, func(b *batch) bool { return b.part == part && b.stage == e.Stage })
 		if at < 0 {
 			at, all = len(all), append(all, &batch{part: part, stage: e.Stage})
@@ -125,9 +140,6 @@ func batchesOf(entries []api.InventoryEntry) []*batch {
 		all[at].entries = append(all[at].entries, e)
 	}
 	slices.SortStableFunc(all, func(a, b *batch) int { return cmp.Or(cmp.Compare(b.part, a.part), cmp.Compare(b.stage, a.stage)) })
-	for i, b := range all[:max(len(all)-1, 0)] {
-		b.first = all[i+1].part == b.part
-	}
 	return all
 }
 
@@ -140,7 +152,7 @@ func (a *Applier) remain(ctx context.Context, batch []Pruned) (waits error) {
 			continue
 		}
 		if waits == nil {
-			waits = fmt.Errorf("%w: %s isn't yet", ErrStage, EntryName(p.Entry))
+			waits = fmt.Errorf("%w: %s isn't yet", ErrWaits, EntryName(p.Entry))
 		}
 		if p.Err == nil {
 			p.Deleted, p.Err = false, waits

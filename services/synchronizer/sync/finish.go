@@ -262,7 +262,7 @@ func (b *Brain) prune(ctx context.Context, n *run, l *live, gone []api.Inventory
 	for _, p := range n.cluster.applier.Prune(ctx, b.actor(n), gone) {
 		name := apply.EntryName(p.Entry)
 		switch {
-		case errors.Is(p.Err, apply.ErrStage):
+		case errors.Is(p.Err, apply.ErrWaits):
 			waits = p.Err
 			continue
 		case p.Err != nil:
