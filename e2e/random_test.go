@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"os"
+	"slices"
 	"testing"
 	"time"
 )
@@ -85,11 +86,10 @@ func (r *randomWorld) breaks() {
 	} else {
 		time.Sleep(millis(r.rng, 1000))
 	}
-	for at := range r.repo.Apps {
-		if a := &r.repo.Apps[at]; a.ID == id {
-			a.Broken = false
-			r.commit("mend " + a.Name + r.andMore())
-		}
+	if at = slices.IndexFunc(r.repo.Apps, func(a randomApp) bool { return a.ID == id }); at >= 0 {
+		a := &r.repo.Apps[at]
+		a.Broken = false
+		r.commit("mend " + a.Name + r.andMore())
 	}
 }
 
