@@ -192,16 +192,16 @@ func (r *randomWorld) leftovers(f *fleet, all map[string]*unstructured.Unstructu
 
 // kept says whether an object was wanted all the time since the last check, also by
 // one that couldn't be rendered, or belonged to an application that could not be
-// applied, and had it at that check.
+// applied, had it at that check, and was the only one to have it since.
 func (r *randomWorld) kept(key string) bool {
-	first := r.sure.fleet.meant[key].app
-	app := first
+	app := r.sure.fleet.meant[key].app
+	moved := false
 	for _, f := range r.since {
 		w, wanted := f.meant[key]
 		switch {
 		case wanted:
-			app = w.app
-		case f.broken[app] == "" || f.apps[app] == nil || app != first || !r.sure.had[key]:
+			moved = moved || w.app != app
+		case f.broken[app] == "" || f.apps[app] == nil || moved || !r.sure.had[key]:
 			return false
 		}
 	}
