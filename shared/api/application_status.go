@@ -89,6 +89,9 @@ type InventoryEntry struct {
 	Given string `json:"given,omitempty"`
 }
 
+// IsApplication says whether it is an Application of ours.
+func (e InventoryEntry) IsApplication() bool { return e.Group == Group && e.Kind == ApplicationKind }
+
 // ClusterReference says which cluster it was, and how it was reached.
 type ClusterReference struct {
 	// Name is the config's of our own cluster, and the API server's host of

@@ -261,12 +261,8 @@ type state struct {
 // is too old, asks.
 func (a *Applier) before(ctx context.Context, item *Item, fresh bool) (state, error) {
 	seen, known := a.watcher.Look(item.Resource, item.Namespace, item.Name)
-	known = known && !fresh
-	if seen != nil && !fresh {
-		return state{exists: true, owner: seen.Owner, uid: string(seen.UID), version: seen.ResourceVersion, fields: seen.Fields}, nil
-	}
-	if known {
-		return state{}, nil
+	if !fresh && (seen != nil || known) {
+		return stateSeen(seen), nil
 	}
 	live, err := a.metadata(ctx, item.Resource, item.Namespace, item.Name)
 	if apierrors.IsNotFound(err) {
@@ -276,6 +272,14 @@ func (a *Applier) before(ctx context.Context, item *Item, fresh bool) (state, er
 		return state{}, fmt.Errorf("look at it: %w", err)
 	}
 	return stateOf(live), nil
+}
+
+// stateSeen is an object as a watch has seen it; nil is what isn't there.
+func stateSeen(seen *health.Seen) state {
+	if seen == nil {
+		return state{}
+	}
+	return state{exists: true, owner: seen.Owner, uid: string(seen.UID), version: seen.ResourceVersion, fields: seen.Fields}
 }
 
 // stateOf is an object as it was read.

@@ -72,10 +72,7 @@ func (a *Applier) Differs(ctx context.Context, item *Item, entry api.InventoryEn
 // Drifted says the same of what the watches have seen of an owner's object; nil is
 // what isn't there.
 func Drifted(kind schema.GroupVersionKind, entry api.InventoryEntry, owner string, seen *health.Seen) bool {
-	if seen == nil {
-		return state{}.differs(kind, entry, owner)
-	}
-	return state{exists: true, owner: seen.Owner, uid: string(seen.UID), fields: seen.Fields}.differs(kind, entry, owner)
+	return stateSeen(seen).differs(kind, entry, owner)
 }
 
 func (s state) differs(kind schema.GroupVersionKind, entry api.InventoryEntry, owner string) bool {

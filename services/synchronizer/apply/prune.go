@@ -130,7 +130,7 @@ func batchesOf(entries []api.InventoryEntry) []*batch {
 	var all []*batch
 	for _, e := range slices.Backward(entries) {
 		part := render.ID{APIVersion: schema.GroupVersion{Group: e.Group, Version: e.Version}.String(), Kind: e.Kind}.Stage()
-		if e.Group == api.Group && e.Kind == api.ApplicationKind {
+		if e.IsApplication() {
 			part = partApplications
 		}
 		at := slices.IndexFunc(all, func(b *batch) bool { return b.part == part && b.stage == e.Stage })
@@ -245,8 +245,8 @@ func (a *Applier) mayPrune(e api.InventoryEntry, ending bool, mine func(owner st
 	default:
 		if p.Kept = notOurs(live, mine, e); p.Kept == "" {
 			by := says(live.GetAnnotations(), kept)
-			if by == "" && ending {
-				by = says(live.GetAnnotations(), keptAtEnd)
+			if ending {
+				by = cmp.Or(by, says(live.GetAnnotations(), keptAtEnd))
 			}
 			if by != "" {
 				p.Kept = "its annotation " + by + " says so"

@@ -262,7 +262,7 @@ func (a *applications) remove(obj any) {
 	a.depend(keyOf(u), nil)
 	a.leave(keyOf(u), nil)
 	a.hold(keyOf(u), nil)
-	a.expectFrom(keyOf(u), "")
+	a.expectFrom(keyOf(u))
 	a.wakeRemoved(keyOf(u))
 	a.gotOn(keyOf(u))
 	if entry != nil {

@@ -122,10 +122,8 @@ func (b *Brain) markSource(ctx context.Context, a *app, fault error) error {
 		c.ready = "False"
 	}
 	a.marked.Store(true)
-	for _, kind := range []string{api.ConditionReconciling, api.ConditionStalled} {
-		if old := l.status().Condition(kind); old != nil && old.Reason == c.reason && old.Message == c.message {
-			return nil
-		}
+	if c.told(l.status()) {
+		return nil
 	}
 	b.notes.warn(l.object, c.reason, c.message)
 	return b.write(ctx, a, l, func(s *api.ApplicationStatus) {
@@ -194,14 +192,17 @@ func (b *Brain) see(ctx context.Context, a *app, l *live, v *sight) (seen bool, 
 		b.moved(a)
 		v.result, v.fault, err = b.renderHead(ctx, a, l, v.repo, v.head, &v.vars)
 	}
-	if permanentSource(err) {
+	switch {
+	case permanentSource(err):
 		return false, nil
+	case err != nil:
+		return false, err
 	}
 	s := l.status()
 	sameSpec := s.ObservedGeneration == l.object.GetGeneration()
 	changed, known := v.repo.changes(ctx, s.Revision, v.head.Hash())
 	v.asApplied = v.fault == nil && sameSpec && known && !v.result.Touched(changed) && s.Attempted == s.Revision && s.Variables == v.vars.version
-	return err == nil, err
+	return true, nil
 }
 
 // begin has a run bring the head in, unless it has to wait for others.

@@ -119,7 +119,7 @@ func (b *asking) find(ctx context.Context, key string) (*answer, error) {
 	}
 	// One that is itself gone from Git wants nothing any more.
 	if parent := b.ownerOf(u); parent != "" && parent != key {
-		itself := identity{b.own.name, api.Group, api.ApplicationKind, u.GetNamespace(), u.GetName()}
+		itself := b.itself(u.GetNamespace(), u.GetName())
 		wants, sure, err := b.wants(ctx, parent, itself)
 		if err != nil || !wants {
 			return &answer{sure: sure}, err

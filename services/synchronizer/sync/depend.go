@@ -47,10 +47,8 @@ func (b *Brain) dependencies(ctx context.Context, a *app, l *live, r *repo, head
 	if s := l.status(); s.Healthy == "" {
 		c.ready = "False" // what runs stays Ready
 	}
-	for _, kind := range []string{api.ConditionReconciling, api.ConditionStalled} {
-		if old := l.status().Condition(kind); old != nil && old.Reason == c.reason && old.Message == c.message {
-			return true, nil
-		}
+	if c.told(l.status()) {
+		return true, nil
 	}
 	b.log.Info("waits for another application", "application", a.name.String(), "why", c.message)
 	return true, b.write(ctx, a, l, func(s *api.ApplicationStatus) { c.set(s) })
@@ -165,9 +163,7 @@ func (a *applications) depend(key string, on []string) {
 
 // gotOn wakes those that wait for an application, or leave something to it.
 func (a *applications) gotOn(key string) {
-	for _, other := range a.dependentsOf(key) {
-		a.wakeups.Add(wakeup{other, ReasonDependency, false})
-	}
+	a.wakeLinked(a.waits, key, ReasonDependency)
 	a.wakeGivers(key)
 }
 

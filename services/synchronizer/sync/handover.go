@@ -87,7 +87,7 @@ func (b *Brain) refusePrune(ctx context.Context, n *run, l *live) (reason string
 func (b *Brain) takesAlong(entries []api.InventoryEntry, depth int) int {
 	count := len(entries)
 	for _, e := range entries {
-		if depth == 0 || !identityOf("", e).isApplication() {
+		if depth == 0 || !e.IsApplication() {
 			continue
 		}
 		u := b.apps.cached(e.Namespace + "/" + e.Name)

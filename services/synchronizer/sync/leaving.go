@@ -131,8 +131,16 @@ func (a *applications) givers(key string) []string {
 
 // wakeGivers has them look again, since one got on.
 func (a *applications) wakeGivers(key string) {
-	for _, other := range a.givers(key) {
-		a.wakeups.Add(wakeup{other, ReasonLeaving, false})
+	a.wakeLinked(a.leaves, key, ReasonLeaving)
+}
+
+// wakeLinked wakes those that have a link to an application.
+func (a *applications) wakeLinked(l links, key, reason string) {
+	a.mu.Lock()
+	all := l.back(key)
+	a.mu.Unlock()
+	for _, other := range all {
+		a.wakeups.Add(wakeup{other, reason, false})
 	}
 }
 

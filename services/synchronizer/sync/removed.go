@@ -29,8 +29,8 @@ func (b *Brain) removedFrom(ctx context.Context, a *app, l *live, r *repo, head 
 	q.heads[r] = head
 	if w := b.apps.wanted.get(key); w != nil {
 		q.asOfNow(w.repo)
-		if w = q.knows(ctx, key); w != nil && (w.failed || w.has(b.itself(a))) {
-			b.apps.expectFrom(a.key, "")
+		if w = q.knows(ctx, key); w != nil && (w.failed || w.has(b.itself(a.name.Namespace, a.name.Name))) {
+			b.apps.expectFrom(a.key)
 			return "", nil
 		}
 	}
@@ -38,15 +38,15 @@ func (b *Brain) removedFrom(ctx context.Context, a *app, l *live, r *repo, head 
 	b.apps.expectFrom(a.key, key)
 	removed, err := b.removes(ctx, q, a)
 	if err != nil || !removed {
-		b.apps.expectFrom(a.key, "")
+		b.apps.expectFrom(a.key)
 		return "", err
 	}
 	return key, nil
 }
 
 // itself is an application as an object of another one.
-func (b *Brain) itself(a *app) identity {
-	return identity{b.own.name, api.Group, api.ApplicationKind, a.name.Namespace, a.name.Name}
+func (b *Brain) itself(namespace, name string) identity {
+	return identity{b.own.name, api.Group, api.ApplicationKind, namespace, name}
 }
 
 // asOfNow has a branch asked as it is known to be.
@@ -76,7 +76,8 @@ func (b *Brain) removes(ctx context.Context, q *asking, a *app) (bool, error) {
 	if _, suspended := owner.Metadata.Suspension(); suspended || !owner.Spec.Sync.Prunes() || s == nil {
 		return false, nil // it stays
 	}
-	at := slices.IndexFunc(s.Inventory, func(e api.InventoryEntry) bool { return identityOf(b.own.name, e) == b.itself(a) })
+	itself := b.itself(a.name.Namespace, a.name.Name)
+	at := slices.IndexFunc(s.Inventory, func(e api.InventoryEntry) bool { return identityOf(b.own.name, e) == itself })
 	if at < 0 {
 		return false, nil
 	}
@@ -87,7 +88,7 @@ func (b *Brain) removes(ctx context.Context, q *asking, a *app) (bool, error) {
 	of.asked.Lock() // who renders it, renders it for all that ask
 	defer of.asked.Unlock()
 	q.asOfNow(from.key())
-	if q.mayHave(ctx, owner, u.GetGeneration(), b.itself(a)) {
+	if q.mayHave(ctx, owner, u.GetGeneration(), itself) {
 		return false, nil
 	}
 	r := b.repos.opened(from.key())
@@ -100,7 +101,7 @@ func (b *Brain) removes(ctx context.Context, q *asking, a *app) (bool, error) {
 	}
 	now := b.ask(&run{app: of, cluster: b.own, repo: r, commit: head.Hash(), lastHealthy: s.Healthy, lastTried: s.Attempted})
 	now.heads[r] = head
-	if now.mayHave(ctx, owner, u.GetGeneration(), b.itself(a)) {
+	if now.mayHave(ctx, owner, u.GetGeneration(), itself) {
 		return false, nil
 	}
 	claim, err := now.claimed(ctx, s.Inventory[at])
@@ -138,7 +139,7 @@ func (b *Brain) standStill(ctx context.Context, a *app, l *live, v *sight, owner
 	if l.status().Healthy == "" {
 		c.ready = "False" // what runs stays Ready
 	}
-	if old := l.status().Condition(api.ConditionReconciling); old != nil && old.Reason == c.reason && old.Message == c.message {
+	if c.told(l.status()) {
 		return nil
 	}
 	b.log.Info("stands still, since Git no longer has it", "application", a.name.String(), "owner", owner)
@@ -147,15 +148,11 @@ func (b *Brain) standStill(ctx context.Context, a *app, l *live, v *sight, owner
 }
 
 // expectFrom notes from which application one expects to be deleted: whatever
-// becomes of that one may have it go on. None when empty.
-func (a *applications) expectFrom(key, owner string) {
+// becomes of that one may have it go on.
+func (a *applications) expectFrom(key string, owner ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var from []string
-	if owner != "" {
-		from = []string{owner}
-	}
-	a.removed.set(key, from)
+	a.removed.set(key, owner)
 }
 
 // expects says whether an application expects to be deleted.
@@ -167,10 +164,5 @@ func (a *applications) expects(key string) bool {
 
 // wakeRemoved has those look again that expect to be deleted by an application.
 func (a *applications) wakeRemoved(owner string) {
-	a.mu.Lock()
-	all := a.removed.back(owner)
-	a.mu.Unlock()
-	for _, key := range all {
-		a.wakeups.Add(wakeup{key, ReasonDependency, false})
-	}
+	a.wakeLinked(a.removed, owner, ReasonDependency)
 }

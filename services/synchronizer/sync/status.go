@@ -189,6 +189,16 @@ type conditions struct {
 
 const maxMessage = 8 << 10
 
+// told says whether a status says already for what is waited, or why nothing goes on.
+func (c conditions) told(s *api.ApplicationStatus) bool {
+	for _, kind := range []string{api.ConditionReconciling, api.ConditionStalled} {
+		if old := s.Condition(kind); old != nil && old.Reason == c.reason && old.Message == c.message {
+			return true
+		}
+	}
+	return false
+}
+
 func (c conditions) set(s *api.ApplicationStatus) {
 	if len(c.message) > maxMessage {
 		c.message = c.message[:maxMessage] + "…"
