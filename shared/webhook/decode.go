@@ -39,7 +39,7 @@ func (o Offline) Decode(ctx context.Context) (all []events.Event, ignored []stri
 			return nil, nil, err
 		}
 	}
-	delivery, err := o.Provider.Parse(o.Request, o.Source)
+	delivery, err := o.Provider.Read(o.Request, o.Source)
 	if err == nil {
 		all, err = Events(o.Service, o.Source, o.Request, delivery, o.Now)
 		if err != nil {

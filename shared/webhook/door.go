@@ -226,7 +226,7 @@ func (d *Door) handle(w http.ResponseWriter, r *http.Request) (source string, a 
 	if err := e.verify(r.Context(), req); err != nil {
 		return e.Name, unproved(err)
 	}
-	delivery, err := e.provider.Parse(req, e.Source)
+	delivery, err := e.provider.Read(req, e.Source)
 	if err != nil {
 		return e.Name, d.unparsed(r.Context(), e, req, err)
 	}

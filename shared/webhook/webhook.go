@@ -89,6 +89,15 @@ func (d *Delivery) Ignore(format string, args ...any) {
 	d.Ignored = append(d.Ignored, fmt.Sprintf(format, args...))
 }
 
+// Read parses a verified body. What gives nothing has a reason for it.
+func (p Provider) Read(r Request, s Source) (Delivery, error) {
+	d, err := p.Parse(r, s)
+	if err == nil && len(d.Items) == 0 && len(d.Ignored) == 0 && d.Reply == nil {
+		d.Ignore("it names nothing that was pushed or deleted")
+	}
+	return d, err
+}
+
 // Provider is how one kind of sender proves itself and what it says.
 type Provider struct {
 	// Name is what a source's config calls it.

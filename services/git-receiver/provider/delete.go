@@ -23,7 +23,7 @@ func readDelete(body []byte, d *webhook.Delivery, s webhook.Source, provider str
 	if err := webhook.JSON(body, &b); err != nil {
 		return err
 	}
-	ref := "refs/heads/" + b.Ref
+	ref := fullRef(b.RefType, b.Ref)
 	switch {
 	case b.Repository == nil || b.Repository.CloneURL == "":
 		return fmt.Errorf("%w: repository.clone_url is missing", webhook.ErrBody)

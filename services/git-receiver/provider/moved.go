@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"strings"
 	"time"
 
 	"github.com/slipway-cd/slipway/events"
@@ -45,9 +46,12 @@ func knownID(s string) string {
 	return webhook.ObjectID(s)
 }
 
-// fullRef writes out a short name.
+// fullRef writes out a short name; some write it out themselves.
 func fullRef(kind, name string) string {
-	if kind == "tag" {
+	switch {
+	case strings.HasPrefix(name, "refs/"):
+		return name
+	case kind == "tag":
 		return "refs/tags/" + name
 	}
 	return "refs/heads/" + name

@@ -14,7 +14,7 @@ func (c *caller) storing(t *testing.T) {
 	t.Helper()
 	// Blanks behind the JSON make a delivery that this test alone has sent.
 	r := c.signed(Secret, append(slices.Clone([]byte(c.push.Body)), " \n \n"...))
-	if d, err := c.provider.Parse(r, c.suite.source(c.provider)); err == nil && d.Timeless && d.ID == "" {
+	if d, err := c.provider.Read(r, c.suite.source(c.provider)); err == nil && d.Timeless && d.ID == "" {
 		c.timeless(t, r)
 		return
 	}

@@ -194,7 +194,7 @@ func prove(ctx context.Context, p webhook.Provider, r webhook.Request, src webho
 
 func (s Suite) read(p webhook.Provider, r webhook.Request, src webhook.Source) outcome {
 	out := outcome{Events: []events.Event{}}
-	d, err := p.Parse(r, src)
+	d, err := p.Read(r, src)
 	if err == nil {
 		out.Ignored = d.Ignored
 		d.Timeless = false // ids that are the same each time
@@ -264,7 +264,7 @@ func (s Suite) confuse(t *testing.T, p webhook.Provider) {
 // tame parses what may be anything.
 func (s Suite) tame(t testing.TB, what string, p webhook.Provider, r webhook.Request) {
 	t.Helper()
-	d, err := p.Parse(r, s.source(p))
+	d, err := p.Read(r, s.source(p))
 	if err != nil {
 		if !isProviders(err) {
 			t.Errorf("%s gives %v, which is none of a provider's errors", what, err)
