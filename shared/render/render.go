@@ -216,7 +216,7 @@ func Render(ctx context.Context, req Request) (Result, error) {
 	result, err := render(ctx, src, dir, req)
 	result.Masks = &src.masks
 	if err == nil && !src.sealed {
-		err = ciphers(result.Objects)
+		err = errors.Join(ciphers(result.Objects), src.openValues(result.Objects))
 	}
 	if err == nil && req.Vars != nil {
 		result.Objects, err = substitute(src, req, result.Inputs, result.Objects)

@@ -1,7 +1,9 @@
 package decrypt_test
 
 import (
+	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -119,6 +121,55 @@ func TestDocumentsThatWereEncryptedApartLieInOneFile(t *testing.T) {
 	for i, want := range []string{"password: hunter2-correct", "{name: c} # plain", "password: hunter2-correct"} {
 		if raw := string(got.Objects[i].Raw); !strings.Contains(raw, want) || strings.Contains(raw, "ENC[") {
 			t.Errorf("object %d:\n%s", i, raw)
+		}
+	}
+}
+
+func TestValuesOfSecretsThatAreEncryptedFilesAreOpened(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	encoded := func(name, text string) string {
+		return base64.StdEncoding.EncodeToString([]byte(w.encrypt(name, text, w.flags(name)...)))
+	}
+	text := "apiVersion: v1\nkind: Secret\nmetadata:\n  name: web\ndata:\n  token: " + encoded("token.txt", "hunter2-token") + "\n  app.yaml: " + encoded("app.yaml", "password: hunter2-yaml\n") +
+		"\n  app.env: " + encoded("app.env", "PASSWORD=hunter2-env\n") + "\n  plain: aHVudGVyMg==\n  broken: '*'\n"
+	chart := "apiVersion: v1\nkind: Secret\nmetadata: {name: web}\ndata: {token: {{ .Files.Get \"token.txt\" | b64enc }}}\n"
+	for name, c := range map[string]struct {
+		fsys fstest.MapFS
+		want map[string]string
+	}{
+		"plain":     {files("app/a.yaml", "kind: ConfigMap\napiVersion: v1\nmetadata: {name: a}\n---\n"+text), map[string]string{"token": "hunter2-token", "app.yaml": "password: hunter2-yaml\n", "app.env": "PASSWORD=hunter2-env\n", "plain": "hunter2"}},
+		"kustomize": {files("app/kustomization.yaml", "namePrefix: a-\nresources: [a.yaml]\n", "app/a.yaml", text), map[string]string{"token": "hunter2-token", "app.env": "PASSWORD=hunter2-env\n", "plain": "hunter2"}},
+		"helm": {files("app/Chart.yaml", "apiVersion: v2\nname: a\nversion: 1.0.0\n", "app/token.txt", w.encrypt("token.txt", "hunter2-token", w.flags("token.txt")...), "app/templates/a.yaml", chart),
+			map[string]string{"token": "hunter2-token"}},
+	} {
+		got, err := render.Render(t.Context(), render.Request{FS: c.fsys, Path: "app", Decrypter: w.ageKeys()})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		secret := got.Objects[slices.IndexFunc(got.Objects, func(o render.Object) bool { return o.Kind == "Secret" })]
+		data := secret.Map["data"].(map[string]any)
+		for key, want := range c.want {
+			value, err := base64.StdEncoding.DecodeString(data[key].(string))
+			if err != nil || string(value) != want {
+				t.Errorf("%s: %s is %q, not %q: %v", name, key, value, want, err)
+			}
+			if !strings.Contains(string(secret.Raw), data[key].(string)) {
+				t.Errorf("%s: what is printed isn't what is applied:\n%s", name, secret.Raw)
+			}
+		}
+		if told := got.Masks.Hide("hunter2-token " + base64.StdEncoding.EncodeToString([]byte("hunter2-token"))); strings.Contains(told, "hunter2") || strings.Contains(told, "aHVudGVy") {
+			t.Errorf("%s tells %q", name, told)
+		}
+
+		as, err := render.Render(t.Context(), render.Request{FS: c.fsys, Path: "app"})
+		if err != nil || len(as.Objects) != len(got.Objects) {
+			t.Errorf("%s without keys: %d objects, %v", name, len(as.Objects), err)
+		}
+		_, err = render.Render(t.Context(), render.Request{FS: c.fsys, Path: "app", Decrypter: keys(t, map[string][]byte{"a.agekey": []byte(w.more.String())})})
+		var fault *render.Error
+		if !errors.As(err, &fault) || fault.Reason != render.ReasonEncrypted || !strings.Contains(err.Error(), "[token]") && !strings.Contains(err.Error(), "[app.env]") {
+			t.Errorf("%s with another key: %v", name, err)
 		}
 	}
 }
