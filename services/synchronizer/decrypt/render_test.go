@@ -140,8 +140,10 @@ func TestValuesOfSecretsThatAreEncryptedFilesAreOpened(t *testing.T) {
 	}{
 		"plain":     {files("app/a.yaml", "kind: ConfigMap\napiVersion: v1\nmetadata: {name: a}\n---\n"+text), map[string]string{"token": "hunter2-token", "app.yaml": "password: hunter2-yaml\n", "app.env": "PASSWORD=hunter2-env\n", "plain": "hunter2"}},
 		"kustomize": {files("app/kustomization.yaml", "namePrefix: a-\nresources: [a.yaml]\n", "app/a.yaml", text), map[string]string{"token": "hunter2-token", "app.env": "PASSWORD=hunter2-env\n", "plain": "hunter2"}},
-		"helm": {files("app/Chart.yaml", "apiVersion: v2\nname: a\nversion: 1.0.0\n", "app/token.txt", w.encrypt("token.txt", "hunter2-token", w.flags("token.txt")...), "app/templates/a.yaml", chart),
-			map[string]string{"token": "hunter2-token"}},
+		"helm": {
+			files("app/Chart.yaml", "apiVersion: v2\nname: a\nversion: 1.0.0\n", "app/token.txt", w.encrypt("token.txt", "hunter2-token", w.flags("token.txt")...), "app/templates/a.yaml", chart),
+			map[string]string{"token": "hunter2-token"},
+		},
 	} {
 		got, err := render.Render(t.Context(), render.Request{FS: c.fsys, Path: "app", Decrypter: w.ageKeys()})
 		if err != nil {
