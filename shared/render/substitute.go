@@ -143,9 +143,12 @@ func (s substitution) expansion(text string) (value string, single bool, err err
 	return value, parsed.Single(), err
 }
 
-// maybe is a text that may stand for a value of another type: it was exactly
-// one expression, and isn't quoted.
-type maybe struct{ text string }
+// maybe is a text that may stand for another value where it isn't quoted: it was
+// exactly one expression, or says that it is a text.
+type maybe struct {
+	text   string
+	single bool
+}
 
 // tree is what the values of an object must be after the replacement.
 func (s substitution) tree(v any) (any, error) {
@@ -176,8 +179,8 @@ func (s substitution) tree(v any) (any, error) {
 		return all, nil
 	case string:
 		value, single, err := s.expansion(v)
-		if single {
-			return maybe{value}, err
+		if _, told := asText(value, single); single || told {
+			return maybe{value, single}, err
 		}
 		return value, err
 	}
@@ -211,10 +214,11 @@ func same(got, want any) bool {
 		return true
 	case maybe:
 		if text, ok := got.(string); ok {
-			return text == want.text
+			told, _ := asText(want.text, want.single)
+			return text == want.text || text == told
 		}
 		typed, ok := plainValue(want.text)
-		return ok && reflect.DeepEqual(got, typed)
+		return ok && want.single && reflect.DeepEqual(got, typed)
 	}
 	return reflect.DeepEqual(got, want)
 }

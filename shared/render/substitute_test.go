@@ -19,6 +19,7 @@ var variables = map[string]string{
 	"REGION": "eu", "PORT": "8080", "DEBUG": "true", "EMPTY": "", "TRICKY": "a: b # c", "QUOTES": `it's "so" \n`, "LIST": "[a, b]", "COMMA": "a, b",
 	"LINES": podCertificate, "FILE": "from-a-file\n", "ANCHOR": "&x", "TAG": "!!int 3", "NULL": "null", "YES": "yes", "OCTAL": "0755", "DASH": "- x", "URL": "https://h:1/p?q=%20",
 	"SPACE": " x ", "UNICODE": "\u0085\u2028\ufeff…", "BRACE": "}", "TEXT": "${REGION}", "MERGE": "<<",
+	"q": `"`, "s": "'", "STR": "!!str 8080", "QUOTED": `"x"`,
 }
 
 func renderOne(t *testing.T, raw string, vars map[string]string) (render.Object, error) {
@@ -90,6 +91,17 @@ func TestSubstitute(t *testing.T) {
 		"  k: !!str ${PORT}":                                     {"", "8080"},
 		"  k: >\n    a ${REGION}\n    b":                         {"", "a eu b\n"},
 		"  k: a\n    ${REGION}":                                  {"", "a eu"},
+		"  k: ${q}${PORT}${q}":                                   {`  k: "8080"`, "8080"}, // as Flux's documents have it
+		"  k: ${s}${DEBUG}${s}":                                  {`  k: "true"`, "true"},
+		"  k: ${q}${REGION}${q}":                                 {"  k: eu", "eu"},
+		"  k: ${q}${TRICKY}${q}":                                 {`  k: "a: b # c"`, "a: b # c"},
+		"  k: '${q}${PORT}${q}'":                                 {`  k: '"8080"'`, `"8080"`},
+		"  k: ${q}${PORT}${q} x":                                 {`  k: "\"8080\" x"`, `"8080" x`},
+		"  k: ${q}${QUOTES}${q}":                                 {`  k: "\"it's \"so\" \\n\""`, `"it's "so" \n"`},
+		"  k: x${q}${PORT}${q}":                                  {`  k: x"8080"`, `x"8080"`},
+		"  k: ${QUOTED}":                                         {`  k: "\"x\""`, `"x"`}, // a value's own quotes are a part of it
+		"  k: ${STR}":                                            {`  k: "8080"`, "8080"},
+		"  k: \"${STR}\"":                                        {`  k: "!!str 8080"`, "!!str 8080"},
 		"  k: ${UNICODE}":                                        {"", "\u0085\u2028\ufeff…"},
 	} {
 		o, err := renderOne(t, head+text+"\n", variables)

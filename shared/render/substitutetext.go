@@ -110,6 +110,9 @@ func (w *walk) scalar(n *yaml.Node, path string, key bool) {
 	e.start, e.end = w.span(n)
 	quoted := n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0
 	block := n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0
+	if text, told := asText(value, single); told && !quoted && !block && strings.HasPrefix(n.Value, "${") {
+		e.value, value, single = text, text, false
+	}
 	if !quoted && !block {
 		typed, ok := plainValue(value)
 		_, text := typed.(string)
@@ -128,6 +131,23 @@ func (w *walk) scalar(n *yaml.Node, path string, key bool) {
 	}
 	w.hard = w.hard || e.start < 0
 	w.edits = append(w.edits, e)
+}
+
+// asText is what a value says that it is a text itself: within quotes that other
+// variables than its own put around it, or behind YAML's tag. So Flux has numbers and
+// booleans be texts: ${quote}${id}${quote}.
+func asText(value string, single bool) (text string, told bool) {
+	if single {
+		text, told = strings.CutPrefix(value, "!!str ")
+		return text, told && !strings.ContainsAny(text, "\"'\r\n#")
+	}
+	last := len(value) - 1
+	if last < 1 || value[0] != value[last] || value[0] != '"' && value[0] != '\'' || strings.ContainsAny(value, "\r\n") {
+		return "", false
+	}
+	m, err := document{raw: []byte("k: " + value + "\n"), line: 1}.parse("")
+	text, told = m["k"].(string)
+	return text, told && err == nil && len(m) == 1
 }
 
 func singleQuotable(value string) bool {
