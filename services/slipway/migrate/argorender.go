@@ -117,39 +117,3 @@ func parameter(p value, values tree) {
 	}
 	at[keys[len(keys)-1]] = v
 }
-
-// kustomize writes what is set beside the kustomization.
-func (a *argo) kustomize(v value, out tree) {
-	if !v.there() {
-		return
-	}
-	var images []any
-	for _, i := range v.at("images").list() {
-		image := tree{}
-		name, to, renamed := strings.Cut(i, "=")
-		if !renamed {
-			to = name
-		}
-		to, digest, _ := strings.Cut(to, "@")
-		if at := strings.LastIndexByte(to, ':'); at > strings.LastIndexByte(to, '/') {
-			set(image, to[at+1:], "newTag")
-			to = to[:at]
-		}
-		set(image, digest, "digest")
-		if !renamed {
-			name = to
-		} else {
-			set(image, to, "newName")
-		}
-		image["name"] = name
-		images = append(images, image)
-	}
-	k := tree{}
-	set(k, images, "images")
-	for _, field := range []string{"patches", "components"} {
-		if part := v.at(field); part.there() {
-			set(k, part.tree(), field)
-		}
-	}
-	set(out, k, "source", "kustomize")
-}

@@ -158,9 +158,6 @@ func (f *flux) kustomization(s *source) {
 func (f *flux) kustomizationRights(s *source, out tree) {
 	spec := s.at("spec")
 	set(out, spec.at("targetNamespace").text(), "destination", "namespace")
-	if v := spec.at("targetNamespace"); v.there() {
-		v.note(Different, "it is the namespace of objects that name none; Flux overrides those that do", "set namespace in the kustomization if they must move")
-	}
 	account := spec.at("serviceAccountName")
 	set(out, account.text(), "destination", "serviceAccount")
 	if !account.there() {
@@ -224,13 +221,12 @@ func (f *flux) kustomizationContent(s *source, out, doc tree) {
 			suspend(doc, "its files are encrypted by something else than SOPS (migrated from Flux)")
 		}
 	}
-	kustomize := tree{}
-	for _, field := range []string{"patches", "components", "images"} {
-		if v := spec.at(field); v.there() {
-			set(kustomize, v.tree(), field)
-		}
-	}
+	kustomize := overlay(spec)
+	set(kustomize, spec.at("images").tree(), "images")
+	set(kustomize, spec.at("targetNamespace").text(), "namespace") // of all objects, also those that name another
 	set(out, kustomize, "source", "kustomize")
+	spec.at("buildMetadata").drop(Missing, "annotations of where an object came from aren't written", "nothing, unless somebody reads them")
+	set(out, ignoredBy(spec.at("ignore")), "ignore")
 }
 
 func (f *flux) substitution(s *source, out tree) {

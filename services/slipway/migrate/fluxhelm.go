@@ -232,11 +232,16 @@ func (f *flux) releaseSettings(s *source, out tree) {
 	}
 	drift := spec.at("driftDetection")
 	drift.at("mode").drop(Different, "drift is always put right", "")
-	var ignore []any
-	for _, rule := range drift.at("ignore").items() {
-		ignore = append(ignore, ignored(rule, rule.at("target"), rule.at("paths"))...)
+	set(out, ignoredBy(drift.at("ignore")), "ignore")
+	set(out, spec.at("kubeConfig", "secretRef", "name").text(), "destination", "kubeconfigSecret")
+}
+
+// ignoredBy are the rules of a list of Flux' rules.
+func ignoredBy(rules value) (all []any) {
+	for _, rule := range rules.items() {
+		all = append(all, ignored(rule, rule.at("target"), rule.at("paths"))...)
 	}
-	set(out, ignore, "ignore")
+	return all
 }
 
 // ignored are rules of which fields are left to others.
