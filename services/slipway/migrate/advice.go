@@ -28,7 +28,7 @@ var fluxAdvice = map[string]map[string]string{
 		"spec.secretRef":         "name the credentials in the config, under repositories[].credentials or credentials",
 		"spec.provider":          "name the credentials in the config, under credentials",
 		"spec.sparseCheckout":    "only what a path needs is rendered anyway",
-		"spec.ref":               "!an application follows a branch",
+		"spec.ref":               "!name the branch, tag, range or commit that is meant",
 	},
 	"ArtifactGenerator": {
 		"spec": "what it copies is taken from the repository's own folder",
