@@ -57,3 +57,41 @@ func TestWhatOthersOwnedBecomesOurs(t *testing.T) {
 		t.Error("fields that can't be read are taken")
 	}
 }
+
+func TestFieldsBecomeThoseOfOneVersion(t *testing.T) {
+	t.Parallel()
+	const apply, update = metav1.ManagedFieldsOperationApply, metav1.ManagedFieldsOperationUpdate
+	for name, c := range map[string]struct {
+		before, after []metav1.ManagedFieldsEntry
+		changed       bool
+	}{
+		"they are": {
+			[]metav1.ManagedFieldsEntry{entry("a", apply, "x/v1", "", `{"f:a":{}}`), entry("a", update, "x/v1", "status", `{"f:b":{}}`)},
+			[]metav1.ManagedFieldsEntry{entry("a", apply, "x/v1", "", `{"f:a":{}}`), entry("a", update, "x/v1", "status", `{"f:b":{}}`)},
+			false,
+		},
+		"somebody else's isn't": {
+			[]metav1.ManagedFieldsEntry{entry("a", apply, "x/v1", "", `{"f:a":{}}`), entry("b", update, "x/v1beta1", "status", `{"f:b":{}}`)},
+			[]metav1.ManagedFieldsEntry{entry("a", apply, "x/v1", "", `{"f:a":{}}`), entry("b", update, "x/v1", "status", `{"f:b":{}}`)},
+			true,
+		},
+		"one has both": {
+			[]metav1.ManagedFieldsEntry{entry("a", update, "x/v1", "", `{"f:a":{}}`), entry("a", apply, "x/v1", "", `{"f:c":{}}`), entry("a", update, "x/v1beta1", "", `{"f:b":{}}`)},
+			[]metav1.ManagedFieldsEntry{entry("a", update, "x/v1", "", `{"f:a":{},"f:b":{}}`), entry("a", apply, "x/v1", "", `{"f:c":{}}`)},
+			true,
+		},
+	} {
+		got, changed, err := kube.AtVersion(c.before, "x/v1")
+		if err != nil || changed != c.changed {
+			t.Errorf("%s: changed %v, %v", name, changed, err)
+		}
+		is, _ := json.Marshal(got)
+		want, _ := json.Marshal(c.after)
+		if string(is) != string(want) {
+			t.Errorf("%s: it is\n%s\nwant\n%s", name, is, want)
+		}
+	}
+	if _, _, err := kube.AtVersion([]metav1.ManagedFieldsEntry{entry("a", apply, "x/v1", "", `{}`), entry("a", apply, "x/v2", "", `{"x`)}, "x/v1"); err == nil {
+		t.Error("fields that can't be read are taken")
+	}
+}

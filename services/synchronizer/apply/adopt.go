@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -25,6 +26,36 @@ func (a *Applier) adopt(ctx context.Context, as Actor, item *Item) (version stri
 	if len(item.adopt) == 0 || item.dry {
 		return "", nil
 	}
+	if version, err = a.reassign(ctx, as, item, func(live *metav1.PartialObjectMetadata) ([]byte, error) { return Adoption(live, item.adopt) }); err != nil {
+		return "", fmt.Errorf("take over its fields: %w", err)
+	}
+	return version, nil
+}
+
+// upgrade says of all fields of an object that whoever has them has them by the version
+// that is applied. A definition may get a version with a default that a former one has no
+// field for: as long as anybody has fields by that one, the API server can't apply
+// (".spec.x: field not declared in schema"). done says that it may be sent again.
+func (a *Applier) upgrade(ctx context.Context, as Actor, item *Item, fault error) (version string, done bool, err error) {
+	if !apierrors.IsInternalError(fault) && apierrors.ReasonForError(fault) != metav1.StatusReasonUnknown {
+		return "", false, fault
+	}
+	version, err = a.reassign(ctx, as, item, func(live *metav1.PartialObjectMetadata) ([]byte, error) {
+		fields, changed, err := kube.AtVersion(live.ManagedFields, item.Kind.GroupVersion().String())
+		if err != nil || !changed {
+			return nil, err
+		}
+		return json.Marshal(reassigned(live, fields))
+	})
+	if err != nil || version == "" {
+		return "", false, fault
+	}
+	return version, true, nil
+}
+
+// reassign changes who has the fields of an object, and nothing else of it; version is
+// empty where nothing changes. It is tried anew where the object changes meanwhile.
+func (a *Applier) reassign(ctx context.Context, as Actor, item *Item, patchOf func(*metav1.PartialObjectMetadata) ([]byte, error)) (version string, err error) {
 	const tries = 5
 	for range tries {
 		live, err := a.metadata(ctx, item.Resource, item.Namespace, item.Name)
@@ -32,27 +63,42 @@ func (a *Applier) adopt(ctx context.Context, as Actor, item *Item) (version stri
 			return "", nil
 		}
 		if err != nil {
-			return "", fmt.Errorf("look who has its fields: %w", err)
+			return "", fmt.Errorf("look who has them: %w", err)
 		}
-		patch, err := Adoption(live, item.adopt)
+		patch, err := patchOf(live)
 		if err != nil || patch == nil {
 			return "", err
 		}
 		if err := as.held(ctx); err != nil {
 			return "", err
 		}
-		adopted, err := a.resource(as.Client, item).Patch(ctx, item.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: health.FieldManager})
+		patched, err := a.resource(as.Client, item).Patch(ctx, item.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: health.FieldManager})
 		if err == nil {
-			return adopted.GetResourceVersion(), nil
+			return patched.GetResourceVersion(), nil
 		}
 		if apierrors.IsNotFound(err) {
 			return "", nil
 		}
 		if !apierrors.IsConflict(err) && !apierrors.IsInvalid(err) {
-			return "", fmt.Errorf("take over its fields: %w", err)
+			return "", err
 		}
 	}
-	return "", fmt.Errorf("take over its fields: it changes all the time")
+	return "", errors.New("it changes all the time")
+}
+
+// step is one of a JSON patch.
+type step struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value,omitempty"`
+}
+
+// reassigned are the steps that set who has the fields of an object as it was seen.
+func reassigned(live *metav1.PartialObjectMetadata, fields []metav1.ManagedFieldsEntry) []step {
+	return []step{
+		{"test", "/metadata/resourceVersion", live.ResourceVersion},
+		{"replace", "/metadata/managedFields", fields},
+	}
 }
 
 // Adoption is the JSON patch by which fields of other managers become ours; nil
@@ -62,15 +108,7 @@ func Adoption(live *metav1.PartialObjectMetadata, managers []string) ([]byte, er
 	if err != nil || !changed {
 		return nil, err
 	}
-	type step struct {
-		Op    string `json:"op"`
-		Path  string `json:"path"`
-		Value any    `json:"value,omitempty"`
-	}
-	steps := []step{
-		{"test", "/metadata/resourceVersion", live.ResourceVersion},
-		{"replace", "/metadata/managedFields", fields},
-	}
+	steps := reassigned(live, fields)
 	if _, there := live.Annotations[lastApplied]; there && slices.ContainsFunc(managers, func(m string) bool { return m == "kubectl-client-side-apply" }) {
 		steps = append(steps, step{Op: "remove", Path: "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration"})
 	}

@@ -185,6 +185,13 @@ func (a *Applier) applyOver(ctx context.Context, as Actor, item *Item, before st
 		before.version = adopted
 	}
 	live, err := a.send(ctx, as, item, before.version)
+	if err != nil && !item.dry && before.exists {
+		var version string
+		var again bool
+		if version, again, err = a.upgrade(ctx, as, item, err); again {
+			live, err = a.send(ctx, as, item, version)
+		}
+	}
 	if err != nil && !item.dry {
 		var again bool
 		if again, err = a.remake(ctx, as, item, before, err); again {

@@ -98,6 +98,7 @@ func (a *Applier) Prepare(objects []render.Object, o Options) ([]*Item, error) {
 		if item.Turn, err = render.TurnOf(u.GetAnnotations()); err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", item.Where, item, err)
 		}
+		withoutPlaceholders(u)
 		item.leave(o.Ignore)
 		if item.Kind.Group == api.Group && item.Kind.Kind == api.ApplicationKind && !slices.Contains(u.GetFinalizers(), api.PruneFinalizer) {
 			u.SetFinalizers(append(u.GetFinalizers(), api.PruneFinalizer)) // which it would get before its first apply
