@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -46,6 +47,8 @@ type syncBed struct {
 	trusted  []string             // of the config; shop where there are none
 	sweep    time.Duration        // of the config; never when 0
 	stop     func()
+
+	kubeconfig string // of the synchronizer; empty: the cluster's
 
 	mu    sync.Mutex
 	heard []events.Event
@@ -161,7 +164,7 @@ func (b *syncBed) start(t testing.TB) {
 		Config: service.Config{
 			Cluster: "test", Data: b.data,
 			Repositories: repos, Sweep: service.Sweep{Interval: b.sweep},
-			Synchronizer: service.Synchronizer{Kubeconfig: b.cluster.Kubeconfig, Trusted: trusted, Concurrency: 8},
+			Synchronizer: service.Synchronizer{Kubeconfig: cmp.Or(b.kubeconfig, b.cluster.Kubeconfig), Trusted: trusted, Concurrency: 8},
 		},
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))

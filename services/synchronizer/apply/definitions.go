@@ -94,19 +94,28 @@ func awaitDefinition(ctx context.Context, clients *kube.Clients, name string) er
 			if !open {
 				return errors.New("the watch ended")
 			}
-			if crd, ok := event.Object.(*unstructured.Unstructured); ok && established(crd) {
-				return nil
+			if crd, ok := event.Object.(*unstructured.Unstructured); ok {
+				if done, err := established(crd); done || err != nil {
+					return err
+				}
 			}
 		}
 	}
 }
 
-func established(crd *unstructured.Unstructured) bool {
+// established says that a definition is served, or why it won't be: its names are
+// another's, say.
+func established(crd *unstructured.Unstructured) (done bool, err error) {
 	conditions, _, _ := unstructured.NestedSlice(crd.Object, "status", "conditions")
 	for _, item := range conditions {
-		if c, ok := item.(map[string]any); ok && c["type"] == "Established" && c["status"] == "True" {
-			return true
+		c, _ := item.(map[string]any)
+		switch {
+		case c["type"] == "Established" && c["status"] == "True":
+			return true, nil
+		case c["type"] == "NamesAccepted" && c["status"] == "False",
+			c["type"] == "Established" && c["status"] == "False" && c["reason"] != "Installing" && c["reason"] != "NotAccepted":
+			err = fmt.Errorf("it isn't: %v (%v)", c["message"], c["reason"])
 		}
 	}
-	return false
+	return false, err
 }

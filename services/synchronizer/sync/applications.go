@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/synchronizer/health"
 	"github.com/slipway-cd/slipway/shared/api"
 )
 
@@ -62,6 +63,10 @@ type app struct {
 	fight fight
 	last  *unstructured.Unstructured // our own last write
 
+	// doubtful is the resourceVersion on which a write was tried of which it isn't known
+	// whether it went through.
+	doubtful atomic.Pointer[string]
+
 	// marked says that the status tells of a branch that can't be fetched.
 	marked atomic.Bool
 
@@ -90,6 +95,16 @@ func (a *app) saw(commit string) time.Time {
 	seen := &attempt{commit, time.Now()}
 	a.tried.Store(seen)
 	return seen.at
+}
+
+// resolves says whether an Application as it is seen now is later than what a doubtful
+// write was tried on: it went through, or will be refused.
+func (a *app) resolves(u *unstructured.Unstructured) bool {
+	before := a.doubtful.Load()
+	if before == nil || *before == u.GetResourceVersion() || !health.Newer(u.GetResourceVersion(), *before) {
+		return false
+	}
+	return a.doubtful.CompareAndSwap(before, nil)
 }
 
 func newApplications(b *Brain) *applications {
@@ -150,6 +165,9 @@ func (a *applications) observe(old, obj any) {
 	}
 	if application.Status != nil {
 		entry.saw(application.Status.Attempted)
+	}
+	if entry.resolves(u) { // what was done meanwhile may have been without it
+		a.wakeups.Add(wakeup{entry.key, ReasonStart, false})
 	}
 	if old == nil || settled(application.Status) {
 		a.gotOn(entry.key) // also where it only comes forth: who waits says for what

@@ -43,11 +43,12 @@ func (l *live) status() *api.ApplicationStatus {
 }
 
 // current gives an Application as the informer has it, or as we wrote it last,
-// whichever is newer. It is nil when it is gone. Who writes on the ground of an
-// old state gets a conflict.
+// whichever is newer; where a write of ours may have gone through unseen, the API
+// server is asked. It is nil when it is gone. Who writes on the ground of an old state
+// gets a conflict.
 func (b *Brain) current(ctx context.Context, a *app) (*live, error) {
 	u := b.apps.cached(a.key)
-	if u != nil {
+	if u != nil && a.doubtful.Load() == nil {
 		if a.last != nil && a.last.GetUID() == u.GetUID() && health.Newer(a.last.GetResourceVersion(), u.GetResourceVersion()) {
 			u = a.last
 		}
@@ -59,6 +60,9 @@ func (b *Brain) current(ctx context.Context, a *app) (*live, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read Application %s: %w", a.key, err)
+	}
+	if a.resolves(u) {
+		a.last = u
 	}
 	return wrap(u)
 }
@@ -89,6 +93,7 @@ func (b *Brain) write(ctx context.Context, a *app, l *live, mutate func(*api.App
 		if err == nil {
 			a.last = written
 			l.object = written
+			a.doubtful.Store(nil)
 			return nil
 		}
 		if apierrors.IsNotFound(err) {
@@ -96,6 +101,8 @@ func (b *Brain) write(ctx context.Context, a *app, l *live, mutate func(*api.App
 			return nil // it is gone, and its status with it
 		}
 		if !apierrors.IsConflict(err) {
+			before := l.object.GetResourceVersion()
+			a.doubtful.Store(&before)
 			return fmt.Errorf("write status of %s: %w", a.key, err)
 		}
 		fresh, err := b.clients.Dynamic.Resource(Resource).Namespace(a.name.Namespace).Get(ctx, a.name.Name, metav1.GetOptions{})
