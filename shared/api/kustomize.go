@@ -24,7 +24,17 @@ type KustomizeSource struct {
 	Labels            []KustomizeLabels  `json:"labels,omitempty"`
 	CommonAnnotations map[string]string  `json:"commonAnnotations,omitempty"`
 	Replicas          []KustomizeReplica `json:"replicas,omitempty"`
+	// LoadRestrictor is the flag of `kustomize build`: [LoadRestrictionsNone] lets a
+	// kustomization name files outside of its own folder, anywhere in the repository, as
+	// Flux does. Empty is [LoadRestrictionsRootOnly].
+	LoadRestrictor string `json:"loadRestrictor,omitempty"`
 }
+
+// The values of kustomize's --load-restrictor.
+const (
+	LoadRestrictionsRootOnly = "LoadRestrictionsRootOnly"
+	LoadRestrictionsNone     = "LoadRestrictionsNone"
+)
 
 // KustomizePatch is a strategic merge or JSON 6902 patch, in place or of a file
 // relative to the path.
@@ -108,6 +118,9 @@ func (k *KustomizeSource) validate(dir string) error {
 		if len(l.Pairs) == 0 {
 			wrong("labels[%d].pairs is empty", i)
 		}
+	}
+	if l := k.LoadRestrictor; l != "" && l != LoadRestrictionsRootOnly && l != LoadRestrictionsNone {
+		wrong("loadRestrictor %q is neither %s nor %s", l, LoadRestrictionsRootOnly, LoadRestrictionsNone)
 	}
 	return errors.Join(faults...)
 }

@@ -31,6 +31,7 @@ func TestWhatAnApplicationAddsToItsKustomizationIsRead(t *testing.T) {
       images: [{name: nginx, newTag: "1.2"}]
       namePrefix: a-
       replicas: [{name: web, count: 0}]
+      loadRestrictor: LoadRestrictionsNone
 `))
 	if err != nil || len(docs) != 1 {
 		t.Fatalf("%d documents: %v", len(docs), err)
@@ -42,7 +43,7 @@ func TestWhatAnApplicationAddsToItsKustomizationIsRead(t *testing.T) {
 			{Path: "patch.yaml", Options: map[string]bool{"allowNameChange": true}},
 		},
 		Components: []string{"../../components/monitored"}, Images: []api.KustomizeImage{{Name: "nginx", NewTag: "1.2"}},
-		NamePrefix: "a-", Replicas: []api.KustomizeReplica{{Name: "web"}},
+		NamePrefix: "a-", Replicas: []api.KustomizeReplica{{Name: "web"}}, LoadRestrictor: api.LoadRestrictionsNone,
 	}
 	if got := app.Spec.Source.Kustomize; !reflect.DeepEqual(got, want) {
 		t.Errorf("read\n%+v, want\n%+v", got, want)
@@ -66,6 +67,7 @@ func TestAWrongAdditionIsToldWhereAndWhy(t *testing.T) {
 		"images: [\"nginx:1.2\"]":                     "app.yaml:11:",
 		"replicas: [{name: a, count: -1}]":            "replicas[0] needs a name and a count",
 		"labels: [{includeSelectors: true}]":          "labels[0].pairs is empty",
+		"loadRestrictor: none":                        "loadRestrictor \"none\" is neither LoadRestrictionsRootOnly nor LoadRestrictionsNone",
 		"resources: [a.yaml]":                         "kustomize.resources: unknown field",
 		"images: [{name: a, newTag: b, newTga: c}]":   "images[0].newTga: unknown field",
 	} {

@@ -31,7 +31,7 @@ func buildKustomization(ctx context.Context, src *source, dir, file string, fiel
 			return result, tell(err)
 		}
 	}
-	j := job{Kustomization: &kustomization{Dir: dir, File: file, Known: files.closure(dir)}, Limits: src.limits}
+	j := job{Kustomization: &kustomization{Dir: dir, File: file, Anywhere: fields != nil && fields.LoadRestrictor == api.LoadRestrictionsNone, Known: files.closure(dir)}, Limits: src.limits}
 	answer, err := runJob(ctx, j, files.answer)
 	result.Inputs, result.Moving = append(files.used(), inputs...), files.moving()
 	if files.refused != nil && ctx.Err() == nil {

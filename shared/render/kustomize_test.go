@@ -200,3 +200,30 @@ func TestALargeObject(t *testing.T) {
 		}
 	}
 }
+
+func TestFilesOfElsewhereInTheRepositoryAreTakenWhereTold(t *testing.T) {
+	t.Parallel()
+	fsys := repo(
+		"app/kustomization.yaml", "resources: [../other/a.yaml, sub]\npatches: [{path: ../patch.yaml}]\nnamePrefix: x-\n",
+		"app/sub/kustomization.yaml", "configMapGenerator: [{name: gen, files: [../../values.txt]}]\n",
+		"other/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n", "patch.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {b: c}\n", "values.txt", "v\n",
+	)
+	_, err := render.Render(t.Context(), render.Request{FS: fsys, Path: "app"})
+	var fault *render.Error
+	if !errors.As(err, &fault) || fault.Reason != render.ReasonBuild || !strings.Contains(fault.Help, "spec.source.kustomize.loadRestrictor: LoadRestrictionsNone") {
+		t.Fatalf("without being told: %v", err)
+	}
+	got, err := render.Render(t.Context(), render.Request{FS: fsys, Path: "app", Kustomize: &api.KustomizeSource{LoadRestrictor: api.LoadRestrictionsNone}})
+	if err != nil || len(got.Objects) != 2 || !strings.Contains(string(got.Objects[0].Raw), "b: c") || !strings.Contains(string(got.Objects[1].Raw), "values.txt") {
+		t.Fatalf("%+v, %v", got.Objects, err)
+	}
+	for _, file := range []string{"other/a.yaml", "patch.yaml", "values.txt"} {
+		if !got.Touched([]string{file}) {
+			t.Errorf("%s is no input: %v", file, got.Inputs)
+		}
+	}
+	fsys["app/kustomization.yaml"].Data = []byte("resources: [../../outside.yaml]\n")
+	if _, err = render.Render(t.Context(), render.Request{FS: fsys, Path: "app", Kustomize: &api.KustomizeSource{LoadRestrictor: api.LoadRestrictionsNone}}); err == nil {
+		t.Error("what lies outside of the repository is taken")
+	}
+}

@@ -54,7 +54,9 @@ func fieldMap(fields *api.KustomizeSource) (map[string]any, error) {
 		return nil, err
 	}
 	var m map[string]any
-	return m, json.Unmarshal(data, &m)
+	err = json.Unmarshal(data, &m)
+	delete(m, "loadRestrictor") // it is a flag
+	return m, err
 }
 
 // own is the kustomization that is there.

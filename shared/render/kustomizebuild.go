@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
 
+	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render/sandbox"
 )
 
@@ -22,6 +23,7 @@ import (
 // For others it asks.
 type kustomization struct {
 	Dir, File string
+	Anywhere  bool // files outside of a kustomization's folder, too
 	Known     map[string]found
 }
 
@@ -48,6 +50,9 @@ func (k *kustomization) build(ask sandbox.Ask) ([]built, error) {
 	options := krusty.MakeDefaultOptions()
 	options.Reorder = krusty.ReorderOptionUnspecified // as the command does
 	options.LoadRestrictions = types.LoadRestrictionsRootOnly
+	if k.Anywhere {
+		options.LoadRestrictions = types.LoadRestrictionsNone
+	}
 	options.PluginConfig = types.DisabledPluginConfig()
 	if k.Known == nil {
 		k.Known = map[string]found{}
@@ -71,7 +76,11 @@ func (k *kustomization) build(ask sandbox.Ask) ([]built, error) {
 }
 
 func (k *kustomization) fault(err error) error {
-	return &Error{File: k.File, Reason: ReasonBuild, Message: "kustomize: " + strings.ReplaceAll(err.Error(), fsRoot, "")}
+	fault := &Error{File: k.File, Reason: ReasonBuild, Message: "kustomize: " + strings.ReplaceAll(err.Error(), fsRoot, "")}
+	if !k.Anywhere && strings.Contains(err.Error(), "is not in or below") {
+		fault.Help = "put it below the kustomization, or set spec.source.kustomize.loadRestrictor: " + api.LoadRestrictionsNone + " in the Application, as Flux has it"
+	}
+	return fault
 }
 
 // fsRoot is where kustomize sees the repository.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
 )
 
@@ -268,7 +269,15 @@ func (f *flux) look(a *fluxApp, out tree) {
 		f.lookBelow(a, below)
 		return
 	}
-	result, err := render.Render(f.ctx, render.Request{FS: f.FS, Path: a.path, Lenient: true, Vars: a.s.at("spec", "postBuild", "substitute").texts()})
+	request := render.Request{FS: f.FS, Path: a.path, Lenient: true, Vars: a.s.at("spec", "postBuild", "substitute").texts()}
+	result, err := render.Render(f.ctx, request)
+	if err != nil { // Flux takes files from all of the repository
+		request.Kustomize = &api.KustomizeSource{LoadRestrictor: api.LoadRestrictionsNone}
+		if anywhere, err2 := render.Render(f.ctx, request); err2 == nil {
+			result, err = anywhere, nil
+			set(out, api.LoadRestrictionsNone, "source", "kustomize", "loadRestrictor")
+		}
+	}
 	a.touched = result.Touched
 	if err != nil {
 		a.s.at("spec", "path").note(Wrong, "it can't be rendered: "+err.Error(), "mend it there first: HelmReleases in it are read as they stand in their files")
