@@ -15,7 +15,8 @@ import (
 // the one to which it goes already, one that had it before, one that the same change
 // touches, one that was never rendered, or one that has tried to have it. Where
 // there is none, it names one that may, as far as can be known now: an object that it
-// is to have must not be deleted because it can't be rendered for a while.
+// is to have must not be deleted because it can't be rendered for a while. The last one
+// is the application itself, of a later commit.
 func (b *asking) claimed(ctx context.Context, e api.InventoryEntry) (apply.Claim, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -52,9 +53,22 @@ func (b *asking) claimed(ctx context.Context, e api.InventoryEntry) (apply.Claim
 		}
 	}
 	if perhaps == "" {
-		return apply.Claim{}, nil
+		return b.again(ctx, e, object)
 	}
 	return apply.Claim{Name: perhaps, Given: b.given(ctx, e)}, nil
+}
+
+// again names the run's own application where Git has an object in it again: the others
+// were asked by a head that is further than the commit of the run, which gave it up.
+func (b *asking) again(ctx context.Context, e api.InventoryEntry, object identity) (apply.Claim, error) {
+	if b.n.repo == nil || len(b.heard(ctx)) == 1 {
+		return apply.Claim{}, nil
+	}
+	wants, sure, err := b.wants(ctx, b.n.app.key, object)
+	if err != nil || !wants {
+		return apply.Claim{}, err
+	}
+	return apply.Claim{Name: b.n.app.name.String(), Sure: sure, Given: b.given(ctx, e)}, nil
 }
 
 // given is the last commit at which the run's application had an object that it no

@@ -3,6 +3,8 @@ package sync
 import (
 	"testing"
 
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/shared/api"
 )
 
@@ -58,6 +60,35 @@ func TestWhoeverTheSameChangeTouchesMayWantIt(t *testing.T) {
 		q.touched["shop/other"] = false
 		if q.sameChange(t.Context(), "shop/other", gone) {
 			t.Errorf("%s: one of another repository", name)
+		}
+	}
+}
+
+// A run is of a commit; by the head, which is further, its application may have again
+// what it gave up.
+func TestWhatGitHasAgainIsItsOwn(t *testing.T) {
+	t.Parallel()
+	object := identity{cluster: "test", kind: "ConfigMap", namespace: "shop", name: "a"}
+	has := &answer{application: &api.Application{}, objects: map[identity]*apply.Item{object: {}}}
+	for name, c := range map[string]struct {
+		head string
+		now  *answer
+		want apply.Claim
+	}{
+		"it is of the head":     {"c", has, apply.Claim{}},
+		"it has it again":       {"d", has, apply.Claim{Name: "test/shop/web", Sure: true, Given: "a"}},
+		"it still has it not":   {"d", &answer{application: &api.Application{}, objects: map[identity]*apply.Item{}}, apply.Claim{}},
+		"it is to be no more":   {"d", &answer{sure: true}, apply.Claim{}},
+		"it can't be rendered":  {"d", &answer{application: &api.Application{Status: &api.ApplicationStatus{Inventory: []api.InventoryEntry{{Kind: "ConfigMap", Namespace: "shop", Name: "a"}}}}}, apply.Claim{Name: "test/shop/web", Given: "a"}},
+		"nor has it the object": {"d", &answer{application: &api.Application{}}, apply.Claim{}},
+	} {
+		r := &repo{mirror: lineMirror{"", "web/a", "web/b", "web/c"}, index: newIndex()}
+		n := &run{app: &app{key: "shop/web", name: events.Application{Cluster: "test", Namespace: "shop", Name: "web"}}, repo: r, commit: "c"}
+		q := (&Brain{cfg: Config{Cluster: "test"}}).ask(n)
+		q.heads[r], q.answers["shop/web"] = testCommit(c.head), c.now
+		got, err := q.again(t.Context(), api.InventoryEntry{Kind: "ConfigMap", Namespace: "shop", Name: "a", Given: "a"}, object)
+		if err != nil || got != c.want {
+			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 }

@@ -40,7 +40,10 @@ func (p pruned) left(inventory []api.InventoryEntry) []api.InventoryEntry {
 func (b *Brain) goesOver(l *live, p apply.Pruned, name string) api.InventoryEntry {
 	if p.Entry.To != p.To.Name {
 		message := fmt.Sprintf("left %s alone: it goes over to %s", name, p.To.Name)
-		if !p.To.Sure {
+		switch {
+		case p.To.Name == b.cfg.Cluster+"/"+keyOf(l.object):
+			message = fmt.Sprintf("left %s alone: Git has it here again", name)
+		case !p.To.Sure:
 			message = fmt.Sprintf("left %s alone: it may go over to %s, of which that can't be known before it is rendered as Git has it now", name, p.To.Name)
 		}
 		b.notes.say(l.object, "NotPruned", message)

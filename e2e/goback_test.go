@@ -1,0 +1,64 @@
+package e2e_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/slipway-cd/slipway/e2e/parts"
+)
+
+// TestWhatGitHasAgainIsNotDeleted has an object move to an application that is suspended,
+// so that the one that had it keeps it for that one. A commit takes that back, of which
+// nobody has told yet when it is asked once more who wants it.
+func TestWhatGitHasAgainIsNotDeleted(t *testing.T) {
+	t.Parallel()
+	b := newSyncBed(t)
+	before := map[string]string{"apps/giver/kept.yaml": settings("kept", "1"), "apps/giver/moving.yaml": settings("moving", "1"), "apps/taker/own.yaml": settings("own", "1")}
+	first := b.push(t, "first", before)
+	b.begin(t)
+	must(t, b.cluster.Apply(t.Context(), application("shop", "giver", b.url, "apps/giver", "")+application("shop", "taker", b.url, "apps/taker", "")))
+	b.becomes(t, "shop", "giver", "True", first)
+	b.becomes(t, "shop", "taker", "True", first)
+	uid := func() string {
+		t.Helper()
+		out, err := b.cluster.Kubectl(t.Context(), "get", "configmap", "moving", "-n", "shop", "-o", "jsonpath={.metadata.uid}")
+		must(t, err)
+		return out
+	}
+	was := uid()
+	kubectl := func(args ...string) {
+		t.Helper()
+		_, err := b.cluster.Kubectl(t.Context(), args...)
+		must(t, err)
+	}
+	goesTo := func(ok func(to string) bool) {
+		t.Helper()
+		must(t, parts.Eventually(t.Context(), syncPatience, func() error {
+			s, err := b.status(t, "shop", "giver")
+			if err != nil {
+				return err
+			}
+			for _, e := range s.Inventory {
+				if e.Name == "moving" && !ok(e.To) {
+					return fmt.Errorf("it goes to %q", e.To)
+				}
+			}
+			return nil
+		}))
+	}
+	kubectl("annotate", "applications.slipway.dev", "taker", "-n", "shop", "slipway.dev/suspend=a person says so")
+	moved := b.push(t, "moved", map[string]string{"apps/giver/moving.yaml": "", "apps/taker/moving.yaml": settings("moving", "1")})
+	b.tell(t, moved)
+	b.becomes(t, "shop", "giver", "True", moved)
+	goesTo(func(to string) bool { return to == "test/shop/taker" })
+
+	back := b.push(t, "back", map[string]string{"apps/giver/moving.yaml": settings("moving", "1"), "apps/taker/moving.yaml": ""})
+	kubectl("label", "applications.slipway.dev", "taker", "-n", "shop", "looked=at") // who waits for it looks again
+	goesTo(func(to string) bool { return to != "test/shop/taker" })
+	b.tell(t, back)
+	b.becomes(t, "shop", "giver", "True", back)
+	goesTo(func(to string) bool { return to == "" })
+	if now := uid(); now != was {
+		t.Errorf("it was made anew: %s, and before %s", now, was)
+	}
+}
