@@ -147,7 +147,8 @@ func (b *asking) others(ctx context.Context, given string) []string {
 	}
 	for at := 0; at < len(all); at++ { // and it grows
 		for key := range b.children(ctx, all[at]) {
-			if b.coming[key] != "" && !slices.Contains(all, key) {
+			// One that was just made may be there before it is noticed.
+			if (b.coming[key] != "" || b.apps.get(key) == nil) && !slices.Contains(all, key) {
 				all = append(all, key)
 			}
 		}
