@@ -1,11 +1,15 @@
 package sync
 
 import (
+	"slices"
 	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/kube"
 )
 
 // One that can't be rendered may want what an application no longer has, if the
@@ -90,5 +94,29 @@ func TestWhatGitHasAgainIsItsOwn(t *testing.T) {
 		if err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
+	}
+}
+
+// An Application that its owner has just made lies in the informer's store before
+// anybody has noticed it.
+func TestAnApplicationThatWasJustMadeIsAsked(t *testing.T) {
+	t.Parallel()
+	b := &Brain{cfg: Config{Cluster: "test"}, clients: &kube.Clients{}, own: &cluster{name: "test"}}
+	b.apps = newApplications(b)
+	made := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": api.APIVersion, "kind": api.ApplicationKind, "metadata": map[string]any{"namespace": "shop", "name": "made"}, "spec": map[string]any{},
+	}}
+	if err := b.apps.informer.GetStore().Add(made); err != nil {
+		t.Fatal(err)
+	}
+	r := &repo{mirror: lineMirror{"", "web/a", "web/b"}, index: newIndex()}
+	root := &app{key: "slipway-system/root"}
+	b.apps.byKey[root.key], b.apps.bySource[r.key()] = root, map[string]*app{root.key: root}
+	q := b.ask(&run{app: &app{key: "shop/web"}, repo: r, cluster: b.own, commit: "c", lastHealthy: "b", lastTried: "b"})
+	q.heads[r] = testCommit("c")
+	q.answers[root.key] = &answer{application: &api.Application{}, objects: map[identity]*apply.Item{b.itself("shop", "made"): {Object: made}}}
+	q.answers["shop/made"] = &answer{application: &api.Application{}}
+	if got := q.others(t.Context(), ""); !slices.Contains(got, "shop/made") {
+		t.Errorf("asked are %q", got)
 	}
 }
