@@ -269,10 +269,13 @@ func (f *flux) look(a *fluxApp, out tree) {
 		f.lookBelow(a, below)
 		return
 	}
-	request := render.Request{FS: f.FS, Path: a.path, Lenient: true, Vars: a.s.at("spec", "postBuild", "substitute").texts()}
+	request := render.Request{FS: f.FS, Path: a.path, Lenient: true, Sealed: true, Vars: a.s.at("spec", "postBuild", "substitute").texts(), Kustomize: added(out)}
 	result, err := render.Render(f.ctx, request)
 	if err != nil { // Flux takes files from all of the repository
-		request.Kustomize = &api.KustomizeSource{LoadRestrictor: api.LoadRestrictionsNone}
+		if request.Kustomize == nil {
+			request.Kustomize = &api.KustomizeSource{}
+		}
+		request.Kustomize.LoadRestrictor = api.LoadRestrictionsNone
 		if anywhere, err2 := render.Render(f.ctx, request); err2 == nil {
 			result, err = anywhere, nil
 			set(out, api.LoadRestrictionsNone, "source", "kustomize", "loadRestrictor")
@@ -311,7 +314,7 @@ func (f *flux) generated(a *fluxApp) []string {
 func (f *flux) lookBelow(a *fluxApp, below []string) {
 	var parts []render.Result
 	for _, dir := range below {
-		result, err := render.Render(f.ctx, render.Request{FS: f.FS, Path: dir, Lenient: true, Vars: a.s.at("spec", "postBuild", "substitute").texts()})
+		result, err := render.Render(f.ctx, render.Request{FS: f.FS, Path: dir, Lenient: true, Sealed: true, Vars: a.s.at("spec", "postBuild", "substitute").texts()})
 		if err != nil {
 			a.s.at("spec", "path").note(Wrong, "it can't be rendered: "+err.Error(), "mend it there first: HelmReleases in it are read as they stand in their files")
 			continue

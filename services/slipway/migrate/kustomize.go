@@ -1,8 +1,11 @@
 package migrate
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
+
+	"github.com/slipway-cd/slipway/shared/api"
 )
 
 // overlay is what both tools set beside a kustomization under the names that kustomize
@@ -14,6 +17,18 @@ func overlay(v value) tree {
 	}
 	for _, field := range []string{"namePrefix", "nameSuffix"} {
 		set(k, v.at(field).text(), field)
+	}
+	return k
+}
+
+// added is what an Application that is written adds to its kustomization; nil for nothing,
+// and for what can't be read, which the other tool refuses, too.
+func added(out tree) *api.KustomizeSource {
+	source, _ := out["source"].(tree)
+	data, err := json.Marshal(source["kustomize"])
+	var k *api.KustomizeSource
+	if err != nil || json.Unmarshal(data, &k) != nil {
+		return nil
 	}
 	return k
 }
