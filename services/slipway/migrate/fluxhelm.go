@@ -159,7 +159,7 @@ func (f *flux) remoteChart(s *source, at value, out tree, holder *fluxApp, chart
 	}
 	ok := false
 	if from != nil {
-		_, ok = f.gitSource(from, from.at("spec", "sourceRef"), ".", out)
+		_, ok = f.gitSource(from, from.at("spec", "sourceRef"), cleanPath(from.at("spec", "path").text()), out)
 	} else if f.own() != "" {
 		set(out, f.own(), "source", "repository")
 		set(out, cmp.Or(f.Branch, "main"), "source", "branch")
