@@ -164,7 +164,13 @@ func (a *argo) source(s *source, out tree) bool {
 	if chart.there() {
 		return a.remoteChart(s, from, refs, out)
 	}
-	set(out, webAddress(from.at("repoURL").text()), "source", "repository")
+	repository := webAddress(from.at("repoURL").text())
+	if repository == "" {
+		from.note(Wrong, "it names no repository, which something else may add to it", "write its repoURL; no Application is written")
+		from.take()
+		return false
+	}
+	set(out, repository, "source", "repository")
 	a.revision(from.at("targetRevision"), out)
 	dir := cleanPath(from.at("path").text())
 	set(out, dir, "source", "path")

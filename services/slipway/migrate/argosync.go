@@ -13,6 +13,17 @@ var syncOptions = map[string]struct {
 	what, do string
 }{
 	"CreateNamespace=false":             {},
+	"Prune=true":                        {},
+	"Validate=true":                     {},
+	"Replace=false":                     {},
+	"Force=false":                       {},
+	"ApplyOutOfSyncOnly=false":          {},
+	"PruneLast=false":                   {Different, "what is pruned goes when all that stays is healthy", ""},
+	"RespectIgnoreDifferences=false":    {Different, "fields that are left to others are left by each apply", ""},
+	"SkipDryRunOnMissingResource=false": {},
+	"FailOnSharedResource=false":        {Different, "an object of two Applications stays with the one that has it", ""},
+	"ClientSideApplyMigration=true":     {Different, "what kubectl once applied is taken over where that is told", "set sync.adopt: [kubectl-client-side-apply], if it is so"},
+	"ClientSideApplyMigration=false":    {},
 	"Validate=false":                    {Missing, "the API server always validates", "mend what it complains of"},
 	"ServerSideApply=true":              {},
 	"ServerSideApply=false":             {Different, "it is always applied by the server", ""},
