@@ -23,9 +23,9 @@ func Adopted(fields []metav1.ManagedFieldsEntry, us string, managers []string) (
 			continue
 		}
 		changed = changed || !own
-		set := &fieldpath.Set{}
-		if err := set.FromJSON(bytes.NewReader(m.FieldsV1.GetRawBytes())); err != nil {
-			return nil, false, fmt.Errorf("read the fields of manager %s: %w", m.Manager, err)
+		set, err := setOf(m)
+		if err != nil {
+			return nil, false, err
 		}
 		if ours[m.APIVersion] == nil {
 			versions = append(versions, m.APIVersion)
@@ -34,14 +34,11 @@ func Adopted(fields []metav1.ManagedFieldsEntry, us string, managers []string) (
 		ours[m.APIVersion] = ours[m.APIVersion].Union(set)
 	}
 	for _, version := range versions {
-		raw, err := ours[version].ToJSON()
-		if err != nil {
-			return nil, false, fmt.Errorf("write the fields of manager %s: %w", us, err)
+		m := metav1.ManagedFieldsEntry{Manager: us, Operation: metav1.ManagedFieldsOperationApply, APIVersion: version, FieldsType: "FieldsV1"}
+		if err := give(&m, ours[version]); err != nil {
+			return nil, false, err
 		}
-		all = append(all, metav1.ManagedFieldsEntry{
-			Manager: us, Operation: metav1.ManagedFieldsOperationApply, APIVersion: version, FieldsType: "FieldsV1",
-			FieldsV1: metav1.NewFieldsV1(string(raw)),
-		})
+		all = append(all, m)
 	}
 	return all, changed, nil
 }
@@ -65,24 +62,36 @@ func AtVersion(fields []metav1.ManagedFieldsEntry, version string) (all []metav1
 			all = append(all, m)
 			continue
 		}
-		if all[before].FieldsV1, err = union(all[before].FieldsV1, m.FieldsV1); err != nil {
-			return nil, false, fmt.Errorf("read the fields of manager %s: %w", m.Manager, err)
+		had, err := setOf(all[before])
+		if err != nil {
+			return nil, false, err
+		}
+		has, err := setOf(m)
+		if err != nil {
+			return nil, false, err
+		}
+		if err := give(&all[before], had.Union(has)); err != nil {
+			return nil, false, err
 		}
 	}
 	return all, changed, nil
 }
 
-func union(a, b *metav1.FieldsV1) (*metav1.FieldsV1, error) {
-	var x, y fieldpath.Set
-	if err := x.FromJSON(bytes.NewReader(a.GetRawBytes())); err != nil {
-		return nil, err
+// setOf reads the fields of an entry.
+func setOf(m metav1.ManagedFieldsEntry) (*fieldpath.Set, error) {
+	set := &fieldpath.Set{}
+	if err := set.FromJSON(bytes.NewReader(m.FieldsV1.GetRawBytes())); err != nil {
+		return nil, fmt.Errorf("read the fields of manager %s: %w", m.Manager, err)
 	}
-	if err := y.FromJSON(bytes.NewReader(b.GetRawBytes())); err != nil {
-		return nil, err
-	}
-	raw, err := x.Union(&y).ToJSON()
+	return set, nil
+}
+
+// give writes the fields of an entry.
+func give(m *metav1.ManagedFieldsEntry, set *fieldpath.Set) error {
+	raw, err := set.ToJSON()
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("write the fields of manager %s: %w", m.Manager, err)
 	}
-	return metav1.NewFieldsV1(string(raw)), nil
+	m.FieldsV1 = metav1.NewFieldsV1(string(raw))
+	return nil
 }

@@ -15,6 +15,15 @@ func entry(manager string, op metav1.ManagedFieldsOperationType, version, sub, f
 	}
 }
 
+func same(t *testing.T, name string, got, want []metav1.ManagedFieldsEntry) {
+	t.Helper()
+	is, _ := json.Marshal(got)
+	wanted, _ := json.Marshal(want)
+	if string(is) != string(wanted) {
+		t.Errorf("%s: it is\n%s\nwant\n%s", name, is, wanted)
+	}
+}
+
 func TestWhatOthersOwnedBecomesOurs(t *testing.T) {
 	t.Parallel()
 	const apply, update = metav1.ManagedFieldsOperationApply, metav1.ManagedFieldsOperationUpdate
@@ -47,11 +56,7 @@ func TestWhatOthersOwnedBecomesOurs(t *testing.T) {
 		if err != nil || changed != c.changed {
 			t.Errorf("%s: changed %v, %v", name, changed, err)
 		}
-		is, _ := json.Marshal(got)
-		want, _ := json.Marshal(c.after)
-		if string(is) != string(want) {
-			t.Errorf("%s: it is\n%s\nwant\n%s", name, is, want)
-		}
+		same(t, name, got, c.after)
 	}
 	if _, _, err := kube.Adopted([]metav1.ManagedFieldsEntry{entry("theirs", apply, "v1", "", `{"x`)}, "slipway", []string{"theirs"}); err == nil {
 		t.Error("fields that can't be read are taken")
@@ -85,11 +90,7 @@ func TestFieldsBecomeThoseOfOneVersion(t *testing.T) {
 		if err != nil || changed != c.changed {
 			t.Errorf("%s: changed %v, %v", name, changed, err)
 		}
-		is, _ := json.Marshal(got)
-		want, _ := json.Marshal(c.after)
-		if string(is) != string(want) {
-			t.Errorf("%s: it is\n%s\nwant\n%s", name, is, want)
-		}
+		same(t, name, got, c.after)
 	}
 	if _, _, err := kube.AtVersion([]metav1.ManagedFieldsEntry{entry("a", apply, "x/v1", "", `{}`), entry("a", apply, "x/v2", "", `{"x`)}, "x/v1"); err == nil {
 		t.Error("fields that can't be read are taken")

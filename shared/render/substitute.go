@@ -179,6 +179,9 @@ func (s substitution) tree(v any) (any, error) {
 		return all, nil
 	case string:
 		value, single, err := s.expansion(v)
+		if value == v {
+			return value, err
+		}
 		if _, told := asText(value, single); single || told {
 			return maybe{value, single}, err
 		}

@@ -269,7 +269,8 @@ func (f *flux) look(a *fluxApp, out tree) {
 		f.lookBelow(a, below)
 		return
 	}
-	request := render.Request{FS: f.FS, Path: a.path, Lenient: true, Sealed: true, Vars: a.s.at("spec", "postBuild", "substitute").texts(), Kustomize: added(out)}
+	request := f.request(a, a.path)
+	request.Kustomize = added(out)
 	result, err := render.Render(f.ctx, request)
 	if err != nil { // Flux takes files from all of the repository
 		if request.Kustomize == nil {
@@ -287,6 +288,12 @@ func (f *flux) look(a *fluxApp, out tree) {
 		return
 	}
 	a.rendered = result.Objects
+}
+
+// request is for a folder as far as it can be known here: without keys and the values
+// of the cluster.
+func (f *flux) request(a *fluxApp, dir string) render.Request {
+	return render.Request{FS: f.FS, Path: dir, Lenient: true, Sealed: true, Vars: a.s.at("spec", "postBuild", "substitute").texts()}
 }
 
 // generated tells of a folder for which Flux makes a kustomization, and gives the
@@ -314,7 +321,7 @@ func (f *flux) generated(a *fluxApp) []string {
 func (f *flux) lookBelow(a *fluxApp, below []string) {
 	var parts []render.Result
 	for _, dir := range below {
-		result, err := render.Render(f.ctx, render.Request{FS: f.FS, Path: dir, Lenient: true, Sealed: true, Vars: a.s.at("spec", "postBuild", "substitute").texts()})
+		result, err := render.Render(f.ctx, f.request(a, dir))
 		if err != nil {
 			a.s.at("spec", "path").note(Wrong, "it can't be rendered: "+err.Error(), "mend it there first: HelmReleases in it are read as they stand in their files")
 			continue

@@ -35,10 +35,11 @@ func (a *Applier) adopt(ctx context.Context, as Actor, item *Item) (version stri
 // upgrade says of all fields of an object that whoever has them has them by the version
 // that is applied. A definition may get a version with a default that a former one has no
 // field for: as long as anybody has fields by that one, the API server can't apply
-// (".spec.x: field not declared in schema"). done says that it may be sent again.
-func (a *Applier) upgrade(ctx context.Context, as Actor, item *Item, fault error) (version string, done bool, err error) {
+// (".spec.x: field not declared in schema"). It gives the version over which it may be
+// sent again, or the fault.
+func (a *Applier) upgrade(ctx context.Context, as Actor, item *Item, fault error) (version string, err error) {
 	if !apierrors.IsInternalError(fault) && apierrors.ReasonForError(fault) != metav1.StatusReasonUnknown {
-		return "", false, fault
+		return "", fault
 	}
 	version, err = a.reassign(ctx, as, item, func(live *metav1.PartialObjectMetadata) ([]byte, error) {
 		fields, changed, err := kube.AtVersion(live.ManagedFields, item.Kind.GroupVersion().String())
@@ -48,9 +49,9 @@ func (a *Applier) upgrade(ctx context.Context, as Actor, item *Item, fault error
 		return json.Marshal(reassigned(live, fields))
 	})
 	if err != nil || version == "" {
-		return "", false, fault
+		return "", fault
 	}
-	return version, true, nil
+	return version, nil
 }
 
 // reassign changes who has the fields of an object, and nothing else of it; version is

@@ -187,8 +187,7 @@ func (a *Applier) applyOver(ctx context.Context, as Actor, item *Item, before st
 	live, err := a.send(ctx, as, item, before.version)
 	if err != nil && !item.dry && before.exists {
 		var version string
-		var again bool
-		if version, again, err = a.upgrade(ctx, as, item, err); again {
+		if version, err = a.upgrade(ctx, as, item, err); err == nil {
 			live, err = a.send(ctx, as, item, version)
 		}
 	}
