@@ -48,8 +48,8 @@ type ApplicationSpec struct {
 	// Labels and Annotations are set on everything applied.
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
-	// DependsOn are Applications of the same namespace that must be healthy, with
-	// what the same commit has for them, before this one is applied.
+	// DependsOn are Applications that must be healthy, with what the same commit
+	// has for them, before this one is applied.
 	DependsOn []Dependency `json:"dependsOn,omitempty"`
 	// Ignore are fields that others may set.
 	Ignore []Ignore `json:"ignore,omitempty"`
@@ -137,13 +137,8 @@ func (a *Application) Validate() error {
 		}
 	}
 	for i, d := range a.Spec.DependsOn {
-		switch {
-		case d.Name == "":
-			faults = append(faults, fmt.Errorf("spec.dependsOn[%d].name is empty", i))
-		case strings.Contains(d.Name, "/"):
-			faults = append(faults, fmt.Errorf("spec.dependsOn[%d].name: %q: only Applications of its own namespace can be waited for", i, d.Name))
-		case d.Name == a.Metadata.Name:
-			faults = append(faults, fmt.Errorf("spec.dependsOn[%d] is the application itself", i))
+		if err := d.validate(a.Metadata.Namespace, a.Metadata.Name); err != nil {
+			faults = append(faults, fmt.Errorf("spec.dependsOn[%d]%w", i, err))
 		}
 	}
 	if a.Spec.Substitute != nil {
@@ -195,11 +190,6 @@ func (i Ignore) validate() error {
 		}
 	}
 	return nil
-}
-
-// Dependency is another Application of the namespace.
-type Dependency struct {
-	Name string `json:"name"`
 }
 
 // Destination is where the objects go.

@@ -28,7 +28,10 @@ func TestWhatAnApplicationWaitsForAndIgnoresIsChecked(t *testing.T) {
 		"  ignore: [{kind: X, paths: [/spec], fields: []}]\n":                              "unknown field",
 		"  dependsOn: [{name: web}]\n":                                                     "is the application itself",
 		"  dependsOn: [{name: \"\"}]\n":                                                    "spec.dependsOn[0].name is empty",
-		"  dependsOn: [{name: a, namespace: other}]\n":                                     "unknown field",
+		"  dependsOn: [{name: web, namespace: other}]\n":                                   "",
+		"  dependsOn: [{name: web, namespace: shop}]\n":                                    "spec.dependsOn[0] is the application itself",
+		"  dependsOn: [{name: a, namespace: a/b}]\n":                                       "spec.dependsOn[0].namespace: \"a/b\" is not the name of a namespace",
+		"  dependsOn: [{name: a, kind: Other}]\n":                                          "unknown field",
 	} {
 		_, err := api.Decode("web.yaml", document(spec))
 		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "web.yaml:")) {

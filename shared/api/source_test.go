@@ -87,7 +87,7 @@ func TestWhatASourceMustNotName(t *testing.T) {
 		"  source: {repository: r, path: p, tag: a, branch: b}\n":                                        "spec.source.branch and tag are both given",
 		"  source: {repository: r, path: p}\n  destination: {serviceAccount: 'x:default'}\n":             "spec.destination.serviceAccount",
 		"  source: {repository: r, path: p}\n  destination: {serviceAccount: shop/default}\n":            "spec.destination.serviceAccount",
-		"  source: {repository: r, path: p}\n  dependsOn: [{name: other/web}]\n":                         "only Applications of its own namespace",
+		"  source: {repository: r, path: p}\n  dependsOn: [{name: other/web}]\n":                         "another namespace in namespace",
 		"  source: {repository: r, path: p}\n  substitute: {from: [{secret: other/vars}]}\n":             "spec.substitute.from[0]",
 		"  source: {repository: r, path: p}\n  substitute: {from: [{configMap: 'a/b'}]}\n":               "spec.substitute.from[0]",
 		"  source: {repository: r, path: p, semver: '>=1.0 <2', secret: creds.x, verify: {keys: [k]}}\n": "",

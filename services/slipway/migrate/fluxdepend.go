@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 )
 
@@ -30,10 +31,9 @@ func (f *flux) dependencies() {
 			}
 			for _, w := range waiting {
 				for _, t := range targets {
-					if t.s.namespace != w.s.namespace {
-						d.note(Missing, "an Application depends only on others of its own namespace, and "+w.s.namespace+"/"+w.called()+" would on "+t.s.namespace+"/"+t.called(), "put both in one namespace, if the order counts")
-					} else if entry := (tree{"name": t.called()}); t != w && !slices.ContainsFunc(on[w], func(e any) bool { return e.(tree)["name"] == t.called() }) {
+					if entry := dependency(w, t); t != w && !slices.ContainsFunc(on[w], func(e any) bool { return maps.Equal(e.(tree), entry) }) {
 						on[w] = append(on[w], entry)
+						acrossNamespaces(d, w, t)
 					}
 				}
 			}
@@ -41,6 +41,22 @@ func (f *flux) dependencies() {
 	}
 	for a, list := range on {
 		set(a.doc["spec"].(tree), list, "dependsOn")
+	}
+}
+
+// dependency is the entry by which one waits for another.
+func dependency(waiting, target *fluxApp) tree {
+	entry := tree{"name": target.called()}
+	if target.s.namespace != waiting.s.namespace {
+		entry["namespace"] = target.s.namespace
+	}
+	return entry
+}
+
+func acrossNamespaces(d value, waiting, target *fluxApp) {
+	if from, to := waiting.s.namespace, target.s.namespace; from != to {
+		d.note(Different, "an Application waits for one of another namespace only where it may: "+from+"/"+waiting.called()+" for "+to+"/"+target.called(),
+			"have one Project govern both namespaces, or name "+from+" in synchronizer.trusted of the config")
 	}
 }
 

@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/slipway-cd/slipway/shared/api"
@@ -17,33 +18,21 @@ const (
 // dependencies says whether an application has to wait for others; it is woken
 // when one of them gets on. Nothing is held while it waits.
 func (b *Brain) dependencies(ctx context.Context, a *app, l *live, r *repo, head Commit) (wait bool, err error) {
-	if len(l.application.Spec.DependsOn) == 0 {
+	on := l.application.Spec.DependsOn
+	if len(on) == 0 {
 		b.apps.depend(a.key, nil)
 		return false, nil
 	}
-	var all []string
-	for _, d := range l.application.Spec.DependsOn {
-		all = append(all, a.name.Namespace+"/"+d.Name)
-	}
-	// It is noted before it is looked: what happens in between wakes it.
-	b.apps.depend(a.key, all)
-	c := conditions{reconciling: true, reason: reasonDependency, generation: l.object.GetGeneration(), now: time.Now()}
-	if cycle := b.cycle(a.key, all); cycle != "" {
-		c.reconciling, c.stalled, c.reason, c.message = false, true, reasonCycle, cycle
-	} else {
-		for _, key := range all {
-			if c.message, err = b.lacks(ctx, key, r, head); c.message != "" || err != nil {
-				break
-			}
-		}
-	}
-	if err != nil {
+	c := conditions{generation: l.object.GetGeneration(), now: time.Now()}
+	if c.reason, c.message, err = b.waitsFor(ctx, a, on, r, head); err != nil {
 		return false, err
 	}
 	if c.message == "" {
 		b.apps.depend(a.key, nil)
 		return false, nil
 	}
+	c.reconciling = c.reason == reasonDependency
+	c.stalled = !c.reconciling
 	if s := l.status(); s.Healthy == "" {
 		c.ready = "False" // what runs stays Ready
 	}
@@ -52,6 +41,56 @@ func (b *Brain) dependencies(ctx context.Context, a *app, l *live, r *repo, head
 	}
 	b.log.Info("waits for another application", "application", a.name.String(), "why", c.message)
 	return true, b.write(ctx, a, l, func(s *api.ApplicationStatus) { c.set(s) })
+}
+
+// waitsFor says for what an application has to wait, or why it would for ever.
+func (b *Brain) waitsFor(ctx context.Context, a *app, on []api.Dependency, r *repo, head Commit) (reason, message string, err error) {
+	if err := b.mayWaitFor(a.name.Namespace, on); err != nil {
+		b.apps.depend(a.key, nil) // the Project that allows it wakes it
+		return reasonProject, err.Error(), nil
+	}
+	keys := keysOf(on, a.name.Namespace)
+	// It is noted before it is looked: what happens in between wakes it.
+	b.apps.depend(a.key, keys)
+	if cycle := b.cycle(a.key, keys); cycle != "" {
+		return reasonCycle, cycle, nil
+	}
+	for _, key := range keys {
+		if message, err = b.lacks(ctx, key, r, head); message != "" || err != nil {
+			break
+		}
+	}
+	return reasonDependency, message, err
+}
+
+func keysOf(on []api.Dependency, own string) []string {
+	keys := make([]string, len(on))
+	for i, d := range on {
+		keys[i] = d.Key(own)
+	}
+	return keys
+}
+
+// mayWaitFor says why Applications of a namespace may not wait for one of those
+// named. How another one is doing is for its own namespace to know, for those that
+// a Project puts with it, and for trusted ones.
+func (b *Brain) mayWaitFor(namespace string, on []api.Dependency) error {
+	for i, d := range on {
+		if d.Namespace == "" || d.Namespace == namespace {
+			continue
+		}
+		governing := b.projects.governing(namespace)
+		with := func(p *project) bool { return p.fault == nil && p.Governs(d.Namespace) }
+		if slices.ContainsFunc(governing, with) || len(governing) == 0 && slices.Contains(b.cfg.Trusted, namespace) {
+			continue
+		}
+		why := fmt.Sprintf("namespace %s is not trusted, and has no Project", namespace)
+		if len(governing) > 0 {
+			why = fmt.Sprintf("%s of namespace %s doesn't govern %s", projectNames(governing), namespace, d.Namespace)
+		}
+		return fmt.Errorf("spec.dependsOn[%d] is in another namespace, and %s: have one Project govern both (spec.namespaces), or take it out", i, why)
+	}
+	return nil
 }
 
 // lacks says what another application lacks; empty for nothing. With the same
@@ -147,11 +186,7 @@ func (b *Brain) dependsOn(key string) []string {
 	if err != nil {
 		return nil
 	}
-	var all []string
-	for _, d := range other.Spec.DependsOn {
-		all = append(all, u.GetNamespace()+"/"+d.Name)
-	}
-	return all
+	return keysOf(other.Spec.DependsOn, u.GetNamespace())
 }
 
 // depend notes for which applications one waits.

@@ -128,6 +128,37 @@ func TestWhoMayUseTheConfigsCredentials(t *testing.T) {
 	}
 }
 
+func TestWhoMayWaitForAnotherNamespace(t *testing.T) {
+	t.Parallel()
+	anywhere := list(map[string]any{"cluster": "*", "namespaces": list("*")})
+	s := newTestProjects(t, nil,
+		projectObject("shop", map[string]any{"namespaces": list("shop", "shop-*"), "repositories": list("**"), "destinations": anywhere}),
+		projectObject("tools", map[string]any{"namespaces": list("shop-db", "tools"), "repositories": list("**"), "destinations": anywhere}),
+	)
+	b := &Brain{cfg: Config{Trusted: []string{"platform", "tools"}}, projects: s}
+	for _, c := range []struct {
+		from, on string
+		says     string
+	}{
+		{"shop", "", ""},
+		{"shop", "shop", ""},
+		{"shop", "shop-db", ""},
+		{"shop-db", "tools", ""}, // one of its two Projects has both
+		{"shop", "tools", "Project shop of namespace shop doesn't govern tools"},
+		{"shop", "platform", "spec.dependsOn[1] is in another namespace"},
+		{"platform", "shop", ""},
+		{"platform", "tenant", ""},
+		{"tools", "platform", "Project tools of namespace tools doesn't govern platform"}, // trusted, and governed
+		{"tenant", "tenant", ""},
+		{"tenant", "shop", "namespace tenant is not trusted, and has no Project"},
+	} {
+		err := b.mayWaitFor(c.from, []api.Dependency{{Name: "web"}, {Name: "database", Namespace: c.on}})
+		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
 func TestAProjectThatCantBeReadAllowsNothing(t *testing.T) {
 	t.Parallel()
 	var told []func(string) bool
