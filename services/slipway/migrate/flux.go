@@ -132,6 +132,11 @@ func (f *flux) kustomization(s *source) {
 		spec.take()
 		s.at("spec", "path").note(Different, "it applies the folder that it lies in: the root",
 			"`slipway bootstrap --path "+a.path+"` makes the root Application; take Flux's own files out of the folder when all is cut over")
+		ref := s.at("spec", "sourceRef")
+		if git := f.find(s, "GitRepository", cmp.Or(ref.at("namespace").text(), s.namespace), ref.at("name").text()); git != nil {
+			git.at("spec", "ref").take() // bootstrap is told it
+			git.at("spec", "url").take()
+		}
 		return
 	}
 	doc := document("Application", s.namespace, s.name, tree{})

@@ -19,7 +19,7 @@ func (f *flux) dependencies() {
 				return b.s.kind == a.s.kind && b.s.name == name && b.s.namespace == namespace && b.cluster == a.cluster
 			})
 			var targets []*fluxApp
-			if i < 0 && a.s.kind == "Kustomization" { // its folder may lie elsewhere
+			if i < 0 { // its folder may lie elsewhere
 				i = slices.IndexFunc(f.apps, func(b *fluxApp) bool { return b.s.kind == a.s.kind && b.s.name == name && b.s.namespace == namespace })
 			}
 			if i >= 0 {

@@ -3,6 +3,7 @@ package migrate
 import (
 	"cmp"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/slipway-cd/slipway/shared/render"
@@ -145,7 +146,11 @@ func (f *flux) chart(s *source, out tree, holder, a *fluxApp) bool {
 			return false
 		}
 		repository.at("spec", "type").take()
-		return f.remoteChart(s, chart.at("chart"), out, holder, chart.at("chart").text(), repository.at("spec", "url").text(), chart.at("version").text())
+		at, name := repository.at("spec", "url").text(), chart.at("chart").text()
+		if dir, base := path.Split(name); strings.HasPrefix(at, "oci://") && dir != "" { // a registry has folders
+			at, name = strings.TrimSuffix(at, "/")+"/"+strings.Trim(dir, "/"), base
+		}
+		return f.remoteChart(s, chart.at("chart"), out, holder, name, at, cmp.Or(chart.at("version").text(), "*"))
 	}
 	ref.note(Missing, "a chart from a "+kind+" has no counterpart", "commit the chart (helm pull --untar); no Application is written")
 	return false
@@ -276,6 +281,9 @@ func notAPointer(p string) string {
 	keys := strings.Split(p, "/")
 	if len(keys) < 2 || keys[0] != "" {
 		return "it is no JSON pointer such as /spec/replicas"
+	}
+	if slices.Contains([]string{"apiVersion", "kind", "metadata"}, keys[1]) && len(keys) < 4 {
+		return "it names what an object is known by: only single labels and annotations can be left to others"
 	}
 	for _, k := range keys[1:] {
 		if k == "" || k == "-" || strings.Trim(k, "0123456789") == "" {
