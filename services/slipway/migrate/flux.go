@@ -22,6 +22,7 @@ type flux struct {
 	used    map[*source]bool // OCIRepositories of which a chart is taken
 	told    map[string]bool  // GitRepositories that aren't in the repository
 	apps    []*fluxApp
+	roots   []*fluxApp // Kustomizations that apply the folder that they lie in
 }
 
 // fluxApp is one Kustomization or HelmRelease of a cluster.
@@ -57,12 +58,7 @@ func Flux(ctx context.Context, o Options) (Result, error) {
 		return f.w.result(), fault("%s has no document of Flux", cleanPath(o.Below))
 	}
 	sets := kustomizedNamespaces(o.FS)
-	for _, s := range f.of("Kustomization") {
-		if s.namespace == "" {
-			s.namespace = sets.of(s.file)
-		}
-		f.kustomization(s)
-	}
+	f.kustomizations(sets)
 	f.releases()
 	f.distinct()
 	f.dependencies()
@@ -119,8 +115,8 @@ func common(a, b string) int {
 	return n
 }
 
-// kustomization reads one.
-func (f *flux) kustomization(s *source) {
+// kustomization reads one; nil where there is nothing to write for it.
+func (f *flux) kustomization(s *source) *fluxApp {
 	spec := s.at("spec")
 	a := &fluxApp{s: s, file: s.file, path: cleanPath(spec.at("path").text()), cluster: path.Dir(s.file)}
 	if s.namespace == "" {
@@ -129,15 +125,8 @@ func (f *flux) kustomization(s *source) {
 	}
 	inside := a.path == "." || path.Dir(s.file) == a.path || strings.HasPrefix(s.file, a.path+"/")
 	if inside {
-		spec.take()
-		s.at("spec", "path").note(Different, "it applies the folder that it lies in: the root",
-			"`slipway bootstrap --path "+a.path+"` makes the root Application; take Flux's own files out of the folder when all is cut over")
-		ref := s.at("spec", "sourceRef")
-		if git := f.find(s, "GitRepository", cmp.Or(ref.at("namespace").text(), s.namespace), ref.at("name").text()); git != nil {
-			git.at("spec", "ref").take() // bootstrap is told it
-			git.at("spec", "url").take()
-		}
-		return
+		f.root(a)
+		return nil
 	}
 	doc := document("Application", s.namespace, s.name, tree{})
 	out := doc["spec"].(tree)
@@ -145,7 +134,7 @@ func (f *flux) kustomization(s *source) {
 	var ok bool
 	if a.path, ok = f.gitSource(s, ref, a.path, out); !ok {
 		spec.take() // it is told why nothing is written
-		return
+		return nil
 	}
 	set(out, a.path, "source", "path")
 	f.kustomizationRights(s, out)
@@ -156,9 +145,10 @@ func (f *flux) kustomization(s *source) {
 	f.apps = append(f.apps, a)
 	if a.holdsOnlyFlux() {
 		spec.at("path").note(Different, "it holds nothing but objects of Flux", "no Application is written for it, but one for each of its HelmReleases")
-		return
+		return a
 	}
 	a.doc = doc
+	return a
 }
 
 func (f *flux) kustomizationRights(s *source, out tree) {
@@ -271,7 +261,7 @@ func (f *flux) look(a *fluxApp, out tree) {
 		return
 	}
 	if below := f.generated(a); len(below) > 0 {
-		f.lookBelow(a, below)
+		f.lookBelow(a, below, out)
 		return
 	}
 	request := f.request(a, a.path)
@@ -323,10 +313,14 @@ func (f *flux) generated(a *fluxApp) []string {
 }
 
 // lookBelow renders the folders that are a part of what Flux makes.
-func (f *flux) lookBelow(a *fluxApp, below []string) {
+func (f *flux) lookBelow(a *fluxApp, below []string, out tree) {
 	var parts []render.Result
 	for _, dir := range below {
-		result, err := render.Render(f.ctx, f.request(a, dir))
+		request := f.request(a, dir)
+		if k := added(out); k != nil {
+			request.Kustomize = &api.KustomizeSource{Patches: inPlace(k.Patches), Namespace: k.Namespace}
+		}
+		result, err := render.Render(f.ctx, request)
 		if err != nil {
 			a.s.at("spec", "path").note(Wrong, "it can't be rendered: "+err.Error(), "mend it there first: HelmReleases in it are read as they stand in their files")
 			continue

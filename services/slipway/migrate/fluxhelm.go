@@ -63,7 +63,7 @@ func (f *flux) origin(holder *fluxApp, o render.Object) *source {
 		if !strings.HasSuffix(o.Name, s.name) && !strings.HasPrefix(o.Name, s.name) || holder.touched == nil || !holder.touched([]string{s.file}) {
 			continue
 		}
-		names := s.at("spec", "chart", "spec", "chart").there() || s.at("spec", "chartRef").there() // else it is a patch
+		names := s.at("spec", "chart", "spec", "chart").there() || s.at("spec", "chartRef").there() || s.at("spec", "sourceRef").there() // else it is a patch
 		if best == nil || len(s.name) > len(best.name) || len(s.name) == len(best.name) && names {
 			best = s
 		}
@@ -94,6 +94,7 @@ func (f *flux) release(s *source, holder *fluxApp) {
 	if f.chart(s, out, holder, a) {
 		set(out, true, "source", "helm", "lookup") // as Helm itself does: what a chart has made up stays
 		a.doc = doc
+		f.variables(s, holder, doc)
 		f.namespace(s, a.file)
 	}
 }

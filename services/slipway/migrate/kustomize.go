@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,6 +32,11 @@ func added(out tree) *api.KustomizeSource {
 		return nil
 	}
 	return k
+}
+
+// inPlace are the patches that name no file.
+func inPlace(all []api.KustomizePatch) []api.KustomizePatch {
+	return slices.DeleteFunc(slices.Clone(all), func(p api.KustomizePatch) bool { return p.Path != "" })
 }
 
 // kustomize writes what an Application of Argo CD sets beside the kustomization.
