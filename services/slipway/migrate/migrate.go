@@ -15,6 +15,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/api"
 )
 
@@ -119,7 +120,7 @@ type writer struct {
 func (w *writer) write(file string, from *source, doc tree) (string, bool) {
 	data, err := yaml.Marshal(doc)
 	if err == nil {
-		_, err = api.Decode(file, data)
+		err = right(file, data)
 	}
 	if err != nil {
 		from.at().note(Wrong, "what it comes to is not right: "+reason(err, file), "mend it there first, or write this one by hand")
@@ -130,6 +131,22 @@ func (w *writer) write(file string, from *source, doc tree) (string, bool) {
 	}
 	w.add(file, data)
 	return file, true
+}
+
+// right says why a document isn't one that is synced.
+func right(file string, data []byte) error {
+	documents, err := api.Decode(file, data)
+	if err != nil {
+		return err
+	}
+	for _, d := range documents {
+		if application, ok := d.Object.(*api.Application); ok {
+			if _, err := events.ParseGitRepository(application.Spec.Source.Repository, nil); err != nil {
+				return fmt.Errorf("Application: spec.source.repository: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // add adds a document to a file.
