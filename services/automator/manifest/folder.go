@@ -24,7 +24,8 @@ type Folder struct {
 	FS   fs.FS
 	Path string
 	Helm render.Release // of a chart
-	// Kustomize is what the Application adds to a kustomization.
+	// Kustomize is what the Application adds to a kustomization, or by which it has a
+	// chart post-rendered.
 	Kustomize *api.KustomizeSource
 	Aliases   events.Aliases
 	// Vars and Lenient are those of [render.Request], by which edits are
@@ -250,7 +251,11 @@ func (f Folder) setByApplication(images []events.Image) error {
 				continue
 			}
 			if _, wanted := targetOf(repository, images); wanted {
-				return fmt.Errorf("%w: the Application sets the reference itself, in spec.source.kustomize.images[%d] (%s): edit it there, or move it into the path's kustomization", ErrUnsafe, i, name)
+				where := "the path's kustomization"
+				if f.isChart() {
+					where = "the chart's values"
+				}
+				return fmt.Errorf("%w: the Application sets the reference itself, in spec.source.kustomize.images[%d] (%s): edit it there, or move it into %s", ErrUnsafe, i, name, where)
 			}
 			break // a new name counts alone
 		}
