@@ -49,7 +49,9 @@ func (r *repository) addTo(file string, whole, added map[string]any) error {
 	if err != nil {
 		return &Error{File: file, Reason: ReasonBuild, Message: "add spec.source.kustomize: " + err.Error(), Err: err}
 	}
-	r.written[file] = data
+	if r.written[file] = data; r.src.sealed {
+		r.withoutSealedPatches(file, data)
+	}
 	return nil
 }
 

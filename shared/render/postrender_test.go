@@ -218,3 +218,21 @@ func TestAPostRendererThatFailsSaysWhere(t *testing.T) {
 		}
 	}
 }
+
+// Who has no keys leaves out patches of which not even the kind can be read.
+func TestSealedPatchesThatAnApplicationAddsAreLeftOut(t *testing.T) {
+	t.Parallel()
+	const value = "ENC[AES256_GCM,data:aa,iv:bb,tag:cc,type:str]"
+	sealed := repo("app/secret.yaml", "apiVersion: "+value+"\nkind: "+value+"\nmetadata:\n  name: "+value+"\n"+mark)
+	for name, files := range map[string]fstest.MapFS{
+		"chart": postChart(), "kustomization": repo("app/kustomization.yaml", "resources: [cm.yaml]\n", "app/cm.yaml", cm("web")),
+	} {
+		request := render.Request{FS: merged(files, sealed), Path: "app", Sealed: true, Kustomize: &api.KustomizeSource{NamePrefix: "a-", Patches: []api.KustomizePatch{{Path: "secret.yaml"}}}}
+		if name == "chart" {
+			request.Helm.Chart = "chart"
+		}
+		if got, err := render.Render(t.Context(), request); err != nil || find(t, got, "a-web").Name == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
