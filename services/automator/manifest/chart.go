@@ -55,18 +55,19 @@ func (f Folder) promoteChart(ctx context.Context, images []events.Image, before 
 	if err != nil {
 		return nil, err
 	}
-	files, valuesErr := f.setValues(images)
+	written := f.asWritten(images)
+	files, valuesErr := f.setValues(written)
 	if valuesErr == nil {
 		if err := f.proved(ctx, before, files, images); err == nil || ctx.Err() != nil {
 			return files, err
 		}
 	}
-	if files := f.setPostRenderer(ctx, images); len(files) > 0 {
+	if files := f.setPostRenderer(ctx, written); len(files) > 0 {
 		if err := f.proved(ctx, before, files, images); err == nil || ctx.Err() != nil {
 			return files, err // values would change nothing
 		}
 	}
-	r, err := f.setRest(ctx, images, files)
+	r, err := f.setRest(ctx, written, files)
 	if err != nil {
 		return nil, err
 	}

@@ -225,7 +225,7 @@ func (f Folder) Promote(ctx context.Context, images []events.Image) (map[string]
 	if f.isChart() {
 		return f.promoteChart(ctx, images, before.Objects)
 	}
-	r, err := f.Set(ctx, images)
+	r, err := f.Set(ctx, f.asWritten(images))
 	if err != nil {
 		return nil, err
 	}
@@ -261,4 +261,26 @@ func (f Folder) setByApplication(images []events.Image) error {
 		}
 	}
 	return nil
+}
+
+// asWritten are the images, also under the names by which the files have them where the
+// Application gives them another name alone: a mirror's, say.
+func (f Folder) asWritten(images []events.Image) []events.Image {
+	if f.Kustomize == nil {
+		return images
+	}
+	written := slices.Clone(images)
+	for _, set := range f.Kustomize.Images {
+		if set.NewName == "" || set.NewTag != "" || set.Digest != "" {
+			continue
+		}
+		from, err := events.ParseImageRepository(set.Name, f.Aliases)
+		to, err2 := events.ParseImageRepository(set.NewName, f.Aliases)
+		target, wanted := targetOf(to, images)
+		if _, too := targetOf(from, written); err == nil && err2 == nil && wanted && !too {
+			target.Repository = from
+			written = append(written, target)
+		}
+	}
+	return written
 }

@@ -1,6 +1,7 @@
 package manifest_test
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"testing"
@@ -35,10 +36,15 @@ func TestAnImageOfAChartThatIsPostRendered(t *testing.T) {
 		"both":                  {api.KustomizeSource{Patches: []api.KustomizePatch{{Path: "post/web.yaml"}, inPlace}}, "", "would stay at"},
 		"a component":           {api.KustomizeSource{Components: []string{"component"}}, "app/component/kustomization.yaml", ""},
 		"a component of others": {api.KustomizeSource{Components: []string{"../shared/component"}}, "", "would stay at"},
+		"its name alone":        {api.KustomizeSource{Images: []api.KustomizeImage{{Name: "ghcr.io/acme/web", NewName: "mirror.example.com/web"}}}, "app/values.yaml", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			edited, err := manifest.Folder{FS: tree(files), Path: "app", Kustomize: &tt.post}.Promote(t.Context(), []events.Image{image(t, "ghcr.io/acme/web:2.0.0")})
+			to := "ghcr.io/acme/web"
+			for _, i := range tt.post.Images {
+				to = cmp.Or(i.NewName, to)
+			}
+			edited, err := manifest.Folder{FS: tree(files), Path: "app", Kustomize: &tt.post}.Promote(t.Context(), []events.Image{image(t, to+":2.0.0@"+digest)})
 			if tt.edits == "" && (!errors.Is(err, manifest.ErrUnsafe) || !strings.Contains(err.Error(), tt.why)) {
 				t.Errorf("%q, %v", edited, err)
 			}
@@ -46,5 +52,16 @@ func TestAnImageOfAChartThatIsPostRendered(t *testing.T) {
 				t.Errorf("%q, %v", edited, err)
 			}
 		})
+	}
+}
+
+// An image to which the Application gives another name alone is edited under its own.
+func TestAnImageThatTheApplicationRenamesIsEdited(t *testing.T) {
+	t.Parallel()
+	mirror := api.KustomizeSource{Images: []api.KustomizeImage{{Name: "ghcr.io/acme/web", NewName: "mirror.example.com/web"}}}
+	f := manifest.Folder{FS: tree(map[string]string{"app/pod.yaml": sealedPod}), Path: "app", Kustomize: &mirror}
+	edited, err := f.Promote(t.Context(), []events.Image{image(t, "mirror.example.com/web:2.0.0")})
+	if err != nil || !strings.Contains(string(edited["app/pod.yaml"]), "image: ghcr.io/acme/web:2.0.0") {
+		t.Errorf("%q, %v", edited, err)
 	}
 }
