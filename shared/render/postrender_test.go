@@ -100,6 +100,47 @@ func TestAChartIsPostRenderedAsByTheTools(t *testing.T) {
 	}
 }
 
+// TestChartsOfAllSortsArePostRenderedAsByTheTool leaves out those that have text which
+// YAML 1.2 reads otherwise, or refuses.
+func TestChartsOfAllSortsArePostRenderedAsByTheTool(t *testing.T) {
+	t.Parallel()
+	otherwise := []string{"CRLF", "empty documents, comments, white space", "keys that are there twice", "schema"}
+	for _, c := range chartCases(t) {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			request := render.Request{FS: c.files, Path: c.path, Helm: c.helm}
+			plain, err := render.Render(t.Context(), request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Kustomize = &api.KustomizeSource{NamePrefix: "a-", CommonAnnotations: map[string]string{"note": "hint"}}
+			got, err := render.Render(t.Context(), request)
+			if err != nil || len(got.Objects) != len(plain.Objects) {
+				t.Fatalf("%q, %v", names(got.Objects), err)
+			}
+			var given []string
+			var built []render.Object
+			for i, o := range got.Objects {
+				if was := plain.Objects[i]; o.File != was.File || o.Kind != was.Kind || !strings.HasSuffix(o.Name, was.Name) {
+					t.Errorf("%s comes from %s, and came as %s from %s", o.ID, o.File, was.ID, was.File)
+				}
+				if o.Kind != "CustomResourceDefinition" {
+					given, built = append(given, string(plain.Objects[i].Raw)), append(built, o)
+				}
+			}
+			if len(given) == 0 || slices.Contains(otherwise, c.name) {
+				return
+			}
+			want := sortedStream(kustomizeBuild(t, repo("a/given.yaml", strings.Join(given, "\n---\n"),
+				"a/kustomization.yaml", "resources: [given.yaml]\nnamePrefix: a-\ncommonAnnotations: {note: hint}\n"), "a"))
+			texts := documents(built)
+			if slices.Sort(texts); !slices.Equal(texts, want) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(texts, "---\n"), strings.Join(want, "---\n"))
+			}
+		})
+	}
+}
+
 // TestWhatIsKnownOfAChartsObjectsOutlivesKustomize renames them so that each has the
 // name of another.
 func TestWhatIsKnownOfAChartsObjectsOutlivesKustomize(t *testing.T) {
