@@ -9,7 +9,9 @@ import (
 // KustomizeSource are fields that the path's kustomization gets, as if they
 // stood in it: what is listed comes behind what it lists, images and replicas
 // in place of its own of the same name, the rest in place of its own. A path
-// without a kustomization gets one with all of its manifests as resources.
+// without a kustomization gets one with all of its manifests as resources. A
+// chart is post-rendered by them: what it gives, but for its folder crds, is the one
+// resource of a kustomization that has them.
 // The names and meanings are those of kustomize's own fields.
 type KustomizeSource struct {
 	Patches []KustomizePatch `json:"patches,omitempty"`

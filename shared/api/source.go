@@ -33,7 +33,7 @@ type Source struct {
 	// Helm says how a chart is rendered. A path with a Chart.yaml is a chart
 	// without it, too.
 	Helm *HelmSource `json:"helm,omitempty"`
-	// Kustomize adds to the path's kustomization. nil: nothing.
+	// Kustomize adds to the path's kustomization, or post-renders a chart. nil: nothing.
 	Kustomize *KustomizeSource `json:"kustomize,omitempty"`
 }
 

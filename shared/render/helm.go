@@ -167,7 +167,7 @@ func chartObjects(src *source, pieces []piece) ([]Object, error) {
 			}
 			definitions[o.ID] = definitions[o.ID] || p.CRD
 			own[o.ID] = own[o.ID] || !p.Hook
-			o.Varies = p.Varies
+			o.Varies, o.apart = p.Varies, p.CRD
 			objects = append(objects, o)
 		}
 		if len(faults) >= maxFaults {

@@ -31,32 +31,54 @@ func buildKustomization(ctx context.Context, src *source, dir, file string, fiel
 			return result, tell(err)
 		}
 	}
-	j := job{Kustomization: &kustomization{Dir: dir, File: file, Anywhere: fields != nil && fields.LoadRestrictor == api.LoadRestrictionsNone, Known: files.closure(dir)}, Limits: src.limits}
-	answer, err := runJob(ctx, j, files.answer)
+	all, err := files.build(ctx, dir, file, anywhere(fields))
 	result.Inputs, result.Moving = append(files.used(), inputs...), files.moving()
-	if files.refused != nil && ctx.Err() == nil {
-		return result, tell(files.refused) // kustomize may have wrapped or swallowed it
-	}
 	if err != nil {
-		return result, tell(childError("the kustomization", file, err))
-	}
-	if err := src.count(file, len(answer.Built)); err != nil {
 		return result, err
 	}
-	for _, r := range answer.Built {
-		var m map[string]any
-		if err := kjson.UnmarshalCaseSensitivePreserveInts(r.JSON, &m); err != nil {
-			return result, &Error{File: file, Reason: ReasonBuild, Message: "kustomize: " + err.Error(), Err: err}
+	if err := src.count(file, len(all)); err != nil {
+		return result, err
+	}
+	for _, b := range all {
+		o, ok, err := b.object(file)
+		if err != nil {
+			return result, err
 		}
-		id, ok := identify(m)
-		if !ok || id.leftOut() {
-			continue
+		if ok {
+			result.Objects = append(result.Objects, o)
 		}
-		result.Objects = append(result.Objects, Object{ID: id, Raw: r.YAML, Map: m, File: file})
 	}
 	files.markVaries(result.Objects)
 	order(result.Objects)
 	return result, nil
+}
+
+// anywhere says whether files may lie outside of a kustomization's folder.
+func anywhere(fields *api.KustomizeSource) bool {
+	return fields != nil && fields.LoadRestrictor == api.LoadRestrictionsNone
+}
+
+// build has a child build the kustomization of a directory.
+func (r *repository) build(ctx context.Context, dir, file string, anywhere bool) ([]built, error) {
+	j := job{Kustomization: &kustomization{Dir: dir, File: file, Anywhere: anywhere, Known: r.closure(dir)}, Limits: r.src.limits}
+	answer, err := runJob(ctx, j, r.answer)
+	if r.refused != nil && ctx.Err() == nil {
+		return nil, tell(r.refused) // kustomize may have wrapped or swallowed it
+	}
+	if err != nil {
+		return nil, tell(childError("the kustomization", file, err))
+	}
+	return answer.Built, nil
+}
+
+// object is what was built; ok is false for what reaches no cluster.
+func (b built) object(file string) (o Object, ok bool, err error) {
+	var m map[string]any
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(b.JSON, &m); err != nil {
+		return Object{}, false, &Error{File: file, Reason: ReasonBuild, Message: "kustomize: " + err.Error(), Err: err}
+	}
+	id, ok := identify(m)
+	return Object{ID: id, Raw: b.YAML, Map: m, File: file}, ok && !id.leftOut(), nil
 }
 
 // isRemote says whether kustomize might take an entry for an address. It errs

@@ -159,7 +159,6 @@ func TestWhatAnApplicationAddsIsAsIfItStoodInTheKustomization(t *testing.T) {
 
 func TestWhatAnApplicationAddsIsRefusedLikeItsKustomization(t *testing.T) {
 	t.Parallel()
-	chart := repo("app/Chart.yaml", "apiVersion: v2\nname: a\nversion: 1.0.0\n")
 	plain := repo("app/cm.yaml", cm("a"))
 	tests := []struct {
 		files  fstest.MapFS
@@ -167,7 +166,6 @@ func TestWhatAnApplicationAddsIsRefusedLikeItsKustomization(t *testing.T) {
 		reason render.Reason
 		want   string
 	}{
-		{chart, api.KustomizeSource{NamePrefix: "a-"}, render.ReasonUnsupported, "this is a chart"},
 		{plain, api.KustomizeSource{Components: []string{"../none"}}, render.ReasonBuild, "app/kustomization.yaml: spec.source.kustomize: \"../none\" is not in the repository"},
 		{plain, api.KustomizeSource{Components: []string{"github.com/acme/x"}}, render.ReasonUnsupported, "spec.source.kustomize: \"github.com/acme/x\" is a remote resource"},
 		{plain, api.KustomizeSource{Patches: []api.KustomizePatch{{Path: "https://h/x"}}}, render.ReasonUnsupported, "remote"},

@@ -31,20 +31,28 @@ func (r *repository) add(dir, file string, plain []Object, fields *api.Kustomize
 	} else if whole, err = r.own(file); err != nil {
 		return file, err
 	}
-	if added, err = r.scanAdded(file, added); err != nil {
-		return file, err
+	return file, r.addTo(file, whole, added)
+}
+
+// addTo writes a kustomization with more fields in the place of a file.
+func (r *repository) addTo(file string, whole, added map[string]any) error {
+	added, err := r.scanAdded(file, added)
+	if err != nil {
+		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(added)) {
 		if whole[name], err = merged(whole[name], added[name]); err != nil {
-			return file, &Error{File: file, Reason: ReasonBuild, Message: fmt.Sprintf("%s, to which spec.source.kustomize adds, is %s", name, err.Error())}
+			return &Error{File: file, Reason: ReasonBuild, Message: fmt.Sprintf("%s, to which spec.source.kustomize adds, is %s", name, err.Error())}
 		}
 	}
 	data, err := yaml.Marshal(whole)
 	if err != nil {
-		return file, &Error{File: file, Reason: ReasonBuild, Message: "add spec.source.kustomize: " + err.Error(), Err: err}
+		return &Error{File: file, Reason: ReasonBuild, Message: "add spec.source.kustomize: " + err.Error(), Err: err}
 	}
-	r.written[file] = data
-	return file, nil
+	if r.written[file] = data; r.src.sealed {
+		r.withoutSealedPatches(file, data)
+	}
+	return nil
 }
 
 // fieldMap gives fields as kustomize reads them.

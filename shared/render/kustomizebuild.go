@@ -42,8 +42,12 @@ const (
 	refused   foundKind = 'r' // Data says why
 )
 
-// built is an object that kustomize built, as it prints it and as JSON.
-type built struct{ YAML, JSON []byte }
+// built is an object that kustomize built, as it prints it and as JSON. Of is the
+// mark that it had.
+type built struct {
+	YAML, JSON []byte
+	Of         int
+}
 
 // build does what `kustomize build` does.
 func (k *kustomization) build(ask sandbox.Ask) ([]built, error) {
@@ -64,7 +68,10 @@ func (k *kustomization) build(ask sandbox.Ask) ([]built, error) {
 	var all []built
 	for _, r := range resources.Resources() {
 		b := built{}
-		if b.JSON, err = r.MarshalJSON(); err == nil {
+		if b.Of, err = unmark(&r.RNode); err == nil {
+			b.JSON, err = r.MarshalJSON()
+		}
+		if err == nil {
 			b.YAML, err = yaml.JSONToYAML(b.JSON) // these two are Resource.AsYAML
 		}
 		if err != nil {

@@ -97,8 +97,11 @@ var seen = regexp.MustCompile(`[^'"\s]*` + regexp.QuoteMeta(remoteDir) + `/([^/'
 func told(text string) string {
 	return seen.ReplaceAllStringFunc(text, func(name string) string {
 		_, last, _ := strings.Cut(name[strings.LastIndex(name, remoteDir):], "/")
-		if last == helmName {
+		switch last {
+		case helmName:
 			return "helmCharts"
+		case chartOutput:
+			return "what the chart gives"
 		}
 		if known, err := url.PathUnescape(last); err == nil {
 			return known

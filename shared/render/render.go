@@ -23,7 +23,8 @@ type Request struct {
 	Path string
 	// Helm says how the path is rendered if it is a chart, or names one.
 	Helm Release
-	// Kustomize is added to the path's kustomization; nil: nothing.
+	// Kustomize is added to the path's kustomization, or post-renders a chart; nil:
+	// nothing.
 	Kustomize *api.KustomizeSource
 	// Vars are the values of ${NAME} in what is rendered. nil: nothing is
 	// replaced, and such text stays as it is.
@@ -151,6 +152,8 @@ type Object struct {
 	Kept bool
 	// rewritten says that Raw isn't the text that stands in File.
 	rewritten bool
+	// apart says that it is of a chart's folder crds, which no post-renderer sees.
+	apart bool
 }
 
 // Where is "file:line", or the file alone.
@@ -234,13 +237,11 @@ func Render(ctx context.Context, req Request) (Result, error) {
 
 func render(ctx context.Context, src *source, dir string, req Request) (Result, error) {
 	if req.Helm.wanted() || src.isFile(path.Join(dir, chartFile)) {
-		if req.Kustomize != nil {
-			return Result{Kind: Helm, Inputs: []string{dir}}, &Error{
-				File: dir, Reason: ReasonUnsupported, Message: "spec.source.kustomize is for a kustomization or plain manifests, and this is a chart",
-				Help: "say it in the chart's values, or take spec.source.kustomize away",
-			}
+		chart, err := renderChart(ctx, src, dir, req.Helm)
+		if err != nil || req.Kustomize == nil {
+			return chart, err
 		}
-		return renderChart(ctx, src, dir, req.Helm)
+		return postRender(ctx, src, dir, chart, req.Kustomize)
 	}
 	file, err := src.kustomization(dir)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
 )
 
@@ -54,13 +55,19 @@ func (f Folder) promoteChart(ctx context.Context, images []events.Image, before 
 	if err != nil {
 		return nil, err
 	}
-	files, valuesErr := f.setValues(images)
+	written := f.asWritten(images)
+	files, valuesErr := f.setValues(written)
 	if valuesErr == nil {
 		if err := f.proved(ctx, before, files, images); err == nil || ctx.Err() != nil {
 			return files, err
 		}
 	}
-	r, err := f.setRest(ctx, images, files)
+	if files := f.setPostRenderer(ctx, written); len(files) > 0 {
+		if err := f.proved(ctx, before, files, images); err == nil || ctx.Err() != nil {
+			return files, err // values would change nothing
+		}
+	}
+	r, err := f.setRest(ctx, written, files)
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +86,26 @@ func (f Folder) proved(ctx context.Context, before []render.Object, files map[st
 	return Prove(before, after.Objects, images, f.Aliases)
 }
 
+// setPostRenderer edits the files by which the chart is post-rendered alone: what they
+// set counts over the values.
+func (f Folder) setPostRenderer(ctx context.Context, images []events.Image) map[string][]byte {
+	if f.Kustomize == nil {
+		return nil
+	}
+	r, err := f.set(ctx, images, f.postRenders)
+	if err != nil || len(r.Problems) > 0 {
+		return nil // they are told with the rest
+	}
+	return r.Files
+}
+
+// postRenders says whether a file is a patch, or of a component, by which the
+// Application has the chart post-rendered.
+func (f Folder) postRenders(file string) bool {
+	return f.Kustomize != nil && (slices.ContainsFunc(f.Kustomize.Patches, func(p api.KustomizePatch) bool { return p.Path != "" && path.Join(f.Path, p.Path) == file }) ||
+		slices.ContainsFunc(f.Kustomize.Components, func(c string) bool { return strings.HasPrefix(file, path.Join(f.Path, c)+"/") }))
+}
+
 // setRest edits what a chart's templates say themselves, and what Flux's
 // markers mark in its values. Values files that other applications use are
 // none of the chart's business.
@@ -89,7 +116,7 @@ func (f Folder) setRest(ctx context.Context, images []events.Image, edited map[s
 		inChart := !f.remote() && strings.HasPrefix(file, f.chartDir()+"/") || !f.remote() && f.chartDir() == "."
 		inner := strings.TrimPrefix(file, f.chartDir()+"/")
 		return inChart && (strings.HasPrefix(inner, "templates/") || strings.HasPrefix(inner, "crds/") || inner == "values.yaml") ||
-			slices.ContainsFunc(f.Helm.ValuesFiles, func(v string) bool { return path.Join(f.Path, v) == file })
+			slices.ContainsFunc(f.Helm.ValuesFiles, func(v string) bool { return path.Join(f.Path, v) == file }) || f.postRenders(file)
 	})
 	for name, data := range edited {
 		if _, again := r.Files[name]; !again && err == nil {

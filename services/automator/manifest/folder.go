@@ -24,7 +24,8 @@ type Folder struct {
 	FS   fs.FS
 	Path string
 	Helm render.Release // of a chart
-	// Kustomize is what the Application adds to a kustomization.
+	// Kustomize is what the Application adds to a kustomization, or by which it has a
+	// chart post-rendered.
 	Kustomize *api.KustomizeSource
 	Aliases   events.Aliases
 	// Vars and Lenient are those of [render.Request], by which edits are
@@ -224,7 +225,7 @@ func (f Folder) Promote(ctx context.Context, images []events.Image) (map[string]
 	if f.isChart() {
 		return f.promoteChart(ctx, images, before.Objects)
 	}
-	r, err := f.Set(ctx, images)
+	r, err := f.Set(ctx, f.asWritten(images))
 	if err != nil {
 		return nil, err
 	}
@@ -250,10 +251,36 @@ func (f Folder) setByApplication(images []events.Image) error {
 				continue
 			}
 			if _, wanted := targetOf(repository, images); wanted {
-				return fmt.Errorf("%w: the Application sets the reference itself, in spec.source.kustomize.images[%d] (%s): edit it there, or move it into the path's kustomization", ErrUnsafe, i, name)
+				where := "the path's kustomization"
+				if f.isChart() {
+					where = "the chart's values"
+				}
+				return fmt.Errorf("%w: the Application sets the reference itself, in spec.source.kustomize.images[%d] (%s): edit it there, or move it into %s", ErrUnsafe, i, name, where)
 			}
 			break // a new name counts alone
 		}
 	}
 	return nil
+}
+
+// asWritten are the images, also under the names by which the files have them where the
+// Application gives them another name alone: a mirror's, say.
+func (f Folder) asWritten(images []events.Image) []events.Image {
+	if f.Kustomize == nil {
+		return images
+	}
+	written := slices.Clone(images)
+	for _, set := range f.Kustomize.Images {
+		if set.NewName == "" || set.NewTag != "" || set.Digest != "" {
+			continue
+		}
+		from, err := events.ParseImageRepository(set.Name, f.Aliases)
+		to, err2 := events.ParseImageRepository(set.NewName, f.Aliases)
+		target, wanted := targetOf(to, images)
+		if _, too := targetOf(from, written); err == nil && err2 == nil && wanted && !too {
+			target.Repository = from
+			written = append(written, target)
+		}
+	}
+	return written
 }

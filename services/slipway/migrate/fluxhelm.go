@@ -223,6 +223,7 @@ func (f *flux) releaseSettings(s *source, out tree) {
 	}
 	values, _ := spec.at("values").tree().(map[string]any)
 	set(out, values, "source", "helm", "values")
+	postRenderers(s, out)
 	set(out, spec.at("interval").text(), "sync", "resync")
 	set(out, spec.at("timeout").text(), "sync", "timeout")
 	account := spec.at("serviceAccountName")

@@ -261,3 +261,37 @@ func TestEachHelmReleaseBecomesOneApplication(t *testing.T) {
 		t.Errorf("%q\n%s", got, print(r))
 	}
 }
+
+func TestPostRenderersBecomeOne(t *testing.T) {
+	t.Parallel()
+	const head = "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: a, namespace: b}\nspec:\n  serviceAccountName: x\n  chart: {spec: {chart: ./c, sourceRef: {kind: GitRepository, name: r}}}\n  postRenderers:\n"
+	const again, sooner = "another of that name stands before it", "its patches come before the images"
+	for name, tt := range map[string]struct {
+		renderers string
+		want      string
+		told      string // beside that of hooks; else nothing is
+	}{
+		"nothing":                   {"  - {}\n", "", "-"},
+		"a later tag":               {"  - kustomize: {images: [{name: a, newTag: \"1\"}]}\n  - kustomize: {images: [{name: a, newTag: \"2\"}]}\n", "    kustomize:\n      images:\n      - name: a\n        newTag: \"2\"\n    path", ""},
+		"a later digest":            {"  - kustomize: {images: [{name: a, newTag: \"1\"}]}\n  - kustomize: {images: [{name: a, digest: d}]}\n", "      - digest: d\n        name: a\n    path", ""},
+		"a later name":              {"  - kustomize: {images: [{name: a, newTag: \"1\"}]}\n  - kustomize: {images: [{name: a, newName: b}]}\n", "      - name: a\n        newName: b\n        newTag: \"1\"\n    path", ""},
+		"what is renamed is gone":   {"  - kustomize: {images: [{name: a, newName: b}]}\n  - kustomize: {images: [{name: a, newTag: \"2\"}, {name: b, newTag: \"3\"}]}\n", "      - name: a\n        newName: b\n      - name: b\n        newTag: \"3\"\n    path", ""},
+		"a rename between":          {"  - kustomize: {images: [{name: a, newTag: \"1\"}, {name: b, newName: a}, {name: a, newTag: \"2\"}]}\n", "      - name: a\n        newTag: \"2\"\n      - name: b\n        newName: a\n    path", again},
+		"patches of both":           {"  - kustomize: {patches: [{patch: one}]}\n  - kustomize: {patches: [{patch: two}], images: [{name: a, newTag: \"1\"}]}\n", "      patches:\n      - patch: one\n      - patch: two\n    path", ""},
+		"a patch behind images":     {"  - kustomize: {images: [{name: a, newTag: \"1\"}]}\n  - kustomize: {patches: [{patch: replicas}]}\n", "      - patch: replicas\n    path", ""},
+		"a patch of an image":       {"  - kustomize: {images: [{name: a, newTag: \"1\"}]}\n  - kustomize: {patches: [{patch: image}]}\n", "      - patch: image\n    path", sooner},
+		"a patch that is an object": {"  - kustomize: {patchesStrategicMerge: [{a: {b: \"1\", c: 2}}]}\n", "      - patch: |\n          a:\n            b: \"1\"\n            c: 2\n    path", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, err := migrate.Flux(t.Context(), migrate.Options{Repository: "https://git.example.com/a/b.git", FS: fstest.MapFS{"a.yaml": {Data: []byte(head + tt.renderers), Mode: 0o644}, "c/Chart.yaml": {Data: []byte("name: c\n"), Mode: 0o644}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := print(r)
+			if !strings.Contains(all, tt.want) || strings.Contains(all, again) != (tt.told == again) || strings.Contains(all, sooner) != (tt.told == sooner) || strings.Contains(all, "hooks go through") != (tt.told != "-") {
+				t.Errorf("it tells:\n%s\nwant %q and %q", all, tt.want, tt.told)
+			}
+		})
+	}
+}
