@@ -20,15 +20,15 @@ func newDiff() *cobra.Command {
 	var kubeconfig, output string
 	var exitCode bool
 	c := &cobra.Command{
-		Use:   "diff [--path DIR | -f APPLICATION.yaml] [--vars FILE] [--exit-code]",
+		Use:   "diff [--path DIR | -f APPLICATION.yaml] [--vars FILE] [--values FILE]… [--exit-code]",
 		Short: "Print what an apply of a folder or an Application would change in the cluster",
 		Long: `Print what an apply of what ` + "`slipway render`" + ` prints would change in the cluster, as unified
 diffs: the API server tries each object (a server-side apply as a dry run), and nothing is changed.
 Of an Application (-f) that the cluster has, also what would be pruned. It is tried with the rights of
 the Application's service account, if you may act for it, else with your own.
 
-Variables come from the ConfigMaps and Secrets of the cluster, unless --vars gives them. Values of
-Secrets are not shown: equal ones have the same number, others another.
+Variables, and values of a chart's valuesFrom, come from the ConfigMaps and Secrets of the cluster, unless
+--vars and --values give them. Values of Secrets are not shown: equal ones have the same number, others another.
 
 An object that can't be tried is told with file and line, and the others are compared all the same.
 It exits with 0, whether there is a difference or not, and with 1 when something failed; with

@@ -143,7 +143,7 @@ func newSet() *cobra.Command {
 func newRender() *cobra.Command {
 	var o synchronizer.RenderOptions
 	c := &cobra.Command{
-		Use:   "render [--path DIR | -f APPLICATION.yaml] [--vars FILE] [--age-key FILE]… [--remote-base PATTERN]…",
+		Use:   "render [--path DIR | -f APPLICATION.yaml] [--vars FILE] [--values FILE]… [--age-key FILE]… [--remote-base PATTERN]…",
 		Short: "Print what the synchronizer would apply, in apply order; uses no cluster",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -168,6 +168,10 @@ func onePath(o *synchronizer.RenderOptions) error {
 	return nil
 }
 
+func valuesFlag(c *cobra.Command, o *synchronizer.RenderOptions) {
+	c.Flags().StringArrayVar(&o.Values, "values", nil, "a file of a chart's values, in place of the ConfigMaps and Secrets of helm.valuesFrom; may be given several times")
+}
+
 func remoteBaseFlag(c *cobra.Command, o *synchronizer.RenderOptions) {
 	c.Flags().StringArrayVar(&o.RemoteBases, "remote-base", nil, "what kustomizations may name beyond the repository, as in remoteBases of the config, such as 'github.com/acme/**'; fetched without credentials; may be given several times")
 }
@@ -177,6 +181,7 @@ func renderFlags(c *cobra.Command, o *synchronizer.RenderOptions) {
 	c.Flags().StringVar(&o.Path, "path", "", "the folder (default .)")
 	c.Flags().StringVarP(&o.Application, "filename", "f", "", "a file with one Application, in the repository that holds its path")
 	c.Flags().StringVar(&o.Vars, "vars", "", "a file of variables, KEY=VALUE lines or a YAML mapping, in place of the ConfigMaps and Secrets of substitute.from")
+	valuesFlag(c, o)
 	c.Flags().StringArrayVar(&o.AgeKeys, "age-key", nil, "a file of age identities, in place of the Secret of decryption; may be given several times")
 	remoteBaseFlag(c, o)
 	c.Flags().StringVar(&o.Namespace, "namespace", "", "a chart's release namespace (default the Application's destination, else default)")

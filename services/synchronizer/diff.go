@@ -77,12 +77,9 @@ func DiffRequest(ctx context.Context, clients *kube.Clients, application *api.Ap
 	if err != nil {
 		return nil, err
 	}
-	vars, err := diffVariables(ctx, act, application, o)
+	vars, err := named(ctx, act, application, &request, o)
 	if err != nil {
 		return nil, err
-	}
-	if values := vars.Values(); values != nil {
-		request.Vars = values
 	}
 	to, act, err := destination(ctx, clients, act, application, o)
 	if err != nil {
@@ -167,6 +164,24 @@ func destination(ctx context.Context, clients *kube.Clients, act dynamic.Interfa
 	}
 	act, err = other.As(application.Metadata.Namespace, to.ServiceAccount)
 	return other, act, err
+}
+
+// named has a request know the ConfigMaps and Secrets that the Application names, or
+// the files in their place.
+func named(ctx context.Context, act dynamic.Interface, application *api.Application, request *render.Request, o DiffOptions) (sync.Variables, error) {
+	vars, err := diffVariables(ctx, act, application, o)
+	if err != nil {
+		return vars, err
+	}
+	if values := vars.Values(); values != nil {
+		request.Vars = values
+	}
+	if helm := application.Spec.Source.Helm; helm != nil && len(o.Values) == 0 {
+		if request.Helm.ValuesFrom, err = sync.LookUpValues(ctx, act, application.Metadata.Namespace, helm.ValuesFrom); err != nil {
+			return vars, fmt.Errorf("%w (--values FILE stands in for it)", err)
+		}
+	}
+	return vars, nil
 }
 
 // diffVariables are those of a file, or of the cluster.

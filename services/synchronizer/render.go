@@ -42,6 +42,9 @@ type RenderOptions struct {
 	// Vars is a file of variables that stands in for what the Application takes
 	// from the cluster; the Application's own win over it. Empty: there is none.
 	Vars string
+	// Values are files of YAML mappings that stand in, in order, for what a chart
+	// takes from the cluster. None: nothing does.
+	Values []string
 	// AgeKeys are files of age identities that stand in for the Secret of
 	// spec.decryption. None: an encrypted file is an error.
 	AgeKeys []string
@@ -72,11 +75,8 @@ func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 	}
 	defer done()
 	result, err := render.Render(ctx, request)
-	if err != nil && application != nil && application.Spec.Source.Helm != nil && application.Spec.Source.Helm.Lookup {
-		return fmt.Errorf("%w (what the chart looks up isn't found here, without a cluster: `slipway diff` has one)", err)
-	}
 	if err != nil {
-		return err
+		return withoutCluster(err, application, o)
 	}
 	for i, object := range result.Objects {
 		if i > 0 {
@@ -95,13 +95,30 @@ func Render(ctx context.Context, o RenderOptions, w io.Writer) error {
 	return nil
 }
 
-// complete has a request know its repository, its keys, and where charts and bases
+// withoutCluster is the error of a render that may be for want of a cluster.
+func withoutCluster(err error, application *api.Application, o RenderOptions) error {
+	if application == nil || application.Spec.Source.Helm == nil {
+		return err
+	}
+	if len(application.Spec.Source.Helm.ValuesFrom) > 0 && len(o.Values) == 0 {
+		err = fmt.Errorf("%w (what the chart takes from the cluster by valuesFrom isn't here: `slipway diff` has a cluster, and --values FILE stands in for it)", err)
+	}
+	if application.Spec.Source.Helm.Lookup {
+		err = fmt.Errorf("%w (what the chart looks up isn't found here, without a cluster: `slipway diff` has one)", err)
+	}
+	return err
+}
+
+// complete has a request know its repository, its keys, given values, and where charts and bases
 // are. done is called when it is rendered.
 func (o RenderOptions) complete(request *render.Request, dir string) (done func(), err error) {
 	if len(o.AgeKeys) > 0 {
 		if request.Decrypter, err = readAgeKeys(o.AgeKeys); err != nil {
 			return nil, err
 		}
+	}
+	if request.Helm.ValuesFrom, err = readValues(o.Values); err != nil {
+		return nil, err
 	}
 	if request.FS, request.Path, err = within(dir); err != nil {
 		return nil, err

@@ -108,3 +108,29 @@ func TestRenderWithVariables(t *testing.T) {
 		}
 	}
 }
+
+func TestRenderWithValuesOfTheCluster(t *testing.T) {
+	t.Parallel()
+	root, write := tree(t)
+	write(".git/HEAD", "ref: refs/heads/main\n")
+	write("app/Chart.yaml", "apiVersion: v2\nname: app\nversion: 1.0.0\n")
+	write("app/templates/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  a: {{ required \"no site\" .Values.site }}\n  b: {{ .Values.b }}\n")
+	file := write("clusters/app.yaml", "apiVersion: slipway.dev/v1alpha1\nkind: Application\nmetadata: {name: app, namespace: shop}\nspec:\n  source: {repository: https://h/a/b, branch: main, path: app, helm: {valuesFrom: [{secret: s}], values: {b: own}}}\n")
+	one, two := write("one.yaml", "\xef\xbb\xbfsite: one\nb: one\n"), write("two.yaml", "site: two\n")
+	for name, tt := range map[string]struct {
+		options     synchronizer.RenderOptions
+		want, fault string
+	}{
+		"none":           {synchronizer.RenderOptions{Application: file}, "", "no site (what the chart takes from the cluster by valuesFrom isn't here: `slipway diff` has a cluster, and --values FILE stands in for it)"},
+		"in order":       {synchronizer.RenderOptions{Application: file, Values: []string{one, two}}, "a: two\n  b: own\n", ""},
+		"of a folder":    {synchronizer.RenderOptions{Path: filepath.Join(root, "app"), Values: []string{one}}, "a: one\n  b: one\n", ""},
+		"no file":        {synchronizer.RenderOptions{Application: file, Values: []string{"none.yaml"}}, "", "none.yaml: no such file"},
+		"what is a list": {synchronizer.RenderOptions{Application: file, Values: []string{write("list.yaml", "[a]")}}, "", "list.yaml is not a YAML mapping"},
+	} {
+		var out strings.Builder
+		err := synchronizer.Render(t.Context(), tt.options, &out)
+		if tt.fault == "" && (err != nil || !strings.Contains(out.String(), tt.want)) || tt.fault != "" && (err == nil || !strings.Contains(err.Error(), tt.fault)) {
+			t.Errorf("%s: %v\n%s", name, err, out.String())
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/render"
 )
 
 // ErrInput says that what a person gave can't be read.
@@ -42,6 +43,24 @@ func parseVars(name string, data []byte) (map[string]string, error) {
 		}
 	}
 	return vars, nil
+}
+
+// readValues reads files of values in the place of a cluster's. The error is an
+// ErrInput.
+func readValues(names []string) ([]render.ClusterValues, error) {
+	var all []render.ClusterValues
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrInput, err)
+		}
+		values := render.ClusterValues{Name: name, Text: string(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))}
+		if err := values.Check(); err != nil {
+			return nil, fmt.Errorf("%w: %s %w", ErrInput, name, err)
+		}
+		all = append(all, values)
+	}
+	return all, nil
 }
 
 // assignments gives the lines that count; ok says that the first of them is

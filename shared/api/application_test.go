@@ -58,7 +58,10 @@ func compareFields(t *testing.T, at string, typ reflect.Type, schema map[string]
 	}
 	properties, _ := schema["properties"].(map[string]any)
 	var fields []string
-	for f := range typ.Fields() {
+	for _, f := range reflect.VisibleFields(typ) {
+		if f.Anonymous {
+			continue
+		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		fields = append(fields, name)
 		property, _ := properties[name].(map[string]any)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -28,12 +29,36 @@ type HelmSource struct {
 	// ValuesFiles are applied in order, each over those before and all over
 	// the chart's own. They may lie outside of the path, in the repository.
 	ValuesFiles []string `json:"valuesFiles,omitempty"`
-	// Values are applied last. A null takes away what the chart sets.
+	// ValuesFrom are values of the cluster, over all files: mappings in order and
+	// below Values, and what has a TargetPath in order and over Values.
+	ValuesFrom []ValuesSource `json:"valuesFrom,omitempty"`
+	// Values are over files and mappings. A null takes away what the chart sets.
 	Values map[string]any `json:"values,omitempty"`
 	// Lookup has the chart look things up in the cluster of its objects, and see
 	// that cluster's version and kinds. Without it lookups find nothing.
 	Lookup bool `json:"lookup,omitempty"`
 }
+
+// ValuesSource is a key of a ConfigMap or Secret of the Application's own namespace
+// that has values.
+type ValuesSource struct {
+	VariableSource // of which Optional counts for the key, too
+	// Key has a YAML mapping, or with TargetPath one value; empty:
+	// [DefaultValuesKey].
+	Key string `json:"key,omitempty"`
+	// TargetPath is where the value is set, as in `helm --set`: such as a.b[0].c, or
+	// a\.b for one name with a dot.
+	TargetPath string `json:"targetPath,omitempty"`
+	// Literal has the value be text as it stands. Without it it is a number, true,
+	// false or null where `helm --set` takes it for one, and quotes around it go.
+	Literal bool `json:"literal,omitempty"`
+}
+
+// DefaultValuesKey is the key of a [ValuesSource] that names none.
+const DefaultValuesKey = "values.yaml"
+
+// KeyOrDefault is the key that has the values.
+func (v ValuesSource) KeyOrDefault() string { return cmp.Or(v.Key, DefaultValuesKey) }
 
 // maxRelease is the longest name that Helm takes for a release.
 const maxRelease = 53
@@ -56,6 +81,29 @@ func (h *HelmSource) validate(dir string) error {
 				faults = append(faults, fmt.Errorf("spec.source.helm.valuesFiles[%d] %q %w", i, file, err))
 			}
 		}
+	}
+	for i, from := range h.ValuesFrom {
+		faults = append(faults, from.validate(fmt.Sprintf("spec.source.helm.valuesFrom[%d]", i)))
+	}
+	return errors.Join(faults...)
+}
+
+// maxTargetPath bounds what a path can have lists grow to.
+const maxTargetPath = 256
+
+// dataKey is as keys of ConfigMaps and Secrets are.
+var dataKey = regexp.MustCompile(`^[-._a-zA-Z0-9]{1,253}$`)
+
+func (v ValuesSource) validate(field string) error {
+	faults := []error{v.VariableSource.validate(field)}
+	if v.Key != "" && !dataKey.MatchString(v.Key) {
+		faults = append(faults, fmt.Errorf("%s.key: %q is not the key of a ConfigMap or Secret", field, v.Key))
+	}
+	if len(v.TargetPath) > maxTargetPath {
+		faults = append(faults, fmt.Errorf("%s.targetPath has more than %d bytes", field, maxTargetPath))
+	}
+	if v.Literal && v.TargetPath == "" {
+		faults = append(faults, fmt.Errorf("%s.literal is for one value: say where in targetPath", field))
 	}
 	return errors.Join(faults...)
 }

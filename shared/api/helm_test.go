@@ -24,6 +24,7 @@ func TestAnApplicationsChartIsRead(t *testing.T) {
 	docs, err := api.Decode("app.yaml", []byte(chartApplication+`      chart: ./chart
       releaseName: web-1
       valuesFiles: [values.yaml, ../../shared/values.yaml]
+      valuesFrom: [{configMap: site}, {secret: keys, key: token, targetPath: 'a.b[0].c\.d', literal: true, optional: true}]
       values:
         on: yes
         quoted: "yes"
@@ -37,6 +38,10 @@ func TestAnApplicationsChartIsRead(t *testing.T) {
 	helm := docs[0].Object.(*api.Application).Spec.Source.Helm
 	want := &api.HelmSource{
 		Chart: "./chart", ReleaseName: "web-1", ValuesFiles: []string{"values.yaml", "../../shared/values.yaml"},
+		ValuesFrom: []api.ValuesSource{
+			{VariableSource: api.VariableSource{ConfigMap: "site"}},
+			{VariableSource: api.VariableSource{Secret: "keys", Optional: true}, Key: "token", TargetPath: `a.b[0].c\.d`, Literal: true},
+		},
 		// As Kubernetes reads the same document: yes and on are booleans, a
 		// date is a string, a key is one too.
 		Values: map[string]any{
@@ -81,6 +86,25 @@ func TestAWrongChartIsToldWhereAndWhy(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("it tells the password: %v", err)
+		}
+	}
+}
+
+func TestWrongValuesOfTheClusterAreTold(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 257)
+	for text, want := range map[string]string{
+		"[{configMap: a}, {}]":                    "spec.source.helm.valuesFrom[1] names neither or both of configMap and secret",
+		"[{configMap: a, secret: b}]":             "spec.source.helm.valuesFrom[0] names neither or both",
+		"[{secret: other/keys}]":                  "spec.source.helm.valuesFrom[0]: \"other/keys\" is not the name of a ConfigMap or Secret (it is looked for in the Application's own namespace)",
+		"[{secret: a, key: a/b}]":                 "valuesFrom[0].key: \"a/b\" is not the key",
+		"[{secret: a, literal: true}]":            "valuesFrom[0].literal is for one value",
+		"[{secret: a, targetPath: " + long + "}]": "valuesFrom[0].targetPath has more than 256 bytes",
+		"[{secret: a, valuesKey: b}]":             "app.yaml:10: spec.source.helm.valuesFrom[0].valuesKey: unknown field",
+	} {
+		_, err := api.Decode("app.yaml", []byte(chartApplication+"      valuesFrom: "+text+"\n"))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v\ndoes not say %q", text, err, want)
 		}
 	}
 }

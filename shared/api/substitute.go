@@ -18,8 +18,8 @@ type Substitute struct {
 	From []VariableSource `json:"from,omitempty"`
 }
 
-// VariableSource is a ConfigMap or a Secret, exactly one, whose keys are
-// names of variables.
+// VariableSource is a ConfigMap or a Secret, exactly one. As one of a [Substitute]
+// its keys are names of variables.
 type VariableSource struct {
 	ConfigMap string `json:"configMap,omitempty"`
 	Secret    string `json:"secret,omitempty"`
@@ -52,13 +52,17 @@ func (s *Substitute) validate() error {
 		}
 	}
 	for i, from := range s.From {
-		if (from.ConfigMap == "") == (from.Secret == "") {
-			faults = append(faults, fmt.Errorf("spec.substitute.from[%d] names neither or both of configMap and secret: write one of them", i))
-			continue
-		}
-		if name := from.ConfigMap + from.Secret; len(name) > 253 || !resourceName.MatchString(name) {
-			faults = append(faults, fmt.Errorf("spec.substitute.from[%d]: %q is not the name of a ConfigMap or Secret (it is looked for in the Application's own namespace)", i, name))
-		}
+		faults = append(faults, from.validate(fmt.Sprintf("spec.substitute.from[%d]", i)))
 	}
 	return errors.Join(faults...)
+}
+
+func (v VariableSource) validate(field string) error {
+	if (v.ConfigMap == "") == (v.Secret == "") {
+		return fmt.Errorf("%s names neither or both of configMap and secret: write one of them", field)
+	}
+	if name := v.ConfigMap + v.Secret; len(name) > 253 || !resourceName.MatchString(name) {
+		return fmt.Errorf("%s: %q is not the name of a ConfigMap or Secret (it is looked for in the Application's own namespace)", field, name)
+	}
+	return nil
 }

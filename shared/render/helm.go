@@ -28,7 +28,10 @@ type Release struct {
 	ReleaseName, Namespace string
 	// ValuesFiles are relative to the path, each over those before.
 	ValuesFiles []string
-	// Values are over all files.
+	// ValuesFrom are values of a cluster, over all files: mappings in order below
+	// Values, and what has a TargetPath in order over them.
+	ValuesFrom []ClusterValues
+	// Values are over all files and mappings.
 	Values map[string]any
 	// KubeVersion is what a chart takes for the cluster's; empty:
 	// [DefaultKubeVersion].
@@ -47,7 +50,7 @@ const (
 
 // wanted says that the settings are for a chart, whatever the path is.
 func (h Release) wanted() bool {
-	return h.remote() || h.Chart != "" || len(h.ValuesFiles) > 0 || len(h.Values) > 0
+	return h.remote() || h.Chart != "" || len(h.ValuesFiles) > 0 || len(h.ValuesFrom) > 0 || len(h.Values) > 0
 }
 
 // piece is what helm prints between two separators of its own.
@@ -75,6 +78,10 @@ func renderChart(ctx context.Context, src *source, dir string, h Release) (Resul
 	j := job{
 		Chart: chart, ReleaseName: cmp.Or(h.ReleaseName, "release-name"), Namespace: cmp.Or(h.Namespace, "default"),
 		KubeVersion: cmp.Or(h.KubeVersion, DefaultKubeVersion), APIVersions: h.APIVersions, Limits: src.limits,
+		ValuesFrom: h.ValuesFrom,
+	}
+	for _, v := range h.ValuesFrom {
+		src.masks.add(v.secrets()...)
 	}
 	var faults []error
 	for _, name := range h.ValuesFiles {

@@ -147,7 +147,7 @@ func (j job) check(c *chart.Chart) error {
 	return nil
 }
 
-// values are those of the files and of the application, in their order.
+// values are those of the files, the cluster and the application, in their order.
 func (j job) values() (common.Values, error) {
 	merged := map[string]any{}
 	if len(j.Inline) > 0 {
@@ -162,6 +162,10 @@ func (j job) values() (common.Values, error) {
 		}
 		merged = loader.MergeMaps(merged, values)
 	}
+	merged, err := mergeMappings(merged, j.ValuesFrom)
+	if err != nil {
+		return nil, err
+	}
 	if len(j.Values) > 0 {
 		values, err := loader.LoadValues(bytes.NewReader(j.Values)) // numbers as in a file
 		if err != nil {
@@ -169,7 +173,7 @@ func (j job) values() (common.Values, error) {
 		}
 		merged = loader.MergeMaps(merged, values)
 	}
-	return merged, nil
+	return setTargets(merged, j.ValuesFrom)
 }
 
 // capabilities are the cluster's, or those of `helm template`.

@@ -88,8 +88,8 @@ func (j job) templateFault(names places, err error) error {
 			text = message // what the chart's author wrote
 		}
 	}
-	if j.Cluster && len(text) > longest { // a part of a secret would not be known for one
-		text = "a template fails with more words than can be shown beside what was looked up"
+	if j.hides() && len(text) > longest { // a part of a secret would not be known for one
+		text = "a template fails with more words than can be shown beside what was looked up, or comes from a Secret"
 	}
 	fault.Message = "helm: " + oneLine(text)
 	return fault
@@ -137,6 +137,9 @@ func (j job) valuesFault(err error) error {
 	help := ""
 	if rest, found := strings.CutPrefix(text, "values don't meet the specifications of the schema(s) in the following chart(s):"); found {
 		text, help = "the values don't fit values.schema.json: "+rest, "mend the values: helm.values, helm.valuesFiles or the chart's values.yaml"
+	}
+	if j.hides() && len(text) > longest {
+		text = "the values don't fit the chart, for more reasons than can be shown beside what comes from a Secret"
 	}
 	return j.fault("values.yaml", ReasonInvalid, oneLine(text), help)
 }

@@ -20,6 +20,7 @@ type job struct {
 	Packed      bool   // Files are one archive
 	Files       []file
 	ValuesFiles []file
+	ValuesFrom  []ClusterValues
 	Values      []byte // JSON
 	Inline      []byte // JSON, which Merge says how to put to the first of ValuesFiles; may be empty
 	Merge       string

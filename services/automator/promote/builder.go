@@ -170,13 +170,21 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 		return
 	}
 	if r.err != nil {
-		app.Blocked = r.err
+		app.Blocked = withoutValues(d.app, r.err)
 	}
 	if depth < maxDepth {
 		for _, below := range r.docs {
 			b.add(ctx, cluster, below, depth+1)
 		}
 	}
+}
+
+// withoutValues is the error of a render that may be for want of what is in a cluster.
+func withoutValues(app *api.Application, err error) error {
+	if helm := app.Spec.Source.Helm; helm == nil || len(helm.ValuesFrom) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w (what the chart takes from the cluster by valuesFrom isn't known here: give it values by which it renders without)", err)
 }
 
 // of is the application's request for files.

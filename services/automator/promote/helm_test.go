@@ -49,3 +49,30 @@ func TestAChartsImagesAreThoseOfItsObjects(t *testing.T) {
 		t.Errorf("changed:\n%s", got)
 	}
 }
+
+// What a chart has of the cluster isn't known here: what is rendered without it is
+// edited, and what can't be is told why.
+func TestAChartIsRenderedWithoutValuesOfTheCluster(t *testing.T) {
+	for name, tt := range map[string]struct{ host, tag, decision string }{
+		"one that does without": {"{{ .Values.host }}", "1.1.0@" + digestA, ""},
+		"one that needs them":   {"{{ required \"no host\" .Values.host }}", "1.0.0", "no host (what the chart takes from the cluster by valuesFrom isn't known here"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, map[string]string{
+				"cluster/web.yaml":            strings.Replace(chartApplication("web", ""), "values: {}", "valuesFrom: [{secret: site}]", 1),
+				"charts/web/Chart.yaml":       "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+				"charts/web/templates/a.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: web, annotations: {host: \"" + strings.ReplaceAll(tt.host, `"`, "`") + "\"}}\nspec:\n  containers:\n  - image: \"{{ .Values.image.repository }}:{{ .Values.image.tag }}\"\n",
+				"apps/web/values.yaml":        "image: {repository: ghcr.io/acme/web, tag: 1.0.0}\n",
+			})
+			b.pushed("1.1.0", digestA)
+			must(t, b.work("ghcr.io/acme/web:1.1.0"))
+			b.git.Pull()
+			if got := b.git.Git("show", "HEAD:apps/web/values.yaml"); !strings.Contains(got, "tag: "+tt.tag+"}") {
+				t.Errorf("the values are:\n%s", got)
+			}
+			if got := strings.Join(b.decisions(), "\n"); !strings.Contains(got, tt.decision) {
+				t.Errorf("decided %s", got)
+			}
+		})
+	}
+}

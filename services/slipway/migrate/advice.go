@@ -69,7 +69,6 @@ var fluxAdvice = map[string]map[string]string{
 		"spec.rollback":                     "spec.onFailure: rollback goes back to the former version",
 		"spec.uninstall":                    "spec.onDelete is prune or orphan",
 		"spec.test":                         "!a chart's tests are not run",
-		"spec.valuesFrom":                   "!write the values into spec.source.helm.values, or a values file; Secrets by name in the chart",
 		"spec.postRenderers":                "!write it into spec.source.kustomize, as far as it is patches and images",
 		"spec.storageNamespace":             "no Helm release is stored",
 		"spec.maxHistory":                   "the history is in Git",

@@ -91,7 +91,9 @@ func (f *flux) release(s *source, holder *fluxApp) {
 		suspend(doc, "it was suspended in Flux")
 	}
 	carry(s, doc, fluxMark)
-	if f.chart(s, out, holder, a) {
+	written := f.chart(s, out, holder, a)
+	f.valuesFrom(s, holder, out)
+	if written {
 		set(out, true, "source", "helm", "lookup") // as Helm itself does: what a chart has made up stays
 		a.doc = doc
 		f.variables(s, holder, doc)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/kube"
+	"github.com/slipway-cd/slipway/shared/render"
 )
 
 // Variables are what a substitute comes to in a cluster, for who renders without
@@ -25,6 +26,17 @@ func LookUp(ctx context.Context, client dynamic.Interface, namespace string, s *
 	}
 	maps.Copy(v.values, s.Vars)
 	return Variables{v}, nil
+}
+
+// LookUpValues reads once what a chart has of the cluster.
+func LookUpValues(ctx context.Context, client dynamic.Interface, namespace string, from []api.ValuesSource) ([]render.ClusterValues, error) {
+	var v variables
+	for i, f := range from {
+		if _, err := v.readChartValues(ctx, client, sourceOf(namespace, f.VariableSource), valuesField(i), f); err != nil {
+			return nil, err
+		}
+	}
+	return v.chartValues, nil
 }
 
 // Elsewhere reaches the cluster to which a Secret of an Application's namespace

@@ -171,6 +171,7 @@ const (
 	reasonPruneFailed = "PruneFailed"
 	reasonSource      = "SourceUnavailable"
 	reasonVariables   = "VariablesMissing"
+	reasonValues      = "ValuesMissing"
 	reasonDecryption  = "DecryptionKeyMissing"
 	reasonRepository  = "UnknownRepository"
 	reasonProject     = "ProjectForbids"

@@ -37,9 +37,12 @@ type variables struct {
 	version string
 	// secret are values that must not be told, by their variables' names.
 	secret map[string]string
+	// chartValues are those of the chart that lie in the cluster.
+	chartValues []render.ClusterValues
 	// decrypter has the keys; nil: there are none.
 	decrypter render.Decrypter
-	// masks are what was decrypted by it, or looked up in Secrets.
+	// masks are what was decrypted by it, looked up in Secrets, or is of Secrets
+	// among chartValues.
 	masks *render.Masks
 	// charts brings the chart of a repository, which chart names, or those that
 	// kustomizations name.
@@ -66,19 +69,13 @@ func (e missingError) Error() string { return e.message }
 // namespace. Its sources wake it from then on.
 func (b *Brain) variables(ctx context.Context, a *app, application *api.Application) (variables, error) {
 	v := variables{secret: map[string]string{}, bases: b.basesHere(a, application), charts: kustomizeCharts{Brain: b, a: a, here: true}, cluster: b.lookups(a, application)}
-	var from []api.VariableSource
-	if substitute := application.Spec.Substitute; substitute != nil {
-		v.values, from = map[string]string{}, substitute.From
-	}
+	needs := v.needs(a.name.Namespace, application, slices.Contains(b.cfg.Trusted, a.name.Namespace))
 	var sources []source
-	for _, f := range from {
-		sources = append(sources, sourceOf(a.name.Namespace, f))
-	}
-	if d := application.Spec.Decryption; d != nil {
-		sources = append(sources, source{secrets, a.name.Namespace, d.Secret})
+	for _, n := range needs {
+		sources = append(sources, n.source)
 	}
 	b.apps.setSources(a.key, usedAsVariables, sources)
-	if len(sources) == 0 {
+	if len(needs) == 0 {
 		return v.own(application), nil
 	}
 	client, err := b.clientFor(a.name.Namespace, application.Spec)
@@ -86,14 +83,9 @@ func (b *Brain) variables(ctx context.Context, a *app, application *api.Applicat
 		return variables{}, err
 	}
 	var versions []string
-	for i, s := range sources {
-		b.own.watches.Want(kube.Scope{Resource: s.resource}) //nolint:contextcheck // a watch outlives the work that wants it
-		var version string
-		if i < len(from) {
-			version, err = v.read(ctx, client, s, from[i].Optional)
-		} else {
-			version, err = v.readKeys(ctx, client, s, slices.Contains(b.cfg.Trusted, a.name.Namespace))
-		}
+	for _, n := range needs {
+		b.own.watches.Want(kube.Scope{Resource: n.resource}) //nolint:contextcheck // a watch outlives the work that wants it
+		version, err := n.read(ctx, client)
 		if err != nil {
 			return variables{}, err
 		}
@@ -101,6 +93,40 @@ func (b *Brain) variables(ctx context.Context, a *app, application *api.Applicat
 	}
 	v.version = strings.Join(versions, " ")
 	return v.own(application), nil
+}
+
+// need is a ConfigMap or Secret that is read into variables; read gives its version.
+type need struct {
+	source
+	read func(ctx context.Context, client dynamic.Interface) (version string, err error)
+}
+
+// needs are all that an Application of a namespace names, in the order in which it is read.
+func (v *variables) needs(namespace string, application *api.Application, trusted bool) (all []need) {
+	if substitute := application.Spec.Substitute; substitute != nil {
+		v.values = map[string]string{}
+		for _, from := range substitute.From {
+			s := sourceOf(namespace, from)
+			all = append(all, need{s, func(ctx context.Context, client dynamic.Interface) (string, error) {
+				return v.read(ctx, client, s, from.Optional)
+			}})
+		}
+	}
+	if helm := application.Spec.Source.Helm; helm != nil {
+		for i, from := range helm.ValuesFrom {
+			s := sourceOf(namespace, from.VariableSource)
+			all = append(all, need{s, func(ctx context.Context, client dynamic.Interface) (string, error) {
+				return v.readChartValues(ctx, client, s, valuesField(i), from)
+			}})
+		}
+	}
+	if d := application.Spec.Decryption; d != nil {
+		s := source{secrets, namespace, d.Secret}
+		all = append(all, need{s, func(ctx context.Context, client dynamic.Interface) (string, error) {
+			return v.readKeys(ctx, client, s, trusted)
+		}})
+	}
+	return all
 }
 
 // own has the Application's own variables, too.
@@ -115,6 +141,7 @@ func (v variables) own(application *api.Application) variables {
 func (v variables) request(head Commit, application *api.Application) render.Request {
 	r := render.Application(head.FS(), application)
 	r.Vars, r.Decrypter, r.Charts, r.Bases, r.Cluster = v.values, v.decrypter, v.charts, v.bases, v.cluster
+	r.Helm.ValuesFrom = v.chartValues
 	return r
 }
 
