@@ -69,7 +69,7 @@ spec:
 	}
 	files := map[string]string{}
 	for _, f := range r.Files {
-		files[f.Path] = string(f.Data)
+		files[f.Path] = f.Data
 	}
 	for _, cluster := range []string{"eu", "us"} {
 		blue := files["clusters/"+cluster+"/tenants-blue.yaml"]

@@ -142,7 +142,7 @@ func right(file string, data []byte) error {
 	for _, d := range documents {
 		if application, ok := d.Object.(*api.Application); ok {
 			if _, err := events.ParseGitRepository(application.Spec.Source.Repository, nil); err != nil {
-				return fmt.Errorf("Application: spec.source.repository: %w", err)
+				return fmt.Errorf("spec.source.repository: %w", err)
 			}
 		}
 	}
