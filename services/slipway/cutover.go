@@ -52,6 +52,7 @@ does none. It exits with 3 where it refuses to go on.`,
 	c.Flags().StringVarP(&o.Diff.Application, "filename", "f", "", "the file with our Application, in the repository that holds its path")
 	c.Flags().StringVar(&o.Diff.Vars, "vars", "", "a file of variables in place of the ConfigMaps and Secrets of substitute.from")
 	valuesFlag(c, &o.Diff.RenderOptions)
+	rootVarsFlag(c, &o.Diff.RenderOptions)
 	c.Flags().StringArrayVar(&o.Diff.AgeKeys, "age-key", nil, "a file of age identities, in place of the Secret of decryption; may be given several times")
 	remoteBaseFlag(c, &o.Diff.RenderOptions)
 	c.Flags().StringVar(&o.Kind, "kind", "", "the kind of theirs, where there are two of a name")

@@ -172,6 +172,10 @@ func valuesFlag(c *cobra.Command, o *synchronizer.RenderOptions) {
 	c.Flags().StringArrayVar(&o.Values, "values", nil, "a file of a chart's values, in place of the ConfigMaps and Secrets of helm.valuesFrom; may be given several times")
 }
 
+func rootVarsFlag(c *cobra.Command, o *synchronizer.RenderOptions) {
+	c.Flags().StringVar(&o.RootVars, "root-vars", "", "a file of variables that are replaced in the file of the Application itself, as its root does by its own substitute")
+}
+
 func remoteBaseFlag(c *cobra.Command, o *synchronizer.RenderOptions) {
 	c.Flags().StringArrayVar(&o.RemoteBases, "remote-base", nil, "what kustomizations may name beyond the repository, as in remoteBases of the config, such as 'github.com/acme/**'; fetched without credentials; may be given several times")
 }
@@ -182,6 +186,7 @@ func renderFlags(c *cobra.Command, o *synchronizer.RenderOptions) {
 	c.Flags().StringVarP(&o.Application, "filename", "f", "", "a file with one Application, in the repository that holds its path")
 	c.Flags().StringVar(&o.Vars, "vars", "", "a file of variables, KEY=VALUE lines or a YAML mapping, in place of the ConfigMaps and Secrets of substitute.from")
 	valuesFlag(c, o)
+	rootVarsFlag(c, o)
 	c.Flags().StringArrayVar(&o.AgeKeys, "age-key", nil, "a file of age identities, in place of the Secret of decryption; may be given several times")
 	remoteBaseFlag(c, o)
 	c.Flags().StringVar(&o.Namespace, "namespace", "", "a chart's release namespace (default the Application's destination, else default)")

@@ -236,8 +236,8 @@ func ownerOf(ctx context.Context, clients *kube.Clients, application *api.Applic
 
 // ReadApplication reads a file's one Application, and gives it also as it is
 // written there.
-func ReadApplication(file string) (*api.Application, map[string]any, error) {
-	application, err := readApplication(file)
+func ReadApplication(o RenderOptions) (*api.Application, map[string]any, error) {
+	application, err := o.readApplication()
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrInput, err)
 	}

@@ -42,6 +42,9 @@ type RenderOptions struct {
 	// Vars is a file of variables that stands in for what the Application takes
 	// from the cluster; the Application's own win over it. Empty: there is none.
 	Vars string
+	// RootVars is a file of variables that are replaced in the file of the Application
+	// itself, as its root does by its own spec.substitute. Empty: it is read as it stands.
+	RootVars string
 	// Values are files of YAML mappings that stand in, in order, for what a chart
 	// takes from the cluster. None: nothing does.
 	Values []string
@@ -158,7 +161,7 @@ func folder(o RenderOptions) (string, render.Request, *api.Application, error) {
 		dir, err := filepath.Abs(o.Path)
 		return dir, render.Request{}, nil, err
 	}
-	application, err := readApplication(o.Application)
+	application, err := o.readApplication()
 	if err != nil {
 		return "", render.Request{}, nil, err
 	}
@@ -180,10 +183,20 @@ func folder(o RenderOptions) (string, render.Request, *api.Application, error) {
 }
 
 // readApplication reads a file's one Application.
-func readApplication(name string) (*api.Application, error) {
+func (o RenderOptions) readApplication() (*api.Application, error) {
+	name := o.Application
 	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
+	}
+	if o.RootVars != "" {
+		vars, err := readVars(o.RootVars)
+		if err != nil {
+			return nil, err
+		}
+		if data, err = render.Documents(name, data, vars); err != nil {
+			return nil, fmt.Errorf("replace what the root replaces: %w", err)
+		}
 	}
 	documents, err := api.Decode(name, data)
 	if err != nil {

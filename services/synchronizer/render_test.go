@@ -67,6 +67,26 @@ func TestRenderOffline(t *testing.T) {
 	}
 }
 
+// What the root replaces in an Application's own file is in it before it is read.
+func TestRenderWithWhatTheRootReplaces(t *testing.T) {
+	t.Parallel()
+	_, write := tree(t)
+	write(".git/HEAD", "ref: refs/heads/main\n")
+	write("chart/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\n")
+	write("chart/templates/a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  host: {{ .Values.host | b64enc }}\n  script: echo ${HOME}\n")
+	file := write("web.yaml", "apiVersion: slipway.dev/v1alpha1\nkind: Application\nmetadata: {name: web, namespace: shop}\nspec:\n  source: {repository: https://h/a/b, branch: main, path: chart, helm: {values: {host: \"www.${DOMAIN}\"}}}\n")
+	vars := write("vars.env", "DOMAIN=example.com\n")
+	var out strings.Builder
+	err := synchronizer.Render(t.Context(), synchronizer.RenderOptions{Application: file, RootVars: vars}, &out)
+	if err != nil || !strings.Contains(out.String(), "host: d3d3LmV4YW1wbGUuY29t\n") || !strings.Contains(out.String(), "script: echo ${HOME}\n") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+	none := write("none.env", "OTHER=a\n")
+	if err := synchronizer.Render(t.Context(), synchronizer.RenderOptions{Application: file, RootVars: none}, &out); err == nil || !strings.Contains(err.Error(), "DOMAIN") || !strings.Contains(err.Error(), "web.yaml:5") {
+		t.Errorf("a variable that the root hasn't: %v", err)
+	}
+}
+
 func TestRenderWithVariables(t *testing.T) {
 	t.Parallel()
 	root, write := tree(t)

@@ -27,6 +27,28 @@ type substitution struct {
 	lenient bool
 }
 
+// Documents are those of a file, with their variables replaced as for an application
+// that applies the file. The error is one of [Render]'s.
+func Documents(file string, data []byte, vars map[string]string) ([]byte, error) {
+	src := &source{limits: Limits{}.orDefault()}
+	objects, err := parseFile(src, file, data)
+	if err == nil {
+		objects, err = substitute(src, Request{Vars: vars}, nil, objects)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all bytes.Buffer
+	for i, o := range objects {
+		if i > 0 {
+			all.WriteString("---\n")
+		}
+		all.Write(bytes.TrimSuffix(o.Raw, []byte("\n")))
+		all.WriteByte('\n')
+	}
+	return all.Bytes(), nil
+}
+
 // substitute replaces the variables of all objects, whose order may become
 // another.
 func substitute(src *source, req Request, inputs []string, objects []Object) ([]Object, error) {

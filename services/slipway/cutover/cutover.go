@@ -86,7 +86,7 @@ func (c *cut) pending() bool {
 // find finds both applications.
 func (c *cut) find(ctx context.Context) error {
 	var err error
-	if c.application, c.document, err = synchronizer.ReadApplication(c.Diff.Application); err != nil {
+	if c.application, c.document, err = synchronizer.ReadApplication(c.Diff.RenderOptions); err != nil {
 		return err
 	}
 	m := c.application.Metadata

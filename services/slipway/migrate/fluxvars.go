@@ -43,7 +43,7 @@ func (f *flux) variables(s *source, holder *fluxApp, doc tree) {
 		names, more = names[:maxNames], " and more"
 	}
 	s.at("spec").note(Different, "variables stand in it, which Kustomization "+by.namespace+"/"+by.name+" replaces: "+strings.Join(names, ", ")+more,
-		"have the root replace them: give it spec.substitute with the ConfigMaps and Secrets of postBuild, in its own namespace")
+		"have the root replace them: give it spec.substitute with the ConfigMaps and Secrets of postBuild, in its own namespace; until then --root-vars does it for `slipway diff` and the cut-over")
 }
 
 // rootOf is the Kustomization that applies the folder of a file, and itself; nil
