@@ -335,15 +335,20 @@ func asGenerated(objects []Object) []byte {
 		}
 		annotations[generated] = "true"
 		metadata["annotations"] = annotations
-		data, err := json.Marshal(o.Map)
-		if err != nil {
-			panic(fmt.Sprintf("write an object: %v", err)) // it was read from text
-		}
-		text.WriteString("---\n")
-		text.Write(data)
-		text.WriteByte('\n')
+		writeObject(&text, o.Map)
 	}
 	return text.Bytes()
+}
+
+// writeObject writes one of a stream, for kustomize to read.
+func writeObject(text *bytes.Buffer, object map[string]any) {
+	data, err := json.Marshal(object)
+	if err != nil {
+		panic(fmt.Sprintf("write an object: %v", err)) // it was read from text
+	}
+	text.WriteString("---\n")
+	text.Write(data)
+	text.WriteByte('\n')
 }
 
 // markVaries says of built objects that the charts' would be others at each render.

@@ -3,9 +3,7 @@ package render
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -104,13 +102,7 @@ func chartStream(objects []Object) []byte {
 	for i, o := range objects {
 		m := maps.Clone(o.Map)
 		m[mark] = i + 1
-		data, err := json.Marshal(m)
-		if err != nil {
-			panic(fmt.Sprintf("write an object: %v", err)) // it was read from text
-		}
-		text.WriteString("---\n")
-		text.Write(data)
-		text.WriteByte('\n')
+		writeObject(&text, m)
 	}
 	return text.Bytes()
 }
