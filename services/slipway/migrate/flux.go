@@ -60,6 +60,13 @@ func Flux(ctx context.Context, o Options) (Result, error) {
 	sets := kustomizedNamespaces(o.FS)
 	f.kustomizations(sets)
 	f.releases()
+	for _, a := range f.apps {
+		if a.doc != nil {
+			if _, ok := checked(a.file, a.s, a.doc); !ok {
+				a.doc = nil // nobody can wait for it
+			}
+		}
+	}
 	f.distinct()
 	f.dependencies()
 	for _, a := range f.apps {

@@ -118,12 +118,8 @@ type writer struct {
 // comes from is told to be wrong. A file has one Application, so that it can be cut
 // over by its file: others of the same place stand beside it.
 func (w *writer) write(file string, from *source, doc tree) (string, bool) {
-	data, err := yaml.Marshal(doc)
-	if err == nil {
-		err = right(file, data)
-	}
-	if err != nil {
-		from.at().note(Wrong, "what it comes to is not right: "+reason(err, file), "mend it there first, or write this one by hand")
+	data, ok := checked(file, from, doc)
+	if !ok {
 		return "", false
 	}
 	if doc["kind"] == "Application" {
@@ -131,6 +127,18 @@ func (w *writer) write(file string, from *source, doc tree) (string, bool) {
 	}
 	w.add(file, data)
 	return file, true
+}
+
+// checked is a document as it is written; one that isn't right is told.
+func checked(file string, from *source, doc tree) (data []byte, ok bool) {
+	data, err := yaml.Marshal(doc)
+	if err == nil {
+		err = right(file, data)
+	}
+	if err != nil {
+		from.at().note(Wrong, "what it comes to is not right: "+reason(err, file), "mend it there first, or write this one by hand")
+	}
+	return data, err == nil
 }
 
 // right says why a document isn't one that is synced.
