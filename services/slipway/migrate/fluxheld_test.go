@@ -62,6 +62,15 @@ spec:
   chart: {spec: {chart: ./charts/web, sourceRef: {kind: GitRepository, name: flux-system, namespace: flux-system}}}
   values: {host: "www.${DOMAIN}", zone: "${ZONE:=a}"}
 `),
+		"apps/none/alone.yaml": file(`apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {name: alone, namespace: blue}
+spec:
+  interval: 1h
+  serviceAccountName: deployer
+  chart: {spec: {chart: ./charts/web, sourceRef: {kind: GitRepository, name: flux-system, namespace: flux-system}}}
+  values: {host: "$${HOME} ${HOME}"}
+`),
 		"charts/web/Chart.yaml": file("apiVersion: v2\nname: web\nversion: 1.0.0\n"),
 	}})
 	if err != nil {
@@ -80,7 +89,7 @@ spec:
 		}
 	}
 	told := print(r)
-	for _, want := range []string{"it holds Kustomization blue", "variables stand in it, which Kustomization blue/blue replaces: DOMAIN, ZONE"} {
+	for _, want := range []string{"it holds Kustomization blue", "variables stand in it, which Kustomization blue/blue replaces: DOMAIN, ZONE", "variables stand in it, which a Kustomization above it replaces if it has postBuild: HOME"} {
 		if !strings.Contains(told, want) {
 			t.Errorf("no %q in\n%s", want, told)
 		}

@@ -24,9 +24,6 @@ func (f *flux) variables(s *source, holder *fluxApp, doc tree) {
 	if holder != nil {
 		by = holder.s
 	}
-	if by == nil || !by.at("spec", "postBuild").there() {
-		return
-	}
 	text, err := yaml.Marshal(doc)
 	if err != nil {
 		return // it can't be written, which is told
@@ -42,8 +39,12 @@ func (f *flux) variables(s *source, holder *fluxApp, doc tree) {
 	if len(names) > maxNames {
 		names, more = names[:maxNames], " and more"
 	}
-	s.at("spec").note(Different, "variables stand in it, which Kustomization "+by.namespace+"/"+by.name+" replaces: "+strings.Join(names, ", ")+more,
-		"have the root replace them: give it spec.substitute with the ConfigMaps and Secrets of postBuild, in its own namespace; until then --root-vars does it for `slipway diff` and the cut-over")
+	who, unless := "a Kustomization above it replaces if it has postBuild", "if one does, "
+	if by != nil && by.at("spec", "postBuild").there() {
+		who, unless = "Kustomization "+by.namespace+"/"+by.name+" replaces", ""
+	}
+	s.at("spec").note(Different, "variables stand in it, which "+who+": "+strings.Join(names, ", ")+more,
+		unless+"have the root replace them: give it spec.substitute with the ConfigMaps and Secrets of postBuild, in its own namespace; until then --root-vars does it for `slipway diff` and the cut-over")
 }
 
 // rootOf is the Kustomization that applies the folder of a file, and itself; nil
