@@ -321,12 +321,14 @@ func (f *flux) generated(a *fluxApp) []string {
 
 // lookBelow renders the folders that are a part of what Flux makes.
 func (f *flux) lookBelow(a *fluxApp, below []string, out tree) {
+	var adds *api.KustomizeSource
+	if k := added(out); k != nil {
+		adds = &api.KustomizeSource{Patches: inPlace(k.Patches), Namespace: k.Namespace}
+	}
 	var parts []render.Result
 	for _, dir := range below {
 		request := f.request(a, dir)
-		if k := added(out); k != nil {
-			request.Kustomize = &api.KustomizeSource{Patches: inPlace(k.Patches), Namespace: k.Namespace}
-		}
+		request.Kustomize = adds
 		result, err := render.Render(f.ctx, request)
 		if err != nil {
 			a.s.at("spec", "path").note(Wrong, "it can't be rendered: "+err.Error(), "mend it there first: HelmReleases in it are read as they stand in their files")

@@ -15,12 +15,11 @@ func (f *flux) dependencies() {
 		for _, d := range a.s.at("spec", "dependsOn").items() {
 			name, namespace := d.at("name").text(), cmp.Or(d.at("namespace").text(), a.s.namespace)
 			d.at("readyExpr").drop(Missing, "has no counterpart", "an Application waits until the other one is healthy with the same commit")
-			i := slices.IndexFunc(f.apps, func(b *fluxApp) bool {
-				return b.s.kind == a.s.kind && b.s.name == name && b.s.namespace == namespace && b.cluster == a.cluster
-			})
+			meant := func(b *fluxApp) bool { return b.s.kind == a.s.kind && b.s.name == name && b.s.namespace == namespace }
+			i := slices.IndexFunc(f.apps, func(b *fluxApp) bool { return meant(b) && b.cluster == a.cluster })
 			var targets []*fluxApp
 			if i < 0 { // its folder may lie elsewhere
-				i = slices.IndexFunc(f.apps, func(b *fluxApp) bool { return b.s.kind == a.s.kind && b.s.name == name && b.s.namespace == namespace })
+				i = slices.IndexFunc(f.apps, meant)
 			}
 			if i >= 0 {
 				targets = f.written(f.apps[i])

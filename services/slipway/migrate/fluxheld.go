@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/slipway-cd/slipway/shared/render"
 )
 
 // kustomizations reads the Kustomizations: as those above them make them, which
@@ -22,10 +24,7 @@ func (f *flux) kustomizations(sets takenIn) {
 		case len(all) > 0:
 			s.at("spec").take() // it was read as it is rendered
 		case !s.at("spec", "sourceRef").there():
-			s.at("spec").take() // a patch, which is in what it gives
-			if !f.inSome(s.file) {
-				s.at("spec").note(Missing, "it names no source, and is in no path of a Kustomization that is read", "is it a patch? Then write what it sets into the Application that it is for")
-			}
+			f.patch(s, "it names no source", "write what it sets")
 			continue
 		default:
 			all = []*source{s}
@@ -45,20 +44,15 @@ func (f *flux) kustomizations(sets takenIn) {
 // held finds the Kustomizations that one makes.
 func (f *flux) held(a *fluxApp, made map[*source][]*source) {
 	var names []string
-	for _, o := range a.rendered {
-		if o.Kind != "Kustomization" || !fluxGroup(o.Group()) {
-			continue
-		}
+	for _, o := range a.makes("Kustomization") {
 		origin := f.origin(a, o)
 		if origin == nil || origin == a.s || origin == a.s.origin {
 			continue
 		}
 		names = append(names, o.Name)
-		for _, s := range readFile(a.s.file, o.Raw, fluxGroup, f.w.notes) {
-			s.origin = origin
-			f.made = append(f.made, s)
-			made[origin] = append(made[origin], s)
-		}
+		all := f.readMade(a, o, origin)
+		f.made = append(f.made, all...)
+		made[origin] = append(made[origin], all...)
 	}
 	if len(names) > 0 {
 		more := ""
@@ -66,6 +60,34 @@ func (f *flux) held(a *fluxApp, made map[*source][]*source) {
 			more = fmt.Sprintf(" and %d more", len(names)-1)
 		}
 		a.s.at("spec", "path").note(Different, "it holds Kustomization "+names[0]+more, "take each out of it when that is cut over")
+	}
+}
+
+// makes are the objects of one of Flux' kinds among what it renders.
+func (a *fluxApp) makes(kind string) (all []render.Object) {
+	for _, o := range a.rendered {
+		if o.Kind == kind && fluxGroup(o.Group()) {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+// readMade reads an object that a Kustomization makes of a document; of nil it isn't
+// known of which.
+func (f *flux) readMade(by *fluxApp, o render.Object, origin *source) []*source {
+	all := readFile(by.s.file, o.Raw, fluxGroup, f.w.notes)
+	for _, s := range all {
+		s.origin = origin
+	}
+	return all
+}
+
+// patch reads a document that can only be a patch: it is in what it is put into.
+func (f *flux) patch(s *source, lacks, do string) {
+	s.at("spec").take()
+	if !f.inSome(s.file) {
+		s.at("spec").note(Missing, lacks+", and is in no path of a Kustomization that is read", "is it a patch? Then "+do+" into the Application that it is for")
 	}
 }
 
@@ -88,4 +110,37 @@ func (f *flux) fromAbove() []*source {
 	}
 	slices.SortStableFunc(all, func(a, b *source) int { return depth[a] - depth[b] })
 	return all
+}
+
+// rootOf is the Kustomization that applies the folder of a file, and itself; nil
+// where there is none.
+func (f *flux) rootOf(file string) *source {
+	var best *fluxApp
+	for _, r := range f.roots {
+		below := r.path == "." || strings.HasPrefix(file, r.path+"/")
+		if below && (best == nil || len(r.path) > len(best.path)) {
+			best = r
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	return best.s
+}
+
+// root tells what becomes of the Kustomization that applies its own folder.
+func (f *flux) root(a *fluxApp) {
+	f.roots = append(f.roots, a)
+	spec := a.s.at("spec")
+	spec.take()
+	spec.at("path").note(Different, "it applies the folder that it lies in: the root",
+		"`slipway bootstrap --path "+a.path+"` makes the root Application; take Flux's own files out of the folder when all is cut over")
+	if post := spec.at("postBuild"); post.there() {
+		post.note(Different, "it replaces variables in all that lies below", "give the root Application the same spec.substitute, with ConfigMaps and Secrets of its own namespace")
+	}
+	ref := spec.at("sourceRef")
+	if git := f.find(a.s, "GitRepository", cmp.Or(ref.at("namespace").text(), a.s.namespace), ref.at("name").text()); git != nil {
+		git.at("spec", "ref").take() // bootstrap is told it
+		git.at("spec", "url").take()
+	}
 }

@@ -15,14 +15,11 @@ func (f *flux) releases() {
 	seen := map[*source]bool{}
 	holders := append([]*fluxApp{}, f.apps...)
 	for _, holder := range holders {
-		for _, o := range holder.rendered {
-			if o.Kind != "HelmRelease" || !fluxGroup(o.Group()) {
-				continue
-			}
+		for _, o := range holder.makes("HelmRelease") {
 			origin := f.origin(holder, o)
-			for _, s := range readFile(holder.s.file, o.Raw, fluxGroup, f.w.notes) {
+			for _, s := range f.readMade(holder, o, origin) {
 				if origin != nil {
-					seen[origin], s.origin = true, origin
+					seen[origin] = true
 				}
 				f.release(s, holder)
 			}
@@ -36,10 +33,7 @@ func (f *flux) releases() {
 		case seen[s]:
 			s.at("spec").take() // it was read as it is rendered
 		case !s.at("spec", "chart", "spec", "chart").there() && !s.at("spec", "chartRef").there():
-			s.at("spec").take() // a patch, which is in what it gives
-			if !f.inSome(s.file) {
-				s.at("spec").note(Missing, "it names no chart, and is in no path of a Kustomization that is read", "is it a patch? Then write its values into the Application that it is for")
-			}
+			f.patch(s, "it names no chart", "write its values")
 		default:
 			f.release(s, nil)
 		}

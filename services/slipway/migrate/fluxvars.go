@@ -1,7 +1,6 @@
 package migrate
 
 import (
-	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,37 +44,4 @@ func (f *flux) variables(s *source, holder *fluxApp, doc tree) {
 	}
 	s.at("spec").note(Different, "variables stand in it, which "+who+": "+strings.Join(names, ", ")+more,
 		unless+"have the root replace them: give it spec.substitute with the ConfigMaps and Secrets of postBuild, in its own namespace; until then --root-vars does it for `slipway diff` and the cut-over")
-}
-
-// rootOf is the Kustomization that applies the folder of a file, and itself; nil
-// where there is none.
-func (f *flux) rootOf(file string) *source {
-	var best *fluxApp
-	for _, r := range f.roots {
-		below := r.path == "." || strings.HasPrefix(file, r.path+"/")
-		if below && (best == nil || len(r.path) > len(best.path)) {
-			best = r
-		}
-	}
-	if best == nil {
-		return nil
-	}
-	return best.s
-}
-
-// root tells what becomes of the Kustomization that applies its own folder.
-func (f *flux) root(a *fluxApp) {
-	f.roots = append(f.roots, a)
-	spec := a.s.at("spec")
-	spec.take()
-	spec.at("path").note(Different, "it applies the folder that it lies in: the root",
-		"`slipway bootstrap --path "+a.path+"` makes the root Application; take Flux's own files out of the folder when all is cut over")
-	if post := spec.at("postBuild"); post.there() {
-		post.note(Different, "it replaces variables in all that lies below", "give the root Application the same spec.substitute, with ConfigMaps and Secrets of its own namespace")
-	}
-	ref := spec.at("sourceRef")
-	if git := f.find(a.s, "GitRepository", cmp.Or(ref.at("namespace").text(), a.s.namespace), ref.at("name").text()); git != nil {
-		git.at("spec", "ref").take() // bootstrap is told it
-		git.at("spec", "url").take()
-	}
 }
