@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
@@ -32,24 +34,31 @@ func definitions(objects []render.Object) map[schema.GroupVersionKind]kube.Resou
 		if o.Group() != definitionKind.Group || o.Kind != definitionKind.Kind {
 			continue
 		}
-		group, _, _ := unstructured.NestedString(o.Map, "spec", "group")
-		kind, _, _ := unstructured.NestedString(o.Map, "spec", "names", "kind")
-		plural, _, _ := unstructured.NestedString(o.Map, "spec", "names", "plural")
-		scope, _, _ := unstructured.NestedString(o.Map, "spec", "scope")
-		versions, _, _ := unstructured.NestedSlice(o.Map, "spec", "versions")
-		for _, v := range versions {
-			version, ok := v.(map[string]any)
-			if !ok || version["served"] != true {
-				continue
-			}
-			name, _ := version["name"].(string)
-			defined[schema.GroupVersionKind{Group: group, Version: name, Kind: kind}] = kube.Resource{
-				GroupVersionResource: schema.GroupVersionResource{Group: group, Version: name, Resource: plural},
-				Namespaced:           scope == "Namespaced",
-			}
-		}
+		maps.Copy(defined, defines(o.Map))
 	}
 	return defined
+}
+
+// defines are the kinds that one definition has served.
+func defines(crd map[string]any) map[schema.GroupVersionKind]kube.Resource {
+	served := map[schema.GroupVersionKind]kube.Resource{}
+	group, _, _ := unstructured.NestedString(crd, "spec", "group")
+	kind, _, _ := unstructured.NestedString(crd, "spec", "names", "kind")
+	plural, _, _ := unstructured.NestedString(crd, "spec", "names", "plural")
+	scope, _, _ := unstructured.NestedString(crd, "spec", "scope")
+	versions, _, _ := unstructured.NestedSlice(crd, "spec", "versions")
+	for _, v := range versions {
+		version, ok := v.(map[string]any)
+		if !ok || version["served"] != true {
+			continue
+		}
+		name, _ := version["name"].(string)
+		served[schema.GroupVersionKind{Group: group, Version: name, Kind: kind}] = kube.Resource{
+			GroupVersionResource: schema.GroupVersionResource{Group: group, Version: name, Resource: plural},
+			Namespaced:           scope == "Namespaced",
+		}
+	}
+	return served
 }
 
 // awaitDefinitions waits until the CRDs that were just made are served.
@@ -95,12 +104,35 @@ func awaitDefinition(ctx context.Context, clients *kube.Clients, name string) er
 				return errors.New("the watch ended")
 			}
 			if crd, ok := event.Object.(*unstructured.Unstructured); ok {
-				if done, err := established(crd); done || err != nil {
+				if done, err := established(crd); err != nil {
 					return err
+				} else if done {
+					return awaitServed(ctx, clients, crd)
 				}
 			}
 		}
 	}
+}
+
+// awaitServed waits until the API server answers for the kinds of an established
+// definition: it makes them ready after it has said so, and until then there is none.
+// An informer that meets that waits for a second before it lists again.
+func awaitServed(ctx context.Context, clients *kube.Clients, crd *unstructured.Unstructured) error {
+	const pause = 10 * time.Millisecond
+	for _, r := range defines(crd.Object) {
+		for {
+			_, err := clients.Metadata.Resource(r.GroupVersionResource).List(ctx, metav1.ListOptions{Limit: 1})
+			if !apierrors.IsNotFound(err) {
+				break // whatever else it says, it knows the kind
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(pause):
+			}
+		}
+	}
+	return nil
 }
 
 // established says that a definition is served, or why it won't be: its names are
