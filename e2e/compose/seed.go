@@ -133,7 +133,7 @@ func (p *Project) bootstrap(ctx context.Context) error {
 		return fmt.Errorf("read the root Application: %w", err)
 	}
 	return Eventually(ctx, time.Minute, func() error {
-		_, err := p.Kubectl(ctx, string(root), "apply", "-f", "-")
+		_, err := p.Kubectl(ctx, string(root), "apply", "--server-side", "-f", "-")
 		return err
 	})
 }

@@ -17,10 +17,7 @@ import (
 // Kubectl runs kubectl on the world's cluster and gives what it prints.
 func (w *World) Kubectl(ctx context.Context, stdin string, args ...string) (string, error) {
 	if w.Cluster != nil {
-		if stdin != "" {
-			return "", w.Cluster.Apply(ctx, stdin)
-		}
-		return w.Cluster.Kubectl(ctx, args...)
+		return w.Cluster.KubectlInput(ctx, stdin, args...)
 	}
 	cmd := exec.CommandContext(ctx, "kubectl", args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.Kubeconfig)

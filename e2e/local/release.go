@@ -196,10 +196,12 @@ func runs(d *appsv1.Deployment) bool {
 	return s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == want && s.AvailableReplicas == want && s.Replicas == want
 }
 
-// Bootstrap applies the root Application, as a person does once.
+// Bootstrap applies the root Application, as a person does once: by the server, as
+// "slipway bootstrap" does. An API server holds a POST of a kind for two seconds after
+// its definition came.
 func (w *World) Bootstrap(ctx context.Context) error {
 	return parts.Eventually(ctx, time.Minute, func() error {
-		_, err := w.Kubectl(ctx, w.RootApplication(), "apply", "-f", "-")
+		_, err := w.Kubectl(ctx, w.RootApplication(), "apply", "--server-side", "-f", "-")
 		return err
 	})
 }

@@ -45,16 +45,17 @@ func StartCluster(ctx context.Context, opts ClusterOptions) (*Cluster, error) {
 
 // Kubectl runs kubectl as administrator and returns what it prints.
 func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
-	return c.kubectl(ctx, "", args...)
+	return c.KubectlInput(ctx, "", args...)
 }
 
 // Apply sends manifests through kubectl apply.
 func (c *Cluster) Apply(ctx context.Context, manifests string) error {
-	_, err := c.kubectl(ctx, manifests, "apply", "-f", "-")
+	_, err := c.KubectlInput(ctx, manifests, "apply", "-f", "-")
 	return err
 }
 
-func (c *Cluster) kubectl(ctx context.Context, input string, args ...string) (string, error) {
+// KubectlInput is [Cluster.Kubectl] with something to read.
+func (c *Cluster) KubectlInput(ctx context.Context, input string, args ...string) (string, error) {
 	own := []string{"kubectl", "--kubeconfig", c.Kubeconfig, "--cache-dir", filepath.Join(filepath.Dir(c.Kubeconfig), "kubectl")}
 	cmd := exec.CommandContext(ctx, c.cmd.Path, append(own, args...)...)
 	cmd.Stdin = strings.NewReader(input)
