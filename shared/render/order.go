@@ -1,6 +1,10 @@
 package render
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/slipway-cd/slipway/shared/api"
+)
 
 // The stages of an apply; an object waits for those of lower stages.
 const (
@@ -37,6 +41,11 @@ func (id ID) Stage() int {
 	}
 	return StageRest
 }
+
+// IsApplication says whether it is an Application of ours. Among objects of one
+// turn Applications come last: each acts at once, with the accounts, the rights and the
+// Projects that lie beside it.
+func (id ID) IsApplication() bool { return id.Group() == api.Group && id.Kind == api.ApplicationKind }
 
 // order sorts by the turn of each object and keeps the tool's order among
 // those of one turn.

@@ -147,25 +147,29 @@ func badTurns(objects []Object) []error {
 }
 
 // place is where an object stands in the order of a first sync: definitions and
-// namespaces, hooks before, cluster-wide objects, the rest, hooks after.
-type place struct{ part, stage int }
+// namespaces, hooks before, cluster-wide objects, the rest (of each stage our
+// Applications last), hooks after.
+type place struct{ part, stage, last int }
 
 func placeOf(o Object) place {
 	t, _ := o.turn() // what can't be read is told elsewhere
-	stage := o.Stage()
+	stage, last := o.Stage(), 0
+	if o.IsApplication() {
+		last = 1
+	}
 	switch hooks := t.Hooks(true); {
 	case !t.IsHook && stage == StageFoundation:
-		return place{0, t.Stage}
+		return place{0, t.Stage, 0}
 	case slices.Contains(hooks, HookPre):
-		return place{1, t.Stage}
+		return place{1, t.Stage, 0}
 	case !t.IsHook || slices.Contains(hooks, HookSync):
-		return place{2 + stage, t.Stage}
+		return place{2 + stage, t.Stage, last}
 	case slices.Contains(hooks, HookPost):
-		return place{3 + StageRest, t.Stage}
+		return place{3 + StageRest, t.Stage, 0}
 	}
-	return place{4 + StageRest, t.Stage}
+	return place{4 + StageRest, t.Stage, 0}
 }
 
 func (p place) compare(q place) int {
-	return cmp.Or(cmp.Compare(p.part, q.part), cmp.Compare(p.stage, q.stage))
+	return cmp.Or(cmp.Compare(p.part, q.part), cmp.Compare(p.stage, q.stage), cmp.Compare(p.last, q.last))
 }

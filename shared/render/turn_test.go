@@ -62,7 +62,9 @@ func TestObjectsComeInTheirTurn(t *testing.T) {
 	all := object("ConfigMap", "late", "slipway.dev/stage: '2'") + object("Pod", "broken", "slipway.dev/hook: fail") +
 		object("Pod", "told", "slipway.dev/hook: post") + object("ConfigMap", "plain", "a: b") + object("Node", "wide", "a: b") +
 		object("Pod", "migrate", "slipway.dev/hook: pre") + object("ConfigMap", "early", "slipway.dev/stage: '-1'") +
-		object("Pod", "before-that", "slipway.dev/hook: pre, slipway.dev/stage: '-1'") + object("Namespace", "room", "slipway.dev/stage: '9'")
+		object("Pod", "before-that", "slipway.dev/hook: pre, slipway.dev/stage: '-1'") + object("Namespace", "room", "slipway.dev/stage: '9'") +
+		// An Application acts at once, with what lies beside it; a later stage still waits for it.
+		"---\napiVersion: slipway.dev/v1alpha1\nkind: Application\nmetadata: {name: web}\n" + object("ServiceAccount", "deployer", "a: b")
 	got, err := render.Render(t.Context(), render.Request{FS: fstest.MapFS{"web/all.yaml": {Data: []byte(all)}}, Path: "web"})
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +73,7 @@ func TestObjectsComeInTheirTurn(t *testing.T) {
 	for _, o := range got.Objects {
 		names = append(names, o.Name)
 	}
-	if want := []string{"room", "before-that", "migrate", "wide", "early", "plain", "late", "told", "broken"}; !slices.Equal(names, want) {
+	if want := []string{"room", "before-that", "migrate", "wide", "early", "plain", "deployer", "web", "late", "told", "broken"}; !slices.Equal(names, want) {
 		t.Errorf("%q, want %q", names, want)
 	}
 

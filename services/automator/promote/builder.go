@@ -72,7 +72,7 @@ func (b *builder) render(ctx context.Context, req render.Request) *rendered {
 		r.images = b.scan(req.Path)
 	}
 	for _, o := range result.Objects {
-		if o.Kind == api.ApplicationKind && o.Group() == api.Group {
+		if o.IsApplication() {
 			r.read(o)
 		}
 	}

@@ -115,17 +115,14 @@ func New(clients *kube.Clients, watcher *health.Watcher) *Applier {
 	return &Applier{clients: clients, watcher: watcher, memory: newMemory()}
 }
 
-// Apply sends the items stage by stage. The outcomes are in the order of the items.
+// Apply sends the items stage by stage, and Applications after what lies beside them. The outcomes are in the order of the items.
 func (a *Applier) Apply(ctx context.Context, as Actor, items []*Item) []Outcome {
 	outcomes := make([]Outcome, len(items))
-	for start := 0; start < len(items); {
-		end := start
-		for end < len(items) && items[end].Stage == items[start].Stage {
-			end++
-		}
-		a.applyStage(ctx, as, items[start:end], outcomes[start:end])
-		a.awaitDefinitions(ctx, outcomes[start:end])
-		start = end
+	left := outcomes
+	for _, group := range atOnce(items) {
+		a.applyStage(ctx, as, group, left[:len(group)])
+		a.awaitDefinitions(ctx, left[:len(group)])
+		left = left[len(group):]
 	}
 	return outcomes
 }

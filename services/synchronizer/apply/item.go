@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +23,7 @@ type Item struct {
 	Namespace, Name string
 	Stage           int // of its kind
 	Turn            render.Turn
+	Application     bool   // of ours: it comes after the others of its turn
 	Where           string // file and line
 	Object          *unstructured.Unstructured
 	Varies          bool // it is another at each render
@@ -92,7 +92,7 @@ func (a *Applier) Prepare(objects []render.Object, o Options) ([]*Item, error) {
 	for _, object := range objects {
 		u := &unstructured.Unstructured{Object: object.Map}
 		item := &Item{
-			Kind: u.GroupVersionKind(), Namespace: u.GetNamespace(), Name: u.GetName(), Stage: object.Stage(),
+			Kind: u.GroupVersionKind(), Namespace: u.GetNamespace(), Name: u.GetName(), Stage: object.Stage(), Application: object.IsApplication(),
 			Where: object.Where(), Object: u, Varies: object.Varies, Kept: object.Kept, raw: object.Raw, added: added, namespace: o.Namespace, adopt: o.Adopt,
 		}
 		if item.Turn, err = render.TurnOf(u.GetAnnotations()); err != nil {
@@ -100,7 +100,7 @@ func (a *Applier) Prepare(objects []render.Object, o Options) ([]*Item, error) {
 		}
 		withoutPlaceholders(u)
 		item.leave(o.Ignore)
-		if item.Kind.Group == api.Group && item.Kind.Kind == api.ApplicationKind && !slices.Contains(u.GetFinalizers(), api.PruneFinalizer) {
+		if item.Application && !slices.Contains(u.GetFinalizers(), api.PruneFinalizer) {
 			u.SetFinalizers(append(u.GetFinalizers(), api.PruneFinalizer)) // which it would get before its first apply
 		}
 		item.encode()
@@ -115,9 +115,7 @@ func (a *Applier) Prepare(objects []render.Object, o Options) ([]*Item, error) {
 		}
 		items = append(items, item)
 	}
-	slices.SortStableFunc(items, func(x, y *Item) int {
-		return cmp.Or(cmp.Compare(x.Stage, y.Stage), cmp.Compare(x.Turn.Stage, y.Turn.Stage))
-	})
+	slices.SortStableFunc(items, inTurn)
 	return items, nil
 }
 

@@ -73,3 +73,28 @@ func byStage(items []*Item, hook render.Hook) []Step {
 	}
 	return steps
 }
+
+// inTurn orders items as they are applied.
+func inTurn(x, y *Item) int {
+	return cmp.Or(cmp.Compare(x.Stage, y.Stage), cmp.Compare(x.Turn.Stage, y.Turn.Stage), last(x)-last(y))
+}
+
+func last(i *Item) int {
+	if i.Application {
+		return 1
+	}
+	return 0
+}
+
+// atOnce are the items of one step, in order, by what is sent without waiting: what
+// comes after uses what was sent before it.
+func atOnce(items []*Item) [][]*Item {
+	var all [][]*Item
+	for n, i := range items {
+		if n == 0 || i.Stage != items[n-1].Stage || i.Application != items[n-1].Application {
+			all = append(all, nil)
+		}
+		all[len(all)-1] = append(all[len(all)-1], i)
+	}
+	return all
+}

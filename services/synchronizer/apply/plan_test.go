@@ -83,3 +83,28 @@ func TestHooksOfAFailure(t *testing.T) {
 		t.Errorf("%+v", steps)
 	}
 }
+
+// Git's order is that of file names: an Application in front of the account by which it
+// acts would be refused until that is there.
+func TestApplicationsComeAfterWhatLiesBesideThem(t *testing.T) {
+	t.Parallel()
+	items := itemsOf(t, "app 2 0 -", "account 2 0 -", "app-early 2 -1 -", "after-app 2 1 -", "role 1 0 -", "room 0 0 -", "app-too 2 0 -")
+	for _, i := range items {
+		i.Application = strings.HasPrefix(i.Name, "app")
+	}
+	slices.SortStableFunc(items, inTurn)
+	var got []string
+	for _, step := range Plan(items, true) {
+		for _, group := range atOnce(step.Items) {
+			var names []string
+			for _, i := range group {
+				names = append(names, i.Name)
+			}
+			got = append(got, fmt.Sprint(names))
+		}
+		got = append(got, ".")
+	}
+	if want := "[room] [role] . [app-early] . [account] [app app-too] . [after-app] ."; strings.Join(got, " ") != want {
+		t.Errorf("%s, not %s", strings.Join(got, " "), want)
+	}
+}
