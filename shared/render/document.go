@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,7 +108,7 @@ func (d document) fault(file string, err error) error {
 			text = strings.TrimPrefix(strings.Replace(text, m[0]+": ", "", 1), "unmarshal errors:\n  ")
 		}
 	}
-	help := "mend it, or leave the file out with .slipwayignore"
+	help := leaveOut
 	if d.printed {
 		help = seeTemplate
 	}
@@ -127,6 +128,20 @@ func identify(m map[string]any) (ID, bool) {
 	return id, id.APIVersion != "" && id.Kind != ""
 }
 
+// missing is what an object lacks that has all else of one: a slip of the pen, say.
+// Without it the object would be no more there, and so be pruned.
+func (id ID) missing() string {
+	switch {
+	case id.Name == "" || id.APIVersion == "" && id.Kind == "":
+		return ""
+	case id.APIVersion == "":
+		return "apiVersion"
+	case id.Kind == "":
+		return "kind"
+	}
+	return ""
+}
+
 // leftOut says whether an object never reaches a cluster: Slipway's documents
 // for Git alone, and kustomize's own.
 func (id ID) leftOut() bool {
@@ -137,6 +152,9 @@ func (id ID) leftOut() bool {
 		return strings.HasSuffix(group, "kustomize.config.k8s.io")
 	}
 }
+
+// leaveOut is what to do about a file that can't be read.
+const leaveOut = "mend it, or leave the file out with .slipwayignore"
 
 // seeTemplate is what to do about what a chart gives.
 const seeTemplate = "see what `helm template` prints for it"
@@ -157,6 +175,12 @@ func (d document) objects(src *source, file string) ([]Object, error) {
 		return nil, &Error{
 			File: file, Line: d.firstLine(), Reason: ReasonInvalid, Help: seeTemplate,
 			Message: "it renders to something that is not a Kubernetes object: apiVersion or kind is missing",
+		}
+	}
+	if missing := id.missing(); missing != "" {
+		return nil, &Error{
+			File: file, Line: d.firstLine(), Reason: ReasonInvalid, Help: leaveOut,
+			Message: fmt.Sprintf("%s %s has no %s", cmp.Or(id.Kind, id.APIVersion), id.Name, missing),
 		}
 	}
 	if !ok || id.leftOut() {

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -78,6 +79,9 @@ func (b built) object(file string) (o Object, ok bool, err error) {
 		return Object{}, false, &Error{File: file, Reason: ReasonBuild, Message: "kustomize: " + err.Error(), Err: err}
 	}
 	id, ok := identify(m)
+	if missing := id.missing(); missing != "" {
+		return Object{}, false, &Error{File: file, Reason: ReasonInvalid, Message: fmt.Sprintf("kustomize: %s %s has no %s", cmp.Or(id.Kind, id.APIVersion), id.Name, missing)}
+	}
 	return Object{ID: id, Raw: b.YAML, Map: m, File: file}, ok && !id.leftOut(), nil
 }
 

@@ -65,7 +65,7 @@ func TestRenderPlain(t *testing.T) {
 	}
 	want := []string{
 		"Namespace shop", "ClusterRole.rbac.authorization.k8s.io r", "Deployment.apps web", "ConfigMap b", "ConfigMap c",
-		"Application.slipway.dev shop/child", "ConfigMap kept", "ConfigMap item",
+		"ConfigMap kept", "ConfigMap item", "Application.slipway.dev shop/child",
 	}
 	if !slices.Equal(names(got.Objects), want) {
 		t.Errorf("objects:\n got %q\nwant %q", names(got.Objects), want)
@@ -190,6 +190,9 @@ func TestRenderRefuses(t *testing.T) {
 		{"broken among valid", repo("x/a.yaml", cm("a"), "x/b.yaml", cm("b")+"---\nkey: [1\nother: 2\n"), "x", render.ReasonInvalid, []string{"x/b.yaml:7"}},
 		{"key twice", repo("x/a.yaml", "apiVersion: v1\nkind: A\nmetadata:\n  name: a\n  name: b\n"), "x", render.ReasonInvalid, []string{"x/a.yaml:5", "already"}},
 		{"no name", repo("x/a.yaml", "\n\napiVersion: v1\nkind: A\n"), "x", render.ReasonInvalid, []string{"x/a.yaml:3", "metadata.name"}},
+		{"a slip in apiVersion", repo("x/a.yaml", cm("a")+"---\napVersion: v1\nkind: A\nmetadata: {name: b}\n"), "x", render.ReasonInvalid, []string{"x/a.yaml:7", "A b has no apiVersion"}},
+		{"a slip in kind", repo("x/a.yaml", "apiVersion: apps/v1\nkinf: A\nmetadata: {name: b}\n"), "x", render.ReasonInvalid, []string{"x/a.yaml:1", "apps/v1 b has no kind"}},
+		{"a slip below a kustomization", repo("x/kustomization.yaml", "resources: [a.yaml]\n", "x/a.yaml", "apVersion: v1\nkind: A\nmetadata: {name: b}\n"), "x", render.ReasonInvalid, []string{"x/kustomization.yaml", "A b has no apiVersion"}},
 		{"name is a boolean", repo("x/a.yaml", "apiVersion: v1\nkind: A\nmetadata: {name: n}\n"), "x", render.ReasonInvalid, []string{"x/a.yaml:1", "false", "quotes"}},
 		{"duplicate", repo("x/a.yaml", cm("a"), "x/b.yaml", cm("a")), "x", render.ReasonDuplicate, []string{"x/b.yaml:1", "ConfigMap a", "x/a.yaml:1"}},
 		{"helm below", repo("x/c/Chart.yaml", "name: x"), "x", render.ReasonUnsupported, []string{"x/c/Chart.yaml", "helm.chart"}},
