@@ -91,7 +91,7 @@ When it is committed, ` + "`slipway migrate " + t.name + " cutover NAMESPACE/NAM
 	c.Flags().BoolVar(&plan, "plan", false, "print what would be written, and write nothing")
 	c.Flags().StringVar(&o.Repository, "repository", "", "the address of the repository itself, for sources that it doesn't name (default the clone's origin)")
 	c.Flags().StringVar(&o.Branch, "branch", "", "its branch (default the clone's, else main)")
-	c.Flags().StringVar(&o.Cluster, "cluster", "", "the cluster that the policies' rules name (default any)")
+	c.Flags().StringVar(&o.Cluster, "cluster", "", "the cluster that is migrated: that of the policies' rules (default any), and what Argo CD may call it")
 	outputFlag(c, &output)
 	c.AddCommand(newCutover(t.name, t.cutover))
 	return c

@@ -153,7 +153,9 @@ type Ignore struct {
 	Kind  string `json:"kind"`
 	Group string `json:"group,omitempty"` // any when empty
 	Name  string `json:"name,omitempty"`  // any when empty
-	// Paths are JSON pointers through mappings, such as /spec/replicas.
+	// Paths are JSON pointers, such as /spec/replicas. In a list "*" stands for each
+	// of its entries, and "[key=value]" for those that have it, as in kustomize's
+	// replacements: /spec/template/spec/containers/[name=web]/resources.
 	Paths []string `json:"paths"`
 }
 
@@ -184,8 +186,11 @@ func (i Ignore) validate() error {
 			return fmt.Errorf("path %q names what the object is known by", p)
 		}
 		for _, k := range keys[1:] {
-			if _, err := strconv.Atoi(k); err == nil || k == "-" {
-				return fmt.Errorf("path %q goes through a list: only fields of mappings can be left to others", p)
+			if k == "-" {
+				return fmt.Errorf("path %q names what isn't there yet (-)", p)
+			}
+			if key, _, ok := strings.Cut(strings.Trim(k, "[]"), "="); strings.HasPrefix(k, "[") && (!ok || key == "" || !strings.HasSuffix(k, "]")) {
+				return fmt.Errorf("path %q: %s is none of [key=value], which chooses entries of a list", p, k)
 			}
 		}
 	}

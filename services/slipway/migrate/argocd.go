@@ -221,11 +221,12 @@ func (a *argo) directory(v value, dir string) {
 	}
 }
 
-// elsewhere says whether an Application is for another cluster.
+// elsewhere says whether an Application is for another cluster than the one that is
+// migrated, which Argo CD may know by its name.
 func (a *argo) elsewhere(s *source) bool {
 	d := s.at("spec", "destination")
 	server, name := d.at("server").text(), d.at("name").text()
-	return server != "" && server != "https://kubernetes.default.svc" || name != "" && name != "in-cluster"
+	return server != "" && server != "https://kubernetes.default.svc" || name != "" && name != "in-cluster" && name != a.Cluster
 }
 
 func (a *argo) destination(s *source, out, doc tree) {
@@ -234,7 +235,7 @@ func (a *argo) destination(s *source, out, doc tree) {
 		set(out, namespace, "destination", "namespace")
 	}
 	if server, name := d.at("server").text(), d.at("name").text(); a.elsewhere(s) {
-		d.note(Missing, "another cluster ("+cmp.Or(name, server)+") has no counterpart yet", "run a synchronizer there, and write the Application to that cluster's root; it is written suspended")
+		d.note(Missing, "it is for another cluster ("+cmp.Or(name, server)+")", "run a synchronizer there, and migrate for it (--cluster); here it is written suspended")
 		suspend(doc, "it is for another cluster (migrated from Argo CD)")
 	}
 	s.at("spec").note(Different, "Argo CD applies with its own rights",

@@ -1,9 +1,7 @@
 package migrate
 
 import (
-	"regexp"
 	"slices"
-	"strings"
 )
 
 // syncOptions are Argo CD's sync options, and what they are in ours; empty for what
@@ -97,20 +95,22 @@ func (a *argo) namespace(s *source, option value) {
 	}
 }
 
-var simpleQuery = regexp.MustCompile(`^(\.[A-Za-z_][A-Za-z0-9_-]*)+$`)
-
 // differences are the fields that others may set.
 func (a *argo) differences(s *source, out tree) {
 	var all []any
 	for _, rule := range s.at("spec", "ignoreDifferences").items() {
 		rule.at("namespace").drop(Different, "a rule is for objects of every namespace", "")
 		for _, q := range rule.at("jqPathExpressions").items() {
-			text := q.text()
-			if !simpleQuery.MatchString(text) {
-				q.note(Missing, "only fields of mappings can be left to others", "look at what `slipway diff` shows, and name a field")
+			path, ok := pointer(q.text())
+			why := notAPointer(path)
+			if !ok {
+				why = "it does more than to name fields"
+			}
+			if why != "" {
+				q.note(Missing, why, "look at what `slipway diff` shows, and name a field")
 				continue
 			}
-			if one := (tree{"kind": rule.at("kind").text(), "paths": []any{strings.ReplaceAll(text, ".", "/")}}); one["kind"] != "*" {
+			if one := (tree{"kind": rule.at("kind").text(), "paths": []any{path}}); one["kind"] != "*" {
 				set(one, rule.at("group").text(), "group")
 				set(one, rule.at("name").text(), "name")
 				all = append(all, one)

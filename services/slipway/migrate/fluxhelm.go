@@ -258,7 +258,7 @@ func ignored(rule, target, paths value) []any {
 	for _, p := range paths.items() {
 		text := p.text()
 		if why := notAPointer(text); why != "" {
-			p.note(Missing, why, "look at what `slipway diff` shows, and name a field of a mapping")
+			p.note(Missing, why, "look at what `slipway diff` shows, and name a field")
 			continue
 		}
 		pointers = append(pointers, text)
@@ -283,10 +283,8 @@ func notAPointer(p string) string {
 	if slices.Contains([]string{"apiVersion", "kind", "metadata"}, keys[1]) && len(keys) < 4 {
 		return "it names what an object is known by: only single labels and annotations can be left to others"
 	}
-	for _, k := range keys[1:] {
-		if k == "" || k == "-" || strings.Trim(k, "0123456789") == "" {
-			return "it goes through a list: only fields of mappings can be left to others"
-		}
+	if slices.Contains(keys[1:], "") || slices.Contains(keys[1:], "-") {
+		return "it is no JSON pointer to what is there"
 	}
 	return ""
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,33 +41,148 @@ func (a *Applier) withoutOthers(ctx context.Context, item *Item) (*unstructured.
 	}
 	object := item.Object.DeepCopy()
 	for _, field := range item.left {
-		if othersSet(live, field) {
-			unstructured.RemoveNestedField(object.Object, field...)
-		}
+		object.Object, _ = left(object.Object, live, field).(map[string]any)
 	}
 	return object, nil
 }
 
-// othersSet says whether another manager than us has a field, or something below
-// it.
-func othersSet(live *metav1.PartialObjectMetadata, field []string) bool {
+// left is an object without what others have of a field.
+func left(object any, live *metav1.PartialObjectMetadata, field []string) any {
+	for _, at := range slices.Backward(placesOf(object, field)) { // so that those before keep their place
+		if othersSet(live, at) {
+			object = without(object, at)
+		}
+	}
+	return object
+}
+
+// pathStep leads to a value: by a key of a mapping, or to an entry of a list.
+type pathStep struct {
+	key   string
+	index int
+	entry any // of a list; else nil
+}
+
+// placesOf are the places of an object that a field means, as [api.Ignore] says,
+// those of one list in its order.
+func placesOf(value any, field []string) [][]pathStep {
+	if len(field) == 0 {
+		return [][]pathStep{nil}
+	}
+	var all [][]pathStep
+	below := func(s pathStep, value any) {
+		for _, rest := range placesOf(value, field[1:]) {
+			all = append(all, append([]pathStep{s}, rest...))
+		}
+	}
+	switch value := value.(type) {
+	case map[string]any:
+		if v, ok := value[field[0]]; ok {
+			below(pathStep{key: field[0]}, v)
+		}
+	case []any:
+		for i, entry := range value {
+			if chosen(field[0], i, entry) {
+				below(pathStep{index: i, entry: entry}, entry)
+			}
+		}
+	}
+	return all
+}
+
+// chosen says whether a part of a field means an entry of a list.
+func chosen(part string, index int, entry any) bool {
+	if part == "*" || part == strconv.Itoa(index) {
+		return true
+	}
+	condition, bracketed := strings.CutPrefix(part, "[")
+	key, value, ok := strings.Cut(strings.TrimSuffix(condition, "]"), "=")
+	fields, isMapping := entry.(map[string]any)
+	has, there := fields[key]
+	return bracketed && ok && isMapping && there && fmt.Sprint(has) == value
+}
+
+// without is a value without what lies at a place of it.
+func without(value any, at []pathStep) any {
+	last := len(at) == 1
+	switch value := value.(type) {
+	case map[string]any:
+		if last {
+			delete(value, at[0].key)
+		} else {
+			value[at[0].key] = without(value[at[0].key], at[1:])
+		}
+		return value
+	case []any:
+		if last {
+			return slices.Delete(value, at[0].index, at[0].index+1)
+		}
+		value[at[0].index] = without(value[at[0].index], at[1:])
+		return value
+	}
+	return value
+}
+
+// othersSet says whether another manager than us has what lies at a place, or
+// something below it.
+func othersSet(live *metav1.PartialObjectMetadata, at []pathStep) bool {
 	for _, m := range live.ManagedFields {
 		if m.Manager == health.FieldManager && m.Operation == metav1.ManagedFieldsOperationApply || m.FieldsV1 == nil {
 			continue
 		}
 		var tree map[string]any
-		if json.Unmarshal(m.FieldsV1.GetRawBytes(), &tree) != nil {
-			continue
-		}
-		found := true
-		for _, key := range field {
-			if tree, found = tree["f:"+key].(map[string]any); !found {
-				break
-			}
-		}
-		if found {
+		if json.Unmarshal(m.FieldsV1.GetRawBytes(), &tree) == nil && tree != nil && has(tree, at, nil) {
 			return true
 		}
 	}
 	return false
+}
+
+// has looks for a place in a set of fields, as FieldsV1 writes it: "f:" with a
+// mapping's key, "k:" with the keys by which a list tells its entries, "v:" with the
+// entry itself. known are those keys of the entry that the set is of: an entry can't
+// be sent without them.
+func has(set map[string]any, at []pathStep, known map[string]any) bool {
+	if len(at) == 0 {
+		return true
+	}
+	if at[0].entry == nil {
+		below, ok := set["f:"+at[0].key].(map[string]any)
+		_, isKey := known[at[0].key]
+		return ok && !(isKey && len(at) == 1) && has(below, at[1:], nil)
+	}
+	for name, value := range set {
+		below, ok := value.(map[string]any)
+		kind, text, _ := strings.Cut(name, ":")
+		if keys, same := means(kind, text, at[0].entry); ok && same && has(below, at[1:], keys) {
+			return true
+		}
+	}
+	return false
+}
+
+// means says whether an entry of a list is what an element of a set of fields is
+// about, and by which keys.
+func means(kind, text string, entry any) (keys map[string]any, same bool) {
+	switch kind {
+	case "v":
+		return nil, text == asJSON(entry)
+	case "k":
+		fields, ok := entry.(map[string]any)
+		if !ok || json.Unmarshal([]byte(text), &keys) != nil {
+			return nil, false
+		}
+		for key, value := range keys {
+			if own, there := fields[key]; there && asJSON(own) != asJSON(value) { // else it has its default
+				return nil, false
+			}
+		}
+		return keys, true
+	}
+	return nil, false
+}
+
+func asJSON(v any) string {
+	text, _ := json.Marshal(v) // of what was JSON or YAML
+	return string(text)
 }

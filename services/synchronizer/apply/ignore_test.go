@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"encoding/json"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,9 +32,63 @@ func TestAFieldIsLeftToWhoeverElseHasIt(t *testing.T) {
 		"a leaf that is a list": {[]metav1.ManagedFieldsEntry{managed("kubectl", metav1.ManagedFieldsOperationUpdate, `{"f:spec":{"f:replicas":null}}`)}, "/spec/replicas/x", false},
 	} {
 		live := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{ManagedFields: c.managed}}
-		field := api.Ignore{Kind: "x", Paths: []string{c.pointer}}.Fields()[0]
-		if got := othersSet(live, field); got != c.want {
+		var at []pathStep
+		for _, key := range (api.Ignore{Kind: "x", Paths: []string{c.pointer}}).Fields()[0] {
+			at = append(at, pathStep{key: key})
+		}
+		if got := othersSet(live, at); got != c.want {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// What others have of a list's entries is known by the keys of its kind, which Git may
+// leave to their default.
+func TestAFieldOfAListIsLeftToWhoeverElseHasIt(t *testing.T) {
+	t.Parallel()
+	object := `{"spec":{"containers":[{"name":"web","image":"a:1","args":["x"],"ports":[{"containerPort":80,"name":"http"}]},{"name":"side","image":"b:1"}],"finalizers":["a/b","c"],"atomic":[{"a":1,"b":2}]}}`
+	others := `{"f:spec":{"f:containers":{` +
+		`"k:{\"name\":\"web\"}":{".":{},"f:name":{},"f:image":{},"f:ports":{"k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{"f:name":{},"f:containerPort":{}}}},` +
+		`"k:{\"name\":\"other\"}":{"f:image":{}}},"f:finalizers":{"v:\"c\"":{}},"f:atomic":{}}}`
+	const web, side = `{"name":"web","image":"a:1","args":["x"],"ports":[{"containerPort":80,"name":"http"}]}`, `{"name":"side","image":"b:1"}`
+	all := func(containers, rest string) string {
+		return `{"spec":{"containers":[` + containers + `],` + rest + `}}`
+	}
+	const rest = `"finalizers":["a/b","c"],"atomic":[{"a":1,"b":2}]`
+	const bare = `{"name":"web","args":["x"],"ports":[{"containerPort":80,"name":"http"}]}`
+	for pointer, want := range map[string]string{
+		"/spec/containers/0/image":                    all(bare+","+side, rest),
+		"/spec/containers/1/image":                    all(web+","+side, rest), // nobody else has it
+		"/spec/containers/*/image":                    all(bare+","+side, rest),
+		"/spec/containers/[name=web]/image":           all(bare+","+side, rest),
+		"/spec/containers/[name=side]/image":          all(web+","+side, rest),
+		"/spec/containers/[image=a:1]/image":          all(bare+","+side, rest),
+		"/spec/containers/[name=web]/args":            all(web+","+side, rest),
+		"/spec/containers/[name=web]/name":            all(web+","+side, rest), // an entry is known by it
+		"/spec/containers/*/ports/*/name":             all(`{"name":"web","image":"a:1","args":["x"],"ports":[{"containerPort":80}]},`+side, rest),
+		"/spec/containers/*/ports/[containerPort=80]": all(`{"name":"web","image":"a:1","args":["x"],"ports":[]},`+side, rest),
+		"/spec/containers/*":                          all(side, rest),
+		"/spec/finalizers/*":                          all(web+","+side, `"finalizers":["a/b"],"atomic":[{"a":1,"b":2}]`),
+		"/spec/atomic/0/a":                            all(web+","+side, rest), // others have the list as one
+		"/spec/atomic":                                all(web+","+side, `"finalizers":["a/b","c"]`),
+		"/spec/containers/7/image":                    all(web+","+side, rest),
+		"/spec/containers/[nothing=web]/image":        all(web+","+side, rest),
+		"/spec/containers/image":                      all(web+","+side, rest),
+	} {
+		live := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{managed("kubectl", metav1.ManagedFieldsOperationUpdate, others)}}}
+		var given any
+		if err := json.Unmarshal([]byte(object), &given); err != nil {
+			t.Fatal(err)
+		}
+		for _, field := range (api.Ignore{Kind: "x", Paths: []string{pointer}}).Fields() {
+			given = left(given, live, field)
+		}
+		var expected any
+		if err := json.Unmarshal([]byte(want), &expected); err != nil {
+			t.Fatal(err)
+		}
+		if asJSON(given) != asJSON(expected) {
+			t.Errorf("%s: %s, not %s", pointer, asJSON(given), asJSON(expected))
 		}
 	}
 }
