@@ -153,9 +153,9 @@ type Ignore struct {
 	Kind  string `json:"kind"`
 	Group string `json:"group,omitempty"` // any when empty
 	Name  string `json:"name,omitempty"`  // any when empty
-	// Paths are JSON pointers, such as /spec/replicas. In a list "*" stands for each
-	// of its entries, and "[key=value]" for those that have it, as in kustomize's
-	// replacements: /spec/template/spec/containers/[name=web]/resources.
+	// Paths are JSON pointers, such as /spec/replicas. "*" stands for each key or
+	// entry, and "[key=value]" for those entries of a list that have it, as in
+	// kustomize's replacements: /spec/template/spec/containers/[name=web]/resources.
 	Paths []string `json:"paths"`
 }
 

@@ -102,6 +102,7 @@ func (a *argo) differences(s *source, out tree) {
 		rule.at("namespace").drop(Different, "a rule is for objects of every namespace", "")
 		for _, q := range rule.at("jqPathExpressions").items() {
 			path, ok := pointer(q.text())
+			path = eachOf(path)
 			why := notAPointer(path)
 			if !ok {
 				why = "it does more than to name fields"

@@ -256,7 +256,7 @@ func ignored(rule, target, paths value) []any {
 	target.at("version").take()
 	var pointers []any
 	for _, p := range paths.items() {
-		text := p.text()
+		text := eachOf(p.text())
 		if why := notAPointer(text); why != "" {
 			p.note(Missing, why, "look at what `slipway diff` shows, and name a field")
 			continue
@@ -274,6 +274,14 @@ func ignored(rule, target, paths value) []any {
 	return []any{one}
 }
 
+// eachOf is a path as it is left to others: of labels and annotations each for itself.
+func eachOf(p string) string {
+	if p == "/metadata/labels" || p == "/metadata/annotations" {
+		return p + "/*"
+	}
+	return p
+}
+
 // notAPointer says why a path can't be left to others; empty when it can.
 func notAPointer(p string) string {
 	keys := strings.Split(p, "/")
@@ -281,7 +289,7 @@ func notAPointer(p string) string {
 		return "it is no JSON pointer such as /spec/replicas"
 	}
 	if slices.Contains([]string{"apiVersion", "kind", "metadata"}, keys[1]) && len(keys) < 4 {
-		return "it names what an object is known by: only single labels and annotations can be left to others"
+		return "it names what an object is known by: only labels and annotations can be left to others"
 	}
 	if slices.Contains(keys[1:], "") || slices.Contains(keys[1:], "-") {
 		return "it is no JSON pointer to what is there"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,7 +50,7 @@ func (a *Applier) withoutOthers(ctx context.Context, item *Item) (*unstructured.
 // left is an object without what others have of a field.
 func left(object any, live *metav1.PartialObjectMetadata, field []string) any {
 	for _, at := range slices.Backward(placesOf(object, field)) { // so that those before keep their place
-		if othersSet(live, at) {
+		if at[len(at)-1].key != health.OwnerAnnotation && othersSet(live, at) {
 			object = without(object, at)
 		}
 	}
@@ -77,8 +78,10 @@ func placesOf(value any, field []string) [][]pathStep {
 	}
 	switch value := value.(type) {
 	case map[string]any:
-		if v, ok := value[field[0]]; ok {
-			below(pathStep{key: field[0]}, v)
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			if key == field[0] || field[0] == "*" {
+				below(pathStep{key: key}, value[key])
+			}
 		}
 	case []any:
 		for i, entry := range value {

@@ -42,6 +42,23 @@ func TestAFieldIsLeftToWhoeverElseHasIt(t *testing.T) {
 	}
 }
 
+// Of labels and annotations each is for itself, and the one by which an object is known
+// to be its application's is always sent.
+func TestLabelsAreLeftOneByOne(t *testing.T) {
+	t.Parallel()
+	var object any
+	if err := json.Unmarshal([]byte(`{"metadata":{"annotations":{"ours":"1","theirs":"2","slipway.dev/owner":"c/n/a"}}}`), &object); err != nil {
+		t.Fatal(err)
+	}
+	live := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{
+		managed("kubectl", metav1.ManagedFieldsOperationUpdate, `{"f:metadata":{"f:annotations":{".":{},"f:theirs":{},"f:slipway.dev/owner":{}}}}`),
+	}}}
+	field := api.Ignore{Kind: "x", Paths: []string{"/metadata/annotations/*"}}.Fields()[0]
+	if got := asJSON(left(object, live, field)); got != `{"metadata":{"annotations":{"ours":"1","slipway.dev/owner":"c/n/a"}}}` {
+		t.Error(got)
+	}
+}
+
 // What others have of a list's entries is known by the keys of its kind, which Git may
 // leave to their default.
 func TestAFieldOfAListIsLeftToWhoeverElseHasIt(t *testing.T) {
