@@ -35,16 +35,11 @@ const (
 func ArgoCD(ctx context.Context, o Options) (Result, error) {
 	n := &notes{}
 	a := &argo{Options: o, ctx: ctx, w: writer{notes: n}, rules: map[string][]any{}, first: map[string]*source{}}
-	all, err := readAll(ctx, o.FS, cleanPath(o.Below), func(g string) bool { return g == argoGroup || g == updaterGroup }, []string{argoGroup}, n)
+	all, err := readAll(ctx, o.FS, cleanPath(o.Below), argoGroups, []string{argoGroup}, n)
 	if err != nil {
 		return Result{}, err
 	}
-	for _, s := range all {
-		switch s.kind {
-		case "Application", "AppProject", "ApplicationSet", "ImageUpdater":
-			a.sources = append(a.sources, s)
-		}
-	}
+	a.sources = a.built(slices.DeleteFunc(all, func(s *source) bool { return !argoKinds[s.kind] }))
 	if len(a.sources) == 0 {
 		return a.w.result(), fault("%s has no document of Argo CD", cleanPath(o.Below))
 	}
@@ -225,7 +220,11 @@ func (a *argo) directory(v value, dir string) {
 // migrated, which Argo CD may know by its name.
 func (a *argo) elsewhere(s *source) bool {
 	d := s.at("spec", "destination")
-	server, name := d.at("server").text(), d.at("name").text()
+	return a.another(d.at("server").text(), d.at("name").text())
+}
+
+// another says whether a cluster, by its address or its name, isn't the one that is migrated.
+func (a *argo) another(server, name string) bool {
 	return server != "" && server != "https://kubernetes.default.svc" || name != "" && name != "in-cluster" && name != a.Cluster
 }
 

@@ -27,13 +27,20 @@ func (a *argo) project(s *source) {
 	}
 	set(spec, repositories, "repositories")
 	var destinations []any
+	elsewhere := 0
 	for _, d := range s.at("spec", "destinations").items() {
 		server, name := d.at("server").text(), d.at("name").text()
-		if server != "" && server != "*" && server != "https://kubernetes.default.svc" || name != "" && name != "in-cluster" && name != "*" {
-			d.note(Missing, "another cluster has a Project of its own", "write one to that cluster's root")
+		if server != "*" && name != "*" && a.another(server, name) {
+			d.take()
+			d.note(Missing, "another cluster ("+cmp.Or(name, server)+") has a Project of its own", "migrate for it, too (--cluster)")
+			elsewhere++
 			continue
 		}
 		destinations = append(destinations, tree{"cluster": cmp.Or(a.Cluster, "*"), "namespaces": []any{cmp.Or(d.at("namespace").text(), "*")}})
+	}
+	if len(destinations) == 0 && elsewhere > 0 {
+		s.at("spec").take()
+		return
 	}
 	set(spec, destinations, "destinations")
 	kinds := tree{}
@@ -67,4 +74,4 @@ func anyList(all []string) []any {
 }
 
 // sortedKeys are those of a mapping.
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

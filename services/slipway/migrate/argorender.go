@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"path"
 	"regexp"
-	"strconv"
 	"strings"
 
+	"helm.sh/helm/v4/pkg/strvals"
 	"sigs.k8s.io/yaml"
 )
 
@@ -71,7 +71,7 @@ func (a *argo) helm(s *source, from value, refs map[string]value, dir string, ou
 		values = object // Argo CD takes it instead of the text
 	}
 	for _, p := range h.at("parameters").items() {
-		parameter(p, values)
+		parameter(p, values, len(files) > 0)
 	}
 	set(out, values, "source", "helm", "values")
 	if namespace := h.at("namespace"); namespace.there() {
@@ -86,34 +86,27 @@ func (a *argo) sameRepository(ref value, out tree) bool {
 	return sameRepository(repository, ref.at("repoURL").text())
 }
 
-var dotted = regexp.MustCompile(`^[^.\[\]{},=\\]+(\.[^.\[\]{},=\\]+)*$`)
+// isList says whether a parameter's value is one that Helm reads as a list.
+func isList(text string) bool { return strings.HasPrefix(text, "{") && strings.HasSuffix(text, "}") }
 
-// parameter is what `helm --set` makes of a name and a value.
-func parameter(p value, values tree) {
+var comma = regexp.MustCompile(`([^\\]),`)
+
+// parameter is what `helm --set` makes of a name and a value, over the values that are
+// there; files says that there are some in files, too.
+func parameter(p value, values tree, files bool) {
 	name, text, force := p.at("name").text(), p.at("value").text(), p.at("forceString").is(false)
-	if !dotted.MatchString(name) || strings.HasPrefix(text, "{") {
-		p.note(Missing, "a parameter with a list or an escape in it has no counterpart", "write it into values")
+	if files && strings.Contains(name, "[") {
+		p.note(Missing, "it changes one entry of a list, which the values files may have", "write the whole list into values")
 		return
 	}
-	var v any = text
-	if !force {
-		if n, err := strconv.ParseInt(text, 10, 64); err == nil && (text == "0" || !strings.HasPrefix(text, "0")) {
-			v = n
-		} else if text == "true" || text == "false" {
-			v = text == "true"
-		} else if text == "null" {
-			v = nil
-		}
+	if !isList(text) {
+		text = comma.ReplaceAllString(text, `$1\,`) // as Argo CD does
 	}
-	keys := strings.Split(name, ".")
-	at := values
-	for _, k := range keys[:len(keys)-1] {
-		child, ok := at[k].(map[string]any)
-		if !ok {
-			child = tree{}
-			at[k] = child
-		}
-		at = child
+	set := strvals.ParseInto
+	if force {
+		set = strvals.ParseIntoString
 	}
-	at[keys[len(keys)-1]] = v
+	if err := set(name+"="+text, values); err != nil {
+		p.note(Wrong, "Helm can't read it: "+err.Error(), "mend it there first")
+	}
 }

@@ -55,7 +55,7 @@ func (a *argo) made(of *source, object map[string]any) []*source {
 	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&doc); err != nil || len(doc.Content) != 1 {
 		return nil
 	}
-	all := sourcesOf(of.file, doc.Content[0], func(group string) bool { return group == argoGroup }, of.notes)
+	all := sourcesOf(of.file, doc.Content[0], argoGroups, of.notes)
 	for _, s := range all {
 		s.origin, s.within = of, "spec.template"
 	}

@@ -10,16 +10,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// takenIn is what takes a file or a folder in: the folder of a kustomization.
+// takenIn is what takes a file or a folder in: the folders of kustomizations.
 type takenIn struct {
-	by         map[string]string
+	by         map[string][]string
 	namespaces map[string]string // that kustomizations set, by their folders
 }
 
 // kustomizedNamespaces reads all kustomizations of a repository. What can't be read
 // sets nothing.
 func kustomizedNamespaces(fsys fs.FS) takenIn {
-	t := takenIn{by: map[string]string{}, namespaces: map[string]string{}}
+	t := takenIn{by: map[string][]string{}, namespaces: map[string]string{}}
 	_ = fs.WalkDir(fsys, ".", func(name string, e fs.DirEntry, err error) error { // what can't be read sets nothing
 		switch {
 		case err != nil:
@@ -53,7 +53,7 @@ func (t takenIn) read(fsys fs.FS, name string) {
 	for _, list := range [][]string{k.Resources, k.Bases, k.Components} {
 		for _, entry := range list {
 			if child := path.Join(dir, entry); child != dir && !strings.Contains(entry, "://") {
-				t.by[child] = dir
+				t.by[child] = append(t.by[child], dir)
 			}
 		}
 	}
@@ -63,10 +63,11 @@ func (t takenIn) read(fsys fs.FS, name string) {
 // outermost. It is empty where none does.
 func (t takenIn) of(file string) string {
 	namespace := ""
-	at, found := t.by[file]
-	for depth := 0; found && depth < 100; depth++ {
+	by := t.by[file]
+	for depth := 0; len(by) > 0 && depth < 100; depth++ {
+		at := by[len(by)-1]
 		namespace = cmp.Or(t.namespaces[at], namespace)
-		at, found = t.by[at]
+		by = t.by[at]
 	}
 	return namespace
 }

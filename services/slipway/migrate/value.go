@@ -174,7 +174,7 @@ func (v value) take() {
 
 // note tells of it.
 func (v value) note(kind NoteKind, what, do string) {
-	if o := v.s.origin; o != nil {
+	for o := v.s.origin; o != nil; o = v.s.origin {
 		v = o.closest(strings.Trim(v.s.within+"."+v.path, "."))
 	}
 	v.s.notes.add(Note{Kind: kind, File: v.s.file, Line: v.line, Object: v.s.id(), Field: v.path, What: what, Do: do})
