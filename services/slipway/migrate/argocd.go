@@ -101,6 +101,8 @@ var argoSettings = map[string]string{
 	"argocd.argoproj.io/manifest-generate-paths": "only what a commit changes is rendered anyway",
 	"argocd.argoproj.io/refresh":                 "it was asked for once",
 	"argocd.argoproj.io/hydrate":                 "what is rendered is applied from memory",
+	"argocd.argoproj.io/compare-options":         "what is sent is compared by the API server itself",
+	"argocd.argoproj.io/tracking-id":             "who applies it says so by its own",
 }
 
 // settings reads the annotations by which Argo CD orders Applications, or leaves
@@ -111,6 +113,9 @@ func (a *argo) settings(s *source, doc tree) {
 	}
 	if skip, ok := s.setting("argocd.argoproj.io/skip-reconcile"); ok && skip == "true" {
 		suspend(doc, "Argo CD was told to leave it alone")
+	}
+	if options, ok := s.setting(optionsOf); ok {
+		set(doc, a.options(s, options), "metadata", "annotations", optionsOf)
 	}
 	for _, key := range sortedKeys(s.annotations) {
 		why, known := argoSettings[key]

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"slices"
+	"strings"
 )
 
 // syncOptions are Argo CD's sync options, and what they are in ours; empty for what
@@ -70,6 +71,31 @@ func (a *argo) syncPolicy(s *source, out, doc tree) {
 	if !slices.Contains(s.at("metadata", "finalizers").list(), argoFinalizer) {
 		set(out, "orphan", "onDelete")
 	}
+}
+
+// optionsOf are the options of a single object, an Application among others.
+const optionsOf = "argocd.argoproj.io/sync-options"
+
+// options are those of an Application's own that our synchronizer reads, too: that it
+// isn't deleted, when Git has it no more or when what made it goes.
+func (a *argo) options(s *source, all string) string {
+	var kept []string
+	at := s.annotationsAt.at(optionsOf)
+	for option := range strings.SplitSeq(all, ",") {
+		option = strings.TrimSpace(option)
+		name, value, _ := strings.Cut(option, "=")
+		known, ok := syncOptions[option]
+		switch {
+		case (name == "Prune" || name == "Delete") && (value == "false" || value == "confirm"):
+			kept = append(kept, option)
+		case option == "Replace=true", option == "Force=true", option == "Delete=true", ok && known.what == "", option == "":
+		case ok:
+			at.note(known.kind, known.what, known.do)
+		default:
+			at.note(Missing, "has no counterpart", "this command doesn't know it: look up what it does, and whether you need it")
+		}
+	}
+	return strings.Join(kept, ",")
 }
 
 const createNamespace = "CreateNamespace=true"
