@@ -10,6 +10,9 @@ import (
 // project writes what a team may do.
 func (a *argo) project(s *source) {
 	spec := tree{}
+	for _, v := range s.at("metadata", "finalizers").items() {
+		v.usual(argoFinalizer) // what it governs has finalizers of its own
+	}
 	namespaces := append([]string{s.namespace}, s.at("spec", "sourceNamespaces").list()...)
 	set(spec, anyList(namespaces), "namespaces")
 	var repositories []any
@@ -26,19 +29,8 @@ func (a *argo) project(s *source) {
 		}
 	}
 	set(spec, repositories, "repositories")
-	var destinations []any
-	elsewhere := 0
-	for _, d := range s.at("spec", "destinations").items() {
-		server, name := d.at("server").text(), d.at("name").text()
-		if server != "*" && name != "*" && a.another(server, name) {
-			d.take()
-			d.note(Missing, "another cluster ("+cmp.Or(name, server)+") has a Project of its own", "migrate for it, too (--cluster)")
-			elsewhere++
-			continue
-		}
-		destinations = append(destinations, tree{"cluster": cmp.Or(a.Cluster, "*"), "namespaces": []any{cmp.Or(d.at("namespace").text(), "*")}})
-	}
-	if len(destinations) == 0 && elsewhere > 0 {
+	destinations, elsewhere := a.destinations(s)
+	if len(destinations) == 0 && elsewhere {
 		s.at("spec").take()
 		return
 	}
@@ -55,6 +47,22 @@ func (a *argo) project(s *source) {
 	}
 	set(spec, kinds, "kinds")
 	a.w.write(s.file, s, document("Project", "", s.name, spec))
+}
+
+// destinations are those of a Project for the cluster that is migrated; elsewhere says
+// that there are others.
+func (a *argo) destinations(s *source) (here []any, elsewhere bool) {
+	for _, d := range s.at("spec", "destinations").items() {
+		server, name := d.at("server").text(), d.at("name").text()
+		if server != "*" && name != "*" && a.another(server, name) {
+			d.take()
+			d.note(Missing, "another cluster ("+cmp.Or(name, server)+") has a Project of its own", "migrate for it, too (--cluster)")
+			elsewhere = true
+			continue
+		}
+		here = append(here, tree{"cluster": cmp.Or(a.Cluster, "*"), "namespaces": []any{cmp.Or(d.at("namespace").text(), "*")}})
+	}
+	return here, elsewhere
 }
 
 // cutLast cuts behind the last separator; without one, before is empty.

@@ -23,6 +23,9 @@ func (a *argo) remoteChart(s *source, from value, refs map[string]value, out tre
 	if !strings.Contains(repoURL, "://") {
 		repoURL = "oci://" + repoURL
 	}
+	if folder, last, deeper := cutLast(name, "/"); deeper && strings.HasPrefix(repoURL, "oci://") {
+		repoURL, name = strings.TrimSuffix(repoURL, "/")+"/"+folder, last
+	}
 	set(out, repository, "source", "repository")
 	set(out, branch, "source", "branch")
 	set(out, path.Dir(s.file), "source", "path")
@@ -35,6 +38,7 @@ func (a *argo) remoteChart(s *source, from value, refs map[string]value, out tre
 // helm writes the settings of a chart.
 func (a *argo) helm(s *source, from value, refs map[string]value, dir string, out tree) bool {
 	h := from.at("helm")
+	h.at("skipCrds").usual("false")
 	if release := h.at("releaseName").text(); release != s.name {
 		set(out, release, "source", "helm", "releaseName")
 	}
@@ -69,6 +73,9 @@ func (a *argo) helm(s *source, from value, refs map[string]value, dir string, ou
 	}
 	if object, ok := h.at("valuesObject").tree().(map[string]any); ok {
 		values = object // Argo CD takes it instead of the text
+	}
+	if values == nil { // of a text that is empty
+		values = tree{}
 	}
 	for _, p := range h.at("parameters").items() {
 		parameter(p, values, len(files) > 0)

@@ -52,6 +52,7 @@ func (a *argo) syncPolicy(s *source, out, doc tree) {
 	if !automated.at("prune").is(false) {
 		set(out, false, "sync", "prune")
 	}
+	automated.at("allowEmpty").usual("false")
 	for _, v := range policy.at("syncOptions").items() {
 		option := v.text()
 		known, ok := syncOptions[option]

@@ -172,6 +172,13 @@ func (v value) take() {
 	}
 }
 
+// usual marks it as read where it says what is so anyway.
+func (v value) usual(what string) {
+	if n := resolve(v.node); n != nil && n.Kind == yaml.ScalarNode && n.Value == what {
+		v.take()
+	}
+}
+
 // note tells of it.
 func (v value) note(kind NoteKind, what, do string) {
 	for o := v.s.origin; o != nil; o = v.s.origin {
