@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -158,15 +159,13 @@ func readAll(ctx context.Context, fsys fs.FS, below string, groups func(group st
 // readChart reads what a chart makes with its own values, where its templates
 // have documents that are looked for.
 func readChart(ctx context.Context, fsys fs.FS, dir string, groups func(string) bool, marks []string, n *notes) ([]*source, error) {
-	marked := false
+	marked, names := false, groupNamed(marks)
 	err := fs.WalkDir(fsys, path.Join(dir, "templates"), func(name string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
 			return err
 		}
 		data, err := fs.ReadFile(fsys, name)
-		marked = marked || slices.ContainsFunc(marks, func(m string) bool {
-			return bytes.Contains(data, []byte("apiVersion: ")) && bytes.Contains(data, []byte(m))
-		})
+		marked = marked || names.Match(data)
 		return err
 	})
 	if err != nil || !marked {
@@ -188,6 +187,15 @@ func readChart(ctx context.Context, fsys fs.FS, dir string, groups func(string) 
 		n.add(Note{Kind: Different, File: chart, Line: 1, What: fmt.Sprintf("%d documents of the other tool are what this chart makes with its own values", len(all)), Do: "lines count in what is rendered; with other values it makes others"})
 	}
 	return all, nil
+}
+
+// groupNamed finds documents of groups in a template; annotations of theirs are none.
+func groupNamed(marks []string) *regexp.Regexp {
+	quoted := make([]string, len(marks))
+	for i, m := range marks {
+		quoted[i] = regexp.QuoteMeta(m)
+	}
+	return regexp.MustCompile(`apiVersion:[ \t]*['"]?[\w.-]*(` + strings.Join(quoted, "|") + `)/`)
 }
 
 func exists(fsys fs.FS, name string) bool {
