@@ -16,9 +16,54 @@ import (
 // built are the documents as the kustomizations that take them in make them: what an
 // overlay patches is in them, and each of several overlays has its own. What no
 // kustomization takes in is as it stands.
-func (a *argo) built(all []*source) []*source {
-	by, made := map[*source][]string{}, map[string][]render.Object{}
-	roots := a.overlays(cleanPath(a.Below))
+func (a *argo) built(inside []*source) ([]*source, error) {
+	below := cleanPath(a.Below)
+	roots := a.overlays(below)
+	if len(roots) == 0 {
+		return inside, nil
+	}
+	all, err := a.withOutside(inside, below)
+	if err != nil {
+		return nil, err
+	}
+	by, made := a.build(roots, all)
+	kept, more := map[*source]bool{}, []*source(nil)
+	for _, root := range roots {
+		for _, o := range made[root] {
+			origin := originOf(all, o, func(s *source) bool { return slices.Contains(by[s], root) })
+			alone := origin != nil && len(by[origin]) == 1 && slices.Contains(inside, origin)
+			if alone && standsAs(origin, o) {
+				origin.namespace = o.Namespace
+				kept[origin] = true
+				continue
+			}
+			more = append(more, a.asBuilt(root, o, origin, alone)...)
+		}
+	}
+	inside = slices.DeleteFunc(inside, func(s *source) bool { return len(by[s]) > 0 && !kept[s] })
+	return append(inside, more...), nil
+}
+
+// withOutside are the documents, and those beyond the folder that is read: overlays may
+// take them in.
+func (a *argo) withOutside(inside []*source, below string) ([]*source, error) {
+	if below == "." {
+		return inside, nil
+	}
+	every, err := readAll(a.ctx, a.FS, ".", argoGroups, []string{argoGroup}, &notes{})
+	all := slices.Clone(inside)
+	for _, s := range every {
+		if !strings.HasPrefix(s.file, below+"/") {
+			s.notes = a.w.notes
+			all = append(all, s)
+		}
+	}
+	return all, err
+}
+
+// build gives what each kustomization makes, and which of them have each document.
+func (a *argo) build(roots []string, all []*source) (by map[*source][]string, made map[string][]render.Object) {
+	by, made = map[*source][]string{}, map[string][]render.Object{}
 	for _, root := range roots {
 		result, err := render.Render(a.ctx, render.Request{FS: a.FS, Path: root})
 		if err != nil {
@@ -39,31 +84,18 @@ func (a *argo) built(all []*source) []*source {
 			}
 		}
 	}
-	kept, more := map[*source]bool{}, []*source(nil)
-	for _, root := range roots {
-		for _, o := range made[root] {
-			origin := originOf(all, o, func(s *source) bool { return slices.Contains(by[s], root) })
-			if origin != nil && len(by[origin]) == 1 && standsAs(origin, o) {
-				origin.namespace = o.Namespace
-				kept[origin] = true
-				continue
-			}
-			more = append(more, a.asBuilt(root, o, origin, len(by[origin]))...)
-		}
-	}
-	all = slices.DeleteFunc(all, func(s *source) bool { return len(by[s]) > 0 && !kept[s] })
-	return append(all, more...)
+	return by, made
 }
 
-// asBuilt reads what a kustomization makes of a document; of nil it isn't known of which.
-// What several make lies beside each.
-func (a *argo) asBuilt(root string, o render.Object, origin *source, by int) []*source {
+// asBuilt reads what a kustomization makes of a document; of nil it isn't known of
+// which. It lies where that lies, if nobody else takes it in, and else in its overlay.
+func (a *argo) asBuilt(root string, o render.Object, origin *source, alone bool) []*source {
 	file := path.Join(root, strings.ToLower(o.Kind)+"-"+o.Name+".yaml")
 	switch {
-	case origin != nil && by > 1:
-		file = path.Join(root, path.Base(origin.file))
-	case origin != nil:
+	case alone:
 		file = origin.file
+	case origin != nil:
+		file = path.Join(root, path.Base(origin.file))
 	}
 	all := readFile(file, o.Raw, argoGroups, a.w.notes)
 	for _, s := range all {

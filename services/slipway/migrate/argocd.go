@@ -39,7 +39,9 @@ func ArgoCD(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	a.sources = a.built(slices.DeleteFunc(all, func(s *source) bool { return !argoKinds[s.kind] }))
+	if a.sources, err = a.built(slices.DeleteFunc(all, func(s *source) bool { return !argoKinds[s.kind] })); err != nil {
+		return Result{}, err
+	}
 	if len(a.sources) == 0 {
 		return a.w.result(), fault("%s has no document of Argo CD", cleanPath(o.Below))
 	}

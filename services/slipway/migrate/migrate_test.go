@@ -295,3 +295,28 @@ func TestPostRenderersBecomeOne(t *testing.T) {
 		})
 	}
 }
+
+// Who migrates one cluster names its overlay: what that takes in lies outside of it.
+func TestAnOverlayIsReadWithItsBase(t *testing.T) {
+	t.Parallel()
+	r, err := migrate.ArgoCD(t.Context(), migrate.Options{FS: os.DirFS("testdata/argocd"), Below: "layers/overlays/production", Cluster: "production"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var moved []string
+	for _, m := range r.Moved {
+		moved = append(moved, m.To+" "+m.File)
+	}
+	slices.Sort(moved)
+	if want := []string{
+		"argocd/deck-upper layers/overlays/production/set.yaml",
+		"argocd/extra layers/overlays/production/extra.yaml",
+		"argocd/shelf layers/overlays/production/shelf.yaml",
+	}; !slices.Equal(moved, want) {
+		t.Errorf("it gives %q, not %q", moved, want)
+	}
+	if told := print(r); !strings.Contains(told, "tag: v1.2.3") || strings.Contains(told, ": wrong: ") || !strings.Contains(told, "layers/base/shelf.yaml:9: different: Application argocd/shelf: spec.revisionHistoryLimit") {
+		t.Errorf("it tells:\n%s", told)
+	}
+	lint(t, r)
+}
