@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"maps"
 	"strings"
+	"text/template"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	"sigs.k8s.io/yaml"
@@ -44,6 +45,8 @@ type set struct {
 	Options
 	templates templates
 	told      []Told
+	// ofClusters says that a generator asks which clusters Argo CD knows.
+	ofClusters bool
 }
 
 // params are what a generator gives: nested for Go's templates, else flat.
@@ -66,12 +69,18 @@ func Expand(object map[string]any, o Options) (applications []map[string]any, to
 		at := fmt.Sprintf("spec.generators[%d]", i)
 		generator, _ := g.(map[string]any)
 		all, err := s.generate(at, generator, params{})
+		if s.notInGit(err, at) {
+			continue
+		}
 		if err != nil {
 			return nil, s.told, fmt.Errorf("%s: %w", at, err)
 		}
 		own := overridden(template, generator)
 		for _, p := range all {
 			application, err := s.application(object, own, p)
+			if s.notInGit(err, "spec.template") {
+				continue
+			}
 			if err != nil {
 				return nil, s.told, err
 			}
@@ -88,6 +97,17 @@ func Expand(object map[string]any, o Options) (applications []map[string]any, to
 		}
 	}
 	return applications, s.told, nil
+}
+
+// notInGit tells of a template that asks for what only Argo CD knows of a cluster, such as
+// an annotation.
+func (s *set) notInGit(err error, at string) bool {
+	var wants template.ExecError
+	if !s.ofClusters || !errors.As(err, &wants) {
+		return false
+	}
+	s.tell(at, true, fmt.Sprintf("%v: what Argo CD knows of a cluster isn't in Git", err), "write this Application by hand")
+	return true
 }
 
 // overridden is the template with what a generator says instead.

@@ -82,6 +82,21 @@ func TestGenerators(t *testing.T) {
 	}
 }
 
+// What only Argo CD knows of a cluster, another generator of the set may do without.
+func TestWhatIsKnownOfAClusterIsNotInGit(t *testing.T) {
+	t.Parallel()
+	for generator, want := range map[string]string{
+		"clusters: {}": `spec.template: "{{ index .metadata.annotations \"url\" }}": `,
+		"clusters: {values: {url: '{{ index .metadata.annotations \"url\" }}'}}":                                                                   "spec.generators[0]: ",
+		"matrix: {generators: [{clusters: {}}, {git: {repoURL: own, directories: [{path: 'addons/{{ index .metadata.annotations \"url\" }}'}]}}]}": "spec.generators[0]: ",
+	} {
+		got, told, err := expand(t, "{goTemplate: true, generators: [{"+generator+"}, {list: {elements: [{metadata: {annotations: {url: x}}}]}}], template: {metadata: {name: '{{ index .metadata.annotations \"url\" }}'}}}")
+		if err != nil || got != "x" || !strings.Contains(told, want) || !strings.Contains(told, "what Argo CD knows of a cluster isn't in Git") {
+			t.Errorf("%s: %q, %v, told\n%s", generator, got, err, told)
+		}
+	}
+}
+
 func TestGoTemplates(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

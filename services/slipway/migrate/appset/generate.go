@@ -145,6 +145,7 @@ func (s *set) list(_ string, settings map[string]any, _ params) ([]params, error
 // clusters gives the one that Argo CD runs in: which others it knows isn't in
 // Git. It has the labels by which it is chosen.
 func (s *set) clusters(at string, settings map[string]any, _ params) ([]params, error) {
+	s.ofClusters = true
 	s.tell(at, false, "which clusters Argo CD knows isn't in Git: only the one where it runs is taken", "migrate in each cluster by itself, with its own --cluster")
 	metadata := map[string]any{}
 	selector, _ := settings["selector"].(map[string]any)
