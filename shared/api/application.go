@@ -156,7 +156,10 @@ type Ignore struct {
 	// Paths are JSON pointers, such as /spec/replicas. "*" stands for each key or
 	// entry, and "[key=value]" for those entries of a list that have it, as in
 	// kustomize's replacements: /spec/template/spec/containers/[name=web]/resources.
-	Paths []string `json:"paths"`
+	Paths []string `json:"paths,omitempty"`
+	// Managers are field managers, such as kube-controller-manager: whatever they have
+	// set is left to them.
+	Managers []string `json:"managers,omitempty"`
 }
 
 // Fields are the paths, each as its keys.
@@ -174,8 +177,11 @@ func (i Ignore) Fields() [][]string {
 }
 
 func (i Ignore) validate() error {
-	if i.Kind == "" || len(i.Paths) == 0 {
-		return errors.New("kind and paths are required")
+	if i.Kind == "" || len(i.Paths) == 0 && len(i.Managers) == 0 {
+		return errors.New("kind and paths, or managers, are required")
+	}
+	if slices.Contains(i.Managers, "") {
+		return errors.New("managers: a name is empty")
 	}
 	for _, p := range i.Paths {
 		keys := strings.Split(p, "/")

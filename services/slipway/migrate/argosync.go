@@ -144,7 +144,12 @@ func (a *argo) differences(s *source, out tree) {
 				all = append(all, one)
 			}
 		}
-		rule.at("managedFieldsManagers").drop(Missing, "fields are named, not who sets them", "name the fields that it sets in spec.ignore")
+		if managers := rule.at("managedFieldsManagers").list(); len(managers) > 0 && rule.at("kind").text() != "*" {
+			one := tree{"kind": rule.at("kind").text(), "managers": anyList(managers)}
+			set(one, rule.at("group").text(), "group")
+			set(one, rule.at("name").text(), "name")
+			all = append(all, one)
+		}
 		all = append(all, ignored(rule, rule, rule.at("jsonPointers"))...)
 	}
 	set(out, all, "ignore")

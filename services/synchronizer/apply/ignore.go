@@ -21,7 +21,7 @@ import (
 func (i *Item) leave(rules []api.Ignore) {
 	for _, r := range rules {
 		if r.Kind == i.Kind.Kind && (r.Group == "" || r.Group == i.Kind.Group) && (r.Name == "" || r.Name == i.Name) {
-			i.left = append(i.left, r.Fields()...)
+			i.left, i.leftTo = append(i.left, r.Fields()...), append(i.leftTo, r.Managers...)
 		}
 	}
 }
@@ -30,7 +30,7 @@ func (i *Item) leave(rules []api.Ignore) {
 // and have set. As long as nobody has, what Git says is sent: a field that is no
 // longer sent, and is nobody else's, would go back to its default.
 func (a *Applier) withoutOthers(ctx context.Context, item *Item) (*unstructured.Unstructured, error) {
-	if len(item.left) == 0 {
+	if len(item.left) == 0 && len(item.leftTo) == 0 {
 		return item.Object, nil
 	}
 	live, err := a.metadata(ctx, item.Resource, item.Namespace, item.Name)
@@ -44,7 +44,57 @@ func (a *Applier) withoutOthers(ctx context.Context, item *Item) (*unstructured.
 	for _, field := range item.left {
 		object.Object, _ = left(object.Object, live, field).(map[string]any)
 	}
+	object.Object, _ = leftTo(object.Object, live, item.leftTo).(map[string]any)
 	return object, nil
+}
+
+// leftTo is an object without what some managers have of it.
+func leftTo(object any, live *metav1.PartialObjectMetadata, managers []string) any {
+	for _, set := range setsOf(live) {
+		if !slices.Contains(managers, set.manager) {
+			continue
+		}
+		for _, at := range slices.Backward(heldBy(object, set.fields, nil)) {
+			if at[len(at)-1].key != health.OwnerAnnotation {
+				object = without(object, at)
+			}
+		}
+	}
+	return object
+}
+
+// heldBy are the places of a value that a set of fields names, those of one list in its
+// order. known are the keys of the entry that the value is, as in [has].
+func heldBy(value any, set, known map[string]any) [][]pathStep {
+	var all [][]pathStep
+	below := func(s pathStep, value any, set, keys map[string]any) {
+		held := heldBy(value, set, keys)
+		if len(set) == 0 {
+			held = [][]pathStep{nil} // it is named as a whole
+		}
+		for _, rest := range held {
+			all = append(all, append([]pathStep{s}, rest...))
+		}
+	}
+	switch value := value.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			if fields, ok := set["f:"+key].(map[string]any); ok && known[key] == nil {
+				below(pathStep{key: key}, value[key], fields, nil)
+			}
+		}
+	case []any:
+		for i, entry := range value {
+			for name, fields := range set {
+				fields, ok := fields.(map[string]any)
+				kind, text, _ := strings.Cut(name, ":")
+				if keys, same := means(kind, text, entry); ok && same {
+					below(pathStep{index: i, entry: entry}, entry, fields, keys)
+				}
+			}
+		}
+	}
+	return all
 }
 
 // left is an object without what others have of a field.
@@ -126,19 +176,30 @@ func without(value any, at []pathStep) any {
 	return value
 }
 
-// othersSet says whether another manager than us has what lies at a place, or
-// something below it.
-func othersSet(live *metav1.PartialObjectMetadata, at []pathStep) bool {
+// fieldSet is what a manager has of an object, as FieldsV1 writes it.
+type fieldSet struct {
+	manager string
+	fields  map[string]any
+}
+
+// setsOf are what others than us have of an object.
+func setsOf(live *metav1.PartialObjectMetadata) (all []fieldSet) {
 	for _, m := range live.ManagedFields {
 		if m.Manager == health.FieldManager && m.Operation == metav1.ManagedFieldsOperationApply || m.FieldsV1 == nil {
 			continue
 		}
-		var tree map[string]any
-		if json.Unmarshal(m.FieldsV1.GetRawBytes(), &tree) == nil && tree != nil && has(tree, at, nil) {
-			return true
+		var fields map[string]any
+		if json.Unmarshal(m.FieldsV1.GetRawBytes(), &fields) == nil && fields != nil {
+			all = append(all, fieldSet{m.Manager, fields})
 		}
 	}
-	return false
+	return all
+}
+
+// othersSet says whether another manager than us has what lies at a place, or
+// something below it.
+func othersSet(live *metav1.PartialObjectMetadata, at []pathStep) bool {
+	return slices.ContainsFunc(setsOf(live), func(s fieldSet) bool { return has(s.fields, at, nil) })
 }
 
 // has looks for a place in a set of fields, as FieldsV1 writes it: "f:" with a

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"encoding/json"
+	"errors"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -106,6 +107,32 @@ func TestAFieldOfAListIsLeftToWhoeverElseHasIt(t *testing.T) {
 		}
 		if asJSON(given) != asJSON(expected) {
 			t.Errorf("%s: %s, not %s", pointer, asJSON(given), asJSON(expected))
+		}
+	}
+}
+
+// What a manager has is left to it, field by field: what only others have, or nobody, is sent.
+func TestWhatAManagerHasIsLeftToIt(t *testing.T) {
+	t.Parallel()
+	const object = `{"metadata":{"annotations":{"slipway.dev/owner":"c/n/a","note":"x"}},"spec":{"replicas":1,"paused":true,"containers":[{"name":"web","image":"a:1","ports":[{"containerPort":80,"name":"http"}]},{"name":"side","image":"b:1"}],"finalizers":["a","b","c"],"rules":[{"a":1}]}}`
+	sets := []metav1.ManagedFieldsEntry{
+		managed("scaler", metav1.ManagedFieldsOperationUpdate, `{"f:metadata":{"f:annotations":{".":{},"f:slipway.dev/owner":{},"f:note":{}}},"f:spec":{"f:replicas":{},"f:minimum":{}}}`),
+		managed("tuner", metav1.ManagedFieldsOperationUpdate, `{"f:spec":{"f:containers":{"k:{\"name\":\"web\"}":{".":{},"f:name":{},"f:image":{},"f:ports":{"k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{"f:containerPort":{},"f:name":{}}}}},"f:finalizers":{"v:\"a\"":{},"v:\"c\"":{}},"f:rules":{}}}`),
+		managed("slipway", metav1.ManagedFieldsOperationApply, `{"f:spec":{"f:paused":{}}}`),
+	}
+	for managers, want := range map[string]string{
+		"scaler":  `{"metadata":{"annotations":{"slipway.dev/owner":"c/n/a"}},"spec":{"paused":true,"containers":[{"name":"web","image":"a:1","ports":[{"containerPort":80,"name":"http"}]},{"name":"side","image":"b:1"}],"finalizers":["a","b","c"],"rules":[{"a":1}]}}`,
+		"tuner":   `{"metadata":{"annotations":{"slipway.dev/owner":"c/n/a","note":"x"}},"spec":{"replicas":1,"paused":true,"containers":[{"name":"web","ports":[{"containerPort":80}]},{"name":"side","image":"b:1"}],"finalizers":["b"]}}`,
+		"slipway": object,
+		"nobody":  object,
+	} {
+		live := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{ManagedFields: sets}}
+		var given, expected any
+		if err := errors.Join(json.Unmarshal([]byte(object), &given), json.Unmarshal([]byte(want), &expected)); err != nil {
+			t.Fatal(err)
+		}
+		if got := asJSON(leftTo(given, live, []string{managers})); got != asJSON(expected) {
+			t.Errorf("%s: %s, not %s", managers, got, asJSON(expected))
 		}
 	}
 }

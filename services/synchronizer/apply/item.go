@@ -37,6 +37,7 @@ type Item struct {
 	adopt      []string   // managers whose fields are taken over
 	dry        bool       // it is sent to see what would become of it
 	left       [][]string // fields that others may set, each as its keys
+	leftTo     []string   // managers who may set any
 	raw, added []byte
 	namespace  string // the default
 }
