@@ -40,17 +40,17 @@ func (a *Applier) withoutOthers(ctx context.Context, item *Item) (*unstructured.
 	if err != nil {
 		return nil, fmt.Errorf("look who sets its fields: %w", err)
 	}
-	object := item.Object.DeepCopy()
+	object, others := item.Object.DeepCopy(), setsOf(live)
 	for _, field := range item.left {
-		object.Object, _ = left(object.Object, live, field).(map[string]any)
+		object.Object, _ = left(object.Object, others, field).(map[string]any)
 	}
-	object.Object, _ = leftTo(object.Object, live, item.leftTo).(map[string]any)
+	object.Object, _ = leftTo(object.Object, others, item.leftTo).(map[string]any)
 	return object, nil
 }
 
 // leftTo is an object without what some managers have of it.
-func leftTo(object any, live *metav1.PartialObjectMetadata, managers []string) any {
-	for _, set := range setsOf(live) {
+func leftTo(object any, others []fieldSet, managers []string) any {
+	for _, set := range others {
 		if !slices.Contains(managers, set.manager) {
 			continue
 		}
@@ -85,11 +85,12 @@ func heldBy(value any, set, known map[string]any) [][]pathStep {
 		}
 	case []any:
 		for i, entry := range value {
-			for name, fields := range set {
-				fields, ok := fields.(map[string]any)
+			for _, name := range slices.Sorted(maps.Keys(set)) {
+				fields, ok := set[name].(map[string]any)
 				kind, text, _ := strings.Cut(name, ":")
 				if keys, same := means(kind, text, entry); ok && same {
 					below(pathStep{index: i, entry: entry}, entry, fields, keys)
+					break // another would be of a key that is left to its default
 				}
 			}
 		}
@@ -98,9 +99,9 @@ func heldBy(value any, set, known map[string]any) [][]pathStep {
 }
 
 // left is an object without what others have of a field.
-func left(object any, live *metav1.PartialObjectMetadata, field []string) any {
+func left(object any, others []fieldSet, field []string) any {
 	for _, at := range slices.Backward(placesOf(object, field)) { // so that those before keep their place
-		if at[len(at)-1].key != health.OwnerAnnotation && othersSet(live, at) {
+		if at[len(at)-1].key != health.OwnerAnnotation && anyHas(others, at) {
 			object = without(object, at)
 		}
 	}
@@ -196,10 +197,9 @@ func setsOf(live *metav1.PartialObjectMetadata) (all []fieldSet) {
 	return all
 }
 
-// othersSet says whether another manager than us has what lies at a place, or
-// something below it.
-func othersSet(live *metav1.PartialObjectMetadata, at []pathStep) bool {
-	return slices.ContainsFunc(setsOf(live), func(s fieldSet) bool { return has(s.fields, at, nil) })
+// anyHas says whether one of them has what lies at a place, or something below it.
+func anyHas(others []fieldSet, at []pathStep) bool {
+	return slices.ContainsFunc(others, func(s fieldSet) bool { return has(s.fields, at, nil) })
 }
 
 // has looks for a place in a set of fields, as FieldsV1 writes it: "f:" with a
