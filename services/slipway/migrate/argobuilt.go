@@ -53,7 +53,7 @@ func (a *argo) withOutside(inside []*source, below string) ([]*source, error) {
 	every, err := readAll(a.ctx, a.FS, ".", argoGroups, []string{argoGroup}, &notes{})
 	all := slices.Clone(inside)
 	for _, s := range every {
-		if !strings.HasPrefix(s.file, below+"/") {
+		if !under(below, s.file) {
 			s.notes = a.w.notes
 			all = append(all, s)
 		}
@@ -97,11 +97,7 @@ func (a *argo) asBuilt(root string, o render.Object, origin *source, alone bool)
 	case origin != nil:
 		file = path.Join(root, path.Base(origin.file))
 	}
-	all := readFile(file, o.Raw, argoGroups, a.w.notes)
-	for _, s := range all {
-		s.origin = origin
-	}
-	return all
+	return readMade(file, o, argoGroups, origin, a.w.notes)
 }
 
 // originOf finds the document that an object is made of, rather than a patch of it.
@@ -142,12 +138,12 @@ var argoKinds = map[string]bool{"Application": true, "AppProject": true, "Applic
 
 func argoGroups(group string) bool { return group == argoGroup || group == updaterGroup }
 
-var argoDocument = regexp.MustCompile(`(?m)^\s*kind:\s*['"]?(Application|AppProject|ApplicationSet|ImageUpdater)['"]?\s*(#.*)?$`)
+var argoDocument = regexp.MustCompile(`(?m)^\s*kind:\s*['"]?(` + strings.Join(sortedKeys(argoKinds), "|") + `)['"]?\s*(#.*)?$`)
 
 // overlays are the folders below one whose kustomizations take in documents of Argo CD,
 // also through others, and that no other kustomization takes in.
 func (a *argo) overlays(below string) (roots []string) {
-	taken := kustomizedNamespaces(a.FS)
+	taken := takenInBy(a.FS)
 	seen := map[string]bool{}
 	var climb func(dir string)
 	climb = func(dir string) {
@@ -155,7 +151,7 @@ func (a *argo) overlays(below string) (roots []string) {
 			return
 		}
 		seen[dir] = true
-		if len(taken.by[dir]) == 0 && (below == "." || dir == below || strings.HasPrefix(dir, below+"/")) {
+		if len(taken.by[dir]) == 0 && (dir == below || under(below, dir)) {
 			roots = append(roots, dir)
 		}
 		for _, parent := range taken.by[dir] {
@@ -173,10 +169,4 @@ func (a *argo) overlays(below string) (roots []string) {
 	}
 	slices.Sort(roots)
 	return roots
-}
-
-// kustomizationOf is the name of a folder's kustomization.
-func kustomizationOf(fsys fs.FS, dir string) string {
-	at := slices.IndexFunc(kustomizationNames, func(name string) bool { return exists(fsys, path.Join(dir, name)) })
-	return kustomizationNames[max(at, 0)]
 }

@@ -55,22 +55,30 @@ func (a *argo) syncPolicy(s *source, out, doc tree) {
 	automated.at("allowEmpty").usual("false")
 	for _, v := range policy.at("syncOptions").items() {
 		option := v.text()
-		known, ok := syncOptions[option]
-		switch {
-		case option == "Replace=true", option == "Force=true":
+		switch option {
+		case "Replace=true", "Force=true":
 			set(out, "enabled", "annotations", "slipway.dev/force")
-		case option == createNamespace:
+		case createNamespace:
 			a.namespace(s, v)
-		case option == "Prune=false":
+		case "Prune=false":
 			set(out, false, "sync", "prune")
-		case !ok:
-			v.note(Missing, "has no counterpart", "this command doesn't know it: look up what it does, and whether you need it")
-		case known.what != "":
-			v.note(known.kind, known.what, known.do)
+		default:
+			tellOption(v, option)
 		}
 	}
 	if !slices.Contains(s.at("metadata", "finalizers").list(), argoFinalizer) {
 		set(out, "orphan", "onDelete")
+	}
+}
+
+// tellOption tells what an option comes to, unless it is always so.
+func tellOption(at value, option string) {
+	known, ok := syncOptions[option]
+	switch {
+	case !ok:
+		at.note(Missing, "has no counterpart", "this command doesn't know it: look up what it does, and whether you need it")
+	case known.what != "":
+		at.note(known.kind, known.what, known.do)
 	}
 }
 
@@ -85,15 +93,12 @@ func (a *argo) options(s *source, all string) string {
 	for option := range strings.SplitSeq(all, ",") {
 		option = strings.TrimSpace(option)
 		name, value, _ := strings.Cut(option, "=")
-		known, ok := syncOptions[option]
 		switch {
 		case (name == "Prune" || name == "Delete") && (value == "false" || value == "confirm"):
 			kept = append(kept, option)
-		case option == "Replace=true", option == "Force=true", option == "Delete=true", ok && known.what == "", option == "":
-		case ok:
-			at.note(known.kind, known.what, known.do)
+		case option == "Replace=true", option == "Force=true", option == "Delete=true", option == "":
 		default:
-			at.note(Missing, "has no counterpart", "this command doesn't know it: look up what it does, and whether you need it")
+			tellOption(at, option)
 		}
 	}
 	return strings.Join(kept, ",")
@@ -126,6 +131,7 @@ func (a *argo) namespace(s *source, option value) {
 func (a *argo) differences(s *source, out tree) {
 	var all []any
 	for _, rule := range s.at("spec", "ignoreDifferences").items() {
+		before := all
 		rule.at("namespace").drop(Different, "a rule is for objects of every namespace", "")
 		for _, q := range rule.at("jqPathExpressions").items() {
 			path, ok := pointer(q.text())
@@ -138,17 +144,13 @@ func (a *argo) differences(s *source, out tree) {
 				q.note(Missing, why, "look at what `slipway diff` shows, and name a field")
 				continue
 			}
-			if one := (tree{"kind": rule.at("kind").text(), "paths": []any{path}}); one["kind"] != "*" {
-				set(one, rule.at("group").text(), "group")
-				set(one, rule.at("name").text(), "name")
-				all = append(all, one)
-			}
+			all = append(all, ruleFor(rule, "paths", []any{path}))
 		}
-		if managers := rule.at("managedFieldsManagers").list(); len(managers) > 0 && rule.at("kind").text() != "*" {
-			one := tree{"kind": rule.at("kind").text(), "managers": anyList(managers)}
-			set(one, rule.at("group").text(), "group")
-			set(one, rule.at("name").text(), "name")
-			all = append(all, one)
+		if managers := rule.at("managedFieldsManagers").list(); len(managers) > 0 {
+			all = append(all, ruleFor(rule, "managers", anyList(managers)))
+		}
+		if rule.at("kind").text() == "*" {
+			all = before // which is told
 		}
 		all = append(all, ignored(rule, rule, rule.at("jsonPointers"))...)
 	}

@@ -57,7 +57,7 @@ func Flux(ctx context.Context, o Options) (Result, error) {
 	if len(f.sources) == 0 {
 		return f.w.result(), fault("%s has no document of Flux", cleanPath(o.Below))
 	}
-	sets := kustomizedNamespaces(o.FS)
+	sets := takenInBy(o.FS)
 	f.kustomizations(sets)
 	f.releases()
 	for _, a := range f.apps {
@@ -130,7 +130,7 @@ func (f *flux) kustomization(s *source) *fluxApp {
 		s.namespace = "flux-system"
 		s.at("metadata").note(Different, "it names no namespace, and no kustomization sets one", "flux-system is taken: correct it in what is written, if that is wrong")
 	}
-	inside := a.path == "." || path.Dir(s.file) == a.path || strings.HasPrefix(s.file, a.path+"/")
+	inside := under(a.path, s.file)
 	if inside {
 		f.root(a)
 		return nil
@@ -340,15 +340,6 @@ func (f *flux) lookBelow(a *fluxApp, below []string, out tree) {
 	a.touched = func(changed []string) bool {
 		return slices.ContainsFunc(parts, func(r render.Result) bool { return r.Touched(changed) })
 	}
-}
-
-var kustomizationNames = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
-
-// kustomized says whether a folder has a kustomization.
-func kustomized(fsys fs.FS, dir string) bool {
-	return slices.ContainsFunc(kustomizationNames, func(name string) bool {
-		return exists(fsys, path.Join(dir, name))
-	})
 }
 
 // mine says whether an application's source is the repository that is read; it is

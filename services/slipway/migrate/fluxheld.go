@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -50,7 +49,7 @@ func (f *flux) held(a *fluxApp, made map[*source][]*source) {
 			continue
 		}
 		names = append(names, o.Name)
-		all := f.readMade(a, o, origin)
+		all := readMade(a.s.file, o, fluxGroup, origin, f.w.notes)
 		f.made = append(f.made, all...)
 		made[origin] = append(made[origin], all...)
 	}
@@ -69,16 +68,6 @@ func (a *fluxApp) makes(kind string) (all []render.Object) {
 		if o.Kind == kind && fluxGroup(o.Group()) {
 			all = append(all, o)
 		}
-	}
-	return all
-}
-
-// readMade reads an object that a Kustomization makes of a document; of nil it isn't
-// known of which.
-func (f *flux) readMade(by *fluxApp, o render.Object, origin *source) []*source {
-	all := readFile(by.s.file, o.Raw, fluxGroup, f.w.notes)
-	for _, s := range all {
-		s.origin = origin
 	}
 	return all
 }
@@ -103,7 +92,7 @@ func (f *flux) fromAbove() []*source {
 	depth := map[*source]int{}
 	for _, s := range all {
 		for _, p := range paths {
-			if p == "." || strings.HasPrefix(s.file, p+"/") {
+			if under(p, s.file) {
 				depth[s]++
 			}
 		}
@@ -117,8 +106,7 @@ func (f *flux) fromAbove() []*source {
 func (f *flux) rootOf(file string) *source {
 	var best *fluxApp
 	for _, r := range f.roots {
-		below := r.path == "." || strings.HasPrefix(file, r.path+"/")
-		if below && (best == nil || len(r.path) > len(best.path)) {
+		if under(r.path, file) && (best == nil || len(r.path) > len(best.path)) {
 			best = r
 		}
 	}

@@ -17,7 +17,7 @@ func (f *flux) releases() {
 	for _, holder := range holders {
 		for _, o := range holder.makes("HelmRelease") {
 			origin := f.origin(holder, o)
-			for _, s := range f.readMade(holder, o, origin) {
+			for _, s := range readMade(holder.s.file, o, fluxGroup, origin, f.w.notes) {
 				if origin != nil {
 					seen[origin] = true
 				}
@@ -249,10 +249,6 @@ func ignoredBy(rules value) (all []any) {
 
 // ignored are rules of which fields are left to others.
 func ignored(rule, target, paths value) []any {
-	one := tree{}
-	set(one, target.at("kind").text(), "kind")
-	set(one, target.at("group").text(), "group")
-	set(one, target.at("name").text(), "name")
 	target.at("version").take()
 	var pointers []any
 	for _, p := range paths.items() {
@@ -263,6 +259,7 @@ func ignored(rule, target, paths value) []any {
 		}
 		pointers = append(pointers, text)
 	}
+	one := ruleFor(target, "paths", pointers)
 	if one["kind"] == nil || one["kind"] == "*" {
 		rule.note(Missing, "a rule needs the kind of the objects", "write one for each kind")
 		return nil
@@ -270,8 +267,17 @@ func ignored(rule, target, paths value) []any {
 	if len(pointers) == 0 {
 		return nil
 	}
-	one["paths"] = pointers
 	return []any{one}
+}
+
+// ruleFor is a rule for the objects of a target.
+func ruleFor(target value, what string, all []any) tree {
+	one := tree{}
+	for _, key := range []string{"kind", "group", "name"} {
+		set(one, target.at(key).text(), key)
+	}
+	set(one, all, what)
+	return one
 }
 
 // eachOf is a path as it is left to others: of labels and annotations each for itself.

@@ -162,7 +162,7 @@ func (f *flux) applications(s *source, rule tree, marked map[string][]string) {
 			if a.touched != nil {
 				return a.touched([]string{file})
 			}
-			return a.path != "" && (a.path == "." || strings.HasPrefix(file, a.path+"/"))
+			return a.path != "" && under(a.path, file)
 		}
 		name := cluster + "/" + a.s.namespace + "/" + a.called()
 		if slices.ContainsFunc(files, uses) && !slices.Contains(names, any(name)) {

@@ -2,6 +2,8 @@ package migrate
 
 import (
 	"encoding/json"
+	"io/fs"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,4 +112,21 @@ func labelsOf(v value, k tree) {
 		one["includeTemplates"] = true
 	}
 	k["labels"] = []any{one}
+}
+
+var kustomizationNames = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
+
+// kustomized says whether a folder has a kustomization.
+func kustomized(fsys fs.FS, dir string) bool {
+	return kustomizationOf(fsys, dir) != ""
+}
+
+// kustomizationOf is the name of a folder's kustomization; empty where it has none.
+func kustomizationOf(fsys fs.FS, dir string) string {
+	for _, name := range kustomizationNames {
+		if exists(fsys, path.Join(dir, name)) {
+			return name
+		}
+	}
+	return ""
 }

@@ -286,6 +286,9 @@ func cleanPath(p string) string {
 	return p
 }
 
+// under says whether a file or folder lies in a folder.
+func under(dir, name string) bool { return dir == "." || strings.HasPrefix(name, dir+"/") }
+
 // relative is a path of the repository, seen from a folder of it.
 func relative(from, to string) string {
 	if from == "." {

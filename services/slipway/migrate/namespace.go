@@ -16,9 +16,9 @@ type takenIn struct {
 	namespaces map[string]string // that kustomizations set, by their folders
 }
 
-// kustomizedNamespaces reads all kustomizations of a repository. What can't be read
+// takenInBy reads all kustomizations of a repository. What can't be read
 // sets nothing.
-func kustomizedNamespaces(fsys fs.FS) takenIn {
+func takenInBy(fsys fs.FS) takenIn {
 	t := takenIn{by: map[string][]string{}, namespaces: map[string]string{}}
 	_ = fs.WalkDir(fsys, ".", func(name string, e fs.DirEntry, err error) error { // what can't be read sets nothing
 		switch {

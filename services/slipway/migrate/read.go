@@ -223,6 +223,16 @@ func readFile(name string, data []byte, groups func(string) bool, n *notes) []*s
 	}
 }
 
+// readMade reads an object that a kustomization makes of a document, as if it stood in a
+// file; of nil it isn't known of which.
+func readMade(file string, o render.Object, groups func(string) bool, origin *source, n *notes) []*source {
+	all := readFile(file, o.Raw, groups, n)
+	for _, s := range all {
+		s.origin = origin
+	}
+	return all
+}
+
 func lineOf(err error) int {
 	_, text, found := strings.Cut(err.Error(), "line ")
 	if !found {
