@@ -2,7 +2,6 @@ package render
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -128,16 +127,15 @@ func identify(m map[string]any) (ID, bool) {
 	return id, id.APIVersion != "" && id.Kind != ""
 }
 
-// missing is what an object lacks that has all else of one: a slip of the pen, say.
-// Without it the object would be no more there, and so be pruned.
-func (id ID) missing() string {
+// lacks says what an object is without that has all else of one: a slip of the pen,
+// say. Taken for none, it would be no more there, and so be pruned.
+func (id ID) lacks() string {
 	switch {
 	case id.Name == "" || id.APIVersion == "" && id.Kind == "":
-		return ""
 	case id.APIVersion == "":
-		return "apiVersion"
+		return id.Kind + " " + id.Name + " has no apiVersion"
 	case id.Kind == "":
-		return "kind"
+		return id.APIVersion + " " + id.Name + " has no kind"
 	}
 	return ""
 }
@@ -177,11 +175,8 @@ func (d document) objects(src *source, file string) ([]Object, error) {
 			Message: "it renders to something that is not a Kubernetes object: apiVersion or kind is missing",
 		}
 	}
-	if missing := id.missing(); missing != "" {
-		return nil, &Error{
-			File: file, Line: d.firstLine(), Reason: ReasonInvalid, Help: leaveOut,
-			Message: fmt.Sprintf("%s %s has no %s", cmp.Or(id.Kind, id.APIVersion), id.Name, missing),
-		}
+	if lacks := id.lacks(); lacks != "" {
+		return nil, &Error{File: file, Line: d.firstLine(), Reason: ReasonInvalid, Message: lacks, Help: leaveOut}
 	}
 	if !ok || id.leftOut() {
 		return nil, nil

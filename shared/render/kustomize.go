@@ -1,7 +1,6 @@
 package render
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -79,8 +78,8 @@ func (b built) object(file string) (o Object, ok bool, err error) {
 		return Object{}, false, &Error{File: file, Reason: ReasonBuild, Message: "kustomize: " + err.Error(), Err: err}
 	}
 	id, ok := identify(m)
-	if missing := id.missing(); missing != "" {
-		return Object{}, false, &Error{File: file, Reason: ReasonInvalid, Message: fmt.Sprintf("kustomize: %s %s has no %s", cmp.Or(id.Kind, id.APIVersion), id.Name, missing)}
+	if lacks := id.lacks(); lacks != "" {
+		return Object{}, false, &Error{File: file, Reason: ReasonInvalid, Message: "kustomize: " + lacks}
 	}
 	return Object{ID: id, Raw: b.YAML, Map: m, File: file}, ok && !id.leftOut(), nil
 }

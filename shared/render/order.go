@@ -42,10 +42,17 @@ func (id ID) Stage() int {
 	return StageRest
 }
 
-// IsApplication says whether it is an Application of ours. Among objects of one
-// turn Applications come last: each acts at once, with the accounts, the rights and the
-// Projects that lie beside it.
+// IsApplication says whether it is an Application of ours.
 func (id ID) IsApplication() bool { return id.Group() == api.Group && id.Kind == api.ApplicationKind }
+
+// Late orders objects of one turn: it is 1 for Applications, and else 0. Each acts at
+// once, with the accounts, the rights and the Projects that lie beside it.
+func (id ID) Late() int {
+	if id.IsApplication() {
+		return 1
+	}
+	return 0
+}
 
 // order sorts by the turn of each object and keeps the tool's order among
 // those of one turn.

@@ -149,21 +149,18 @@ func badTurns(objects []Object) []error {
 // place is where an object stands in the order of a first sync: definitions and
 // namespaces, hooks before, cluster-wide objects, the rest (of each stage our
 // Applications last), hooks after.
-type place struct{ part, stage, last int }
+type place struct{ part, stage, late int }
 
 func placeOf(o Object) place {
 	t, _ := o.turn() // what can't be read is told elsewhere
-	stage, last := o.Stage(), 0
-	if o.IsApplication() {
-		last = 1
-	}
+	stage := o.Stage()
 	switch hooks := t.Hooks(true); {
 	case !t.IsHook && stage == StageFoundation:
 		return place{0, t.Stage, 0}
 	case slices.Contains(hooks, HookPre):
 		return place{1, t.Stage, 0}
 	case !t.IsHook || slices.Contains(hooks, HookSync):
-		return place{2 + stage, t.Stage, last}
+		return place{2 + stage, t.Stage, o.Late()}
 	case slices.Contains(hooks, HookPost):
 		return place{3 + StageRest, t.Stage, 0}
 	}
@@ -171,5 +168,5 @@ func placeOf(o Object) place {
 }
 
 func (p place) compare(q place) int {
-	return cmp.Or(cmp.Compare(p.part, q.part), cmp.Compare(p.stage, q.stage), cmp.Compare(p.last, q.last))
+	return cmp.Or(cmp.Compare(p.part, q.part), cmp.Compare(p.stage, q.stage), cmp.Compare(p.late, q.late))
 }

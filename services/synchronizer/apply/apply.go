@@ -115,7 +115,8 @@ func New(clients *kube.Clients, watcher *health.Watcher) *Applier {
 	return &Applier{clients: clients, watcher: watcher, memory: newMemory()}
 }
 
-// Apply sends the items stage by stage, and Applications after what lies beside them. The outcomes are in the order of the items.
+// Apply sends the items stage by stage, and Applications after what lies beside them.
+// The outcomes are in the order of the items.
 func (a *Applier) Apply(ctx context.Context, as Actor, items []*Item) []Outcome {
 	outcomes := make([]Outcome, len(items))
 	left := outcomes

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
 	"github.com/slipway-cd/slipway/shared/kube"
@@ -120,16 +121,12 @@ func awaitDefinition(ctx context.Context, clients *kube.Clients, name string) er
 func awaitServed(ctx context.Context, clients *kube.Clients, crd *unstructured.Unstructured) error {
 	const pause = 10 * time.Millisecond
 	for _, r := range defines(crd.Object) {
-		for {
+		err := wait.PollUntilContextCancel(ctx, pause, true, func(ctx context.Context) (bool, error) {
 			_, err := clients.Metadata.Resource(r.GroupVersionResource).List(ctx, metav1.ListOptions{Limit: 1})
-			if !apierrors.IsNotFound(err) {
-				break // whatever else it says, it knows the kind
-			}
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(pause):
-			}
+			return !apierrors.IsNotFound(err), nil // whatever else it says, it knows the kind
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -51,13 +51,8 @@ func (a *Applier) withoutOthers(ctx context.Context, item *Item) (*unstructured.
 // leftTo is an object without what some managers have of it.
 func leftTo(object any, others []fieldSet, managers []string) any {
 	for _, set := range others {
-		if !slices.Contains(managers, set.manager) {
-			continue
-		}
-		for _, at := range slices.Backward(heldBy(object, set.fields, nil)) {
-			if at[len(at)-1].key != health.OwnerAnnotation {
-				object = without(object, at)
-			}
+		if slices.Contains(managers, set.manager) {
+			object = withoutAll(object, heldBy(object, set.fields, nil))
 		}
 	}
 	return object
@@ -100,8 +95,14 @@ func heldBy(value any, set, known map[string]any) [][]pathStep {
 
 // left is an object without what others have of a field.
 func left(object any, others []fieldSet, field []string) any {
-	for _, at := range slices.Backward(placesOf(object, field)) { // so that those before keep their place
-		if at[len(at)-1].key != health.OwnerAnnotation && anyHas(others, at) {
+	return withoutAll(object, slices.DeleteFunc(placesOf(object, field), func(at []pathStep) bool { return !anyHas(others, at) }))
+}
+
+// withoutAll is an object without what lies at some places of it, those of one list in
+// its order. That it is its application's is always said.
+func withoutAll(object any, places [][]pathStep) any {
+	for _, at := range slices.Backward(places) { // so that those before keep their place
+		if at[len(at)-1].key != health.OwnerAnnotation {
 			object = without(object, at)
 		}
 	}

@@ -23,7 +23,7 @@ type Item struct {
 	Namespace, Name string
 	Stage           int // of its kind
 	Turn            render.Turn
-	Application     bool   // of ours: it comes after the others of its turn
+	Late            int    // within its turn: of what comes last it is greater
 	Where           string // file and line
 	Object          *unstructured.Unstructured
 	Varies          bool // it is another at each render
@@ -93,7 +93,7 @@ func (a *Applier) Prepare(objects []render.Object, o Options) ([]*Item, error) {
 	for _, object := range objects {
 		u := &unstructured.Unstructured{Object: object.Map}
 		item := &Item{
-			Kind: u.GroupVersionKind(), Namespace: u.GetNamespace(), Name: u.GetName(), Stage: object.Stage(), Application: object.IsApplication(),
+			Kind: u.GroupVersionKind(), Namespace: u.GetNamespace(), Name: u.GetName(), Stage: object.Stage(), Late: object.Late(),
 			Where: object.Where(), Object: u, Varies: object.Varies, Kept: object.Kept, raw: object.Raw, added: added, namespace: o.Namespace, adopt: o.Adopt,
 		}
 		if item.Turn, err = render.TurnOf(u.GetAnnotations()); err != nil {
@@ -101,7 +101,7 @@ func (a *Applier) Prepare(objects []render.Object, o Options) ([]*Item, error) {
 		}
 		withoutPlaceholders(u)
 		item.leave(o.Ignore)
-		if item.Application && !slices.Contains(u.GetFinalizers(), api.PruneFinalizer) {
+		if object.IsApplication() && !slices.Contains(u.GetFinalizers(), api.PruneFinalizer) {
 			u.SetFinalizers(append(u.GetFinalizers(), api.PruneFinalizer)) // which it would get before its first apply
 		}
 		item.encode()

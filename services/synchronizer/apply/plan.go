@@ -76,14 +76,7 @@ func byStage(items []*Item, hook render.Hook) []Step {
 
 // inTurn orders items as they are applied.
 func inTurn(x, y *Item) int {
-	return cmp.Or(cmp.Compare(x.Stage, y.Stage), cmp.Compare(x.Turn.Stage, y.Turn.Stage), last(x)-last(y))
-}
-
-func last(i *Item) int {
-	if i.Application {
-		return 1
-	}
-	return 0
+	return cmp.Or(cmp.Compare(x.Stage, y.Stage), cmp.Compare(x.Turn.Stage, y.Turn.Stage), cmp.Compare(x.Late, y.Late))
 }
 
 // atOnce are the items of one step, in order, by what is sent without waiting: what
@@ -91,7 +84,7 @@ func last(i *Item) int {
 func atOnce(items []*Item) [][]*Item {
 	var all [][]*Item
 	for n, i := range items {
-		if n == 0 || i.Stage != items[n-1].Stage || i.Application != items[n-1].Application {
+		if n == 0 || i.Stage != items[n-1].Stage || i.Late != items[n-1].Late {
 			all = append(all, nil)
 		}
 		all[len(all)-1] = append(all[len(all)-1], i)

@@ -90,7 +90,9 @@ func TestApplicationsComeAfterWhatLiesBesideThem(t *testing.T) {
 	t.Parallel()
 	items := itemsOf(t, "app 2 0 -", "account 2 0 -", "app-early 2 -1 -", "after-app 2 1 -", "role 1 0 -", "room 0 0 -", "app-too 2 0 -")
 	for _, i := range items {
-		i.Application = strings.HasPrefix(i.Name, "app")
+		if strings.HasPrefix(i.Name, "app") {
+			i.Late = 1
+		}
 	}
 	slices.SortStableFunc(items, inTurn)
 	var got []string
