@@ -3,7 +3,9 @@ package appset
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -38,12 +40,12 @@ func (t templates) tree(v any, p params) (any, error) {
 		return all, nil
 	case map[string]any:
 		all := make(map[string]any, len(v))
-		for k, item := range v {
+		for _, k := range slices.Sorted(maps.Keys(v)) { // so that it is always the same fault that is told
 			key, err := t.text(k, p)
 			if err != nil {
 				return nil, err
 			}
-			if all[key], err = t.tree(item, p); err != nil {
+			if all[key], err = t.tree(v[k], p); err != nil {
 				return nil, err
 			}
 		}
