@@ -9,7 +9,7 @@ import (
 // KustomizeSource are fields that the path's kustomization gets, as if they
 // stood in it: what is listed comes behind what it lists, images and replicas
 // in place of its own of the same name, the rest in place of its own. A path
-// without a kustomization gets one with all of its manifests as resources. A
+// without a kustomization gets one with all manifests below it as resources. A
 // chart is post-rendered by them: what it gives, but for its folder crds, is the one
 // resource of a kustomization that has them.
 // The names and meanings are those of kustomize's own fields.
@@ -30,6 +30,11 @@ type KustomizeSource struct {
 	// kustomization name files outside of its own folder, anywhere in the repository, as
 	// Flux does. Empty is [LoadRestrictionsRootOnly].
 	LoadRestrictor string `json:"loadRestrictor,omitempty"`
+	// Autodetect has a path without a kustomization built as by the one that `kustomize
+	// create --autodetect --recursive` makes, and Flux: each folder below that has a
+	// kustomization is a resource of it, as is every manifest outside of these. Folders
+	// of components are left out. It is nothing to a path that has one.
+	Autodetect bool `json:"autodetect,omitempty"`
 }
 
 // The values of kustomize's --load-restrictor.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/kustomize/api/types"
 
 	"github.com/slipway-cd/slipway/shared/api"
 )
@@ -15,18 +16,19 @@ import (
 func buildKustomization(ctx context.Context, src *source, dir, file string, fields *api.KustomizeSource) (Result, error) {
 	result := Result{Kind: Kustomize}
 	files := newRepository(ctx, src)
-	var plain []Object
-	var inputs []string
+	var plain Result
+	var folders []string
 	if file == "" {
-		read, err := readPlain(ctx, src, dir)
-		if inputs = read.Inputs; err != nil {
-			return read, err
+		var err error
+		plain, folders, err = unlisted(ctx, src, dir, fields.Autodetect)
+		if err != nil || len(folders) == 0 && !adds(fields) {
+			return plain, err
 		}
-		plain = read.Objects
 	}
+	inputs := plain.Inputs
 	if fields != nil {
 		var err error
-		if file, err = files.add(dir, file, plain, fields); err != nil {
+		if file, err = files.add(dir, file, plain.Objects, folders, fields); err != nil {
 			result.Inputs, result.Moving = append(files.used(), inputs...), files.moving()
 			return result, tell(err)
 		}
@@ -51,6 +53,32 @@ func buildKustomization(ctx context.Context, src *source, dir, file string, fiel
 	files.markVaries(result.Objects)
 	order(result.Objects)
 	return result, nil
+}
+
+// unlisted reads a directory without a kustomization: its manifests, and, where they are
+// to be detected, the folders below with one, which are built. A component is a part of
+// what names it.
+func unlisted(ctx context.Context, src *source, dir string, detect bool) (plain Result, folders []string, err error) {
+	if !detect {
+		plain, err = readPlain(ctx, src, dir, nil)
+		return plain, nil, err
+	}
+	plain, err = readPlain(ctx, src, dir, func(folder string) (bool, error) {
+		file, err := src.kustomization(folder)
+		if file == "" || err != nil {
+			return false, err
+		}
+		data, err := src.read(file)
+		if err != nil {
+			return false, err
+		}
+		m, err := document{raw: data, line: 1}.parse(file)
+		if kind, _ := m["kind"].(string); err != nil || kind != types.ComponentKind { // kustomize says what is wrong with it
+			folders = append(folders, folder)
+		}
+		return true, nil
+	})
+	return plain, folders, err
 }
 
 // anywhere says whether files may lie outside of a kustomization's folder.

@@ -21,7 +21,7 @@ func FuzzKustomization(f *testing.F) {
 		for _, sealed := range []bool{false, true} {
 			src := &source{fsys: fsys, limits: Limits{}.orDefault(), dirs: map[string]bool{}, plain: map[string][]byte{}, sealed: sealed}
 			r := newRepository(t.Context(), src)
-			_, err := r.add("x", "x/kustomization.yaml", nil, &api.KustomizeSource{
+			_, err := r.add("x", "x/kustomization.yaml", nil, nil, &api.KustomizeSource{
 				Components: []string{component}, Images: []api.KustomizeImage{{Name: question, NewTag: component}}, CommonLabels: map[string]string{question: component},
 			})
 			if err == nil && len(r.written["x/kustomization.yaml"]) == 0 {

@@ -17,8 +17,8 @@ import (
 // `kustomize edit` merge in the same way.
 
 // add writes a kustomization with more fields in the place of a directory's
-// own, and says where. A directory of plain manifests gets one.
-func (r *repository) add(dir, file string, plain []Object, fields *api.KustomizeSource) (string, error) {
+// own, and says where. A directory without one gets it, of plain manifests and folders.
+func (r *repository) add(dir, file string, plain []Object, folders []string, fields *api.KustomizeSource) (string, error) {
 	added, err := fieldMap(fields)
 	if err != nil {
 		return "", err
@@ -27,7 +27,7 @@ func (r *repository) add(dir, file string, plain []Object, fields *api.Kustomize
 	r.forced, r.forcedOn = fields.Namespace, file
 	if file == "" {
 		file = path.Join(dir, kustomizationNames[0])
-		whole["resources"] = r.resources(dir, plain)
+		whole["resources"] = r.resources(dir, plain, folders)
 	} else if whole, err = r.own(file); err != nil {
 		return file, err
 	}
@@ -55,6 +55,12 @@ func (r *repository) addTo(file string, whole, added map[string]any) error {
 	return nil
 }
 
+// adds says whether there is something to add.
+func adds(fields *api.KustomizeSource) bool {
+	m, err := fieldMap(fields)
+	return err != nil || len(m) > 0
+}
+
 // fieldMap gives fields as kustomize reads them.
 func fieldMap(fields *api.KustomizeSource) (map[string]any, error) {
 	data, err := json.Marshal(fields)
@@ -63,7 +69,8 @@ func fieldMap(fields *api.KustomizeSource) (map[string]any, error) {
 	}
 	var m map[string]any
 	err = json.Unmarshal(data, &m)
-	delete(m, "loadRestrictor") // it is a flag
+	delete(m, "loadRestrictor") // a flag,
+	delete(m, "autodetect")     // and that of another command
 	return m, err
 }
 
@@ -101,9 +108,9 @@ func (r *repository) scanAdded(file string, added map[string]any) (map[string]an
 }
 
 // resources writes plain manifests anew, without what is no object, and names
-// their files.
-func (r *repository) resources(dir string, plain []Object) []any {
-	var files []string
+// their files, among the folders.
+func (r *repository) resources(dir string, plain []Object, folders []string) []any {
+	files := slices.Clone(folders)
 	for _, o := range plain {
 		if r.written[o.File] == nil {
 			files = append(files, o.File)

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,8 +13,9 @@ import (
 // maxFaults bounds how many faults one error tells.
 const maxFaults = 20
 
-// readPlain reads every manifest below a directory, in the order of paths.
-func readPlain(ctx context.Context, src *source, dir string) (Result, error) {
+// readPlain reads every manifest below a directory, in the order of paths, but for
+// folders that are apart (nil: none is).
+func readPlain(ctx context.Context, src *source, dir string, apart func(folder string) (bool, error)) (Result, error) {
 	result := Result{Kind: Plain, Inputs: []string{dir}}
 	var ignored ignores
 	var faults []error
@@ -25,7 +27,7 @@ func readPlain(ctx context.Context, src *source, dir string) (Result, error) {
 			return ctx.Err()
 		}
 		if entry.IsDir() {
-			return enter(src, &ignored, dir, name)
+			return enter(src, &ignored, dir, name, apart)
 		}
 		if !isManifest(name) || !entry.Type().IsRegular() || ignored.match(relative(dir, name), false) {
 			return nil
@@ -45,9 +47,14 @@ func readPlain(ctx context.Context, src *source, dir string) (Result, error) {
 }
 
 // enter decides whether to walk into a directory, and takes its ignore file.
-func enter(src *source, ignored *ignores, dir, name string) error {
+func enter(src *source, ignored *ignores, dir, name string, apart func(folder string) (bool, error)) error {
 	if err := enterAny(src, ignored, dir, name); err != nil || name == dir {
 		return err
+	}
+	if apart != nil {
+		if leave, err := apart(name); err != nil || leave {
+			return cmp.Or(err, fs.SkipDir)
+		}
 	}
 	return src.refuseChart(name)
 }

@@ -241,6 +241,9 @@ func render(ctx context.Context, src *source, dir string, req Request) (Result, 
 		if err != nil || req.Kustomize == nil {
 			return chart, err
 		}
+		if req.Kustomize.Autodetect {
+			return chart, &Error{File: dir, Reason: ReasonUnsupported, Message: "spec.source.kustomize.autodetect is for a folder of manifests, and this is a chart", Help: "take it out"}
+		}
 		return postRender(ctx, src, dir, chart, req.Kustomize)
 	}
 	file, err := src.kustomization(dir)
@@ -250,7 +253,7 @@ func render(ctx context.Context, src *source, dir string, req Request) (Result, 
 	if file != "" || req.Kustomize != nil {
 		return buildKustomization(ctx, src, dir, file, req.Kustomize)
 	}
-	return readPlain(ctx, src, dir)
+	return readPlain(ctx, src, dir, nil)
 }
 
 // duplicates finds objects that are there twice.

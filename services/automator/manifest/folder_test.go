@@ -13,6 +13,7 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/automator/manifest"
+	"github.com/slipway-cd/slipway/shared/api"
 )
 
 func tree(files map[string]string) fstest.MapFS {
@@ -147,6 +148,28 @@ func TestADigestThatIsMadeEmptyIsNone(t *testing.T) {
 	files, err := f.Promote(t.Context(), []events.Image{image(t, "ghcr.io/acme/web:2.0.0")})
 	if want := "resources: [../base]\nimages: [{digest: '', name: ghcr.io/acme/web, newTag: 2.0.0}]\n"; err != nil || string(files["prod/kustomization.yaml"]) != want {
 		t.Fatalf("got %q, %v, want %q", files, err, want)
+	}
+}
+
+// Folders whose kustomizations are detected are edited as the kustomizations are, and what
+// is outside of them as it stands.
+func TestDetectedKustomizationsAreEdited(t *testing.T) {
+	f := manifest.Folder{FS: shop(map[string]string{
+		"apps/web/kustomization.yaml": "resources: [../../base]\n",
+		"apps/web/left.yaml":          pod("    image: ghcr.io/acme/web:v1\n"), // no resource
+		"apps/pod.yaml":               pod("    image: ghcr.io/acme/web:v1\n"),
+	}), Path: "apps", Kustomize: &api.KustomizeSource{Autodetect: true, NamePrefix: "a-"}}
+	files, err := f.Promote(t.Context(), []events.Image{image(t, "ghcr.io/acme/web:2.0.0")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		"apps/web/kustomization.yaml": "resources: [../../base]\nimages:\n- name: ghcr.io/acme/web\n  newTag: 2.0.0\n",
+		"apps/pod.yaml":               pod("    image: ghcr.io/acme/web:2.0.0\n"),
+	} {
+		if got := string(files[file]); got != want {
+			t.Errorf("%s is %q, want %q", file, got, want)
+		}
 	}
 }
 

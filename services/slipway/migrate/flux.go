@@ -5,7 +5,6 @@ import (
 	"context"
 	"io/fs"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/slipway-cd/slipway/shared/api"
@@ -267,9 +266,8 @@ func (f *flux) look(a *fluxApp, out tree) {
 		}
 		return
 	}
-	if below := f.generated(a); len(below) > 0 {
-		f.lookBelow(a, below, out)
-		return
+	if f.generated(a.path) {
+		set(out, true, "source", "kustomize", "autodetect")
 	}
 	request := f.request(a, a.path)
 	request.Kustomize = added(out)
@@ -298,48 +296,21 @@ func (f *flux) request(a *fluxApp, dir string) render.Request {
 	return render.Request{FS: f.FS, Path: dir, Lenient: true, Sealed: true, Vars: a.s.at("spec", "postBuild", "substitute").texts()}
 }
 
-// generated tells of a folder for which Flux makes a kustomization, and gives the
-// folders below whose own are a part of that: Slipway reads files as they are.
-func (f *flux) generated(a *fluxApp) []string {
-	if kustomized(f.FS, a.path) {
-		return nil
+// generated says whether Flux makes a kustomization for a folder that has those of the
+// folders below.
+func (f *flux) generated(dir string) bool {
+	if kustomized(f.FS, dir) {
+		return false
 	}
-	var below []string
-	_ = fs.WalkDir(f.FS, a.path, func(name string, e fs.DirEntry, err error) error {
-		if err != nil || !e.IsDir() || name == a.path || !kustomized(f.FS, name) {
-			return nil // what can't be read is told by the render
+	below := false
+	_ = fs.WalkDir(f.FS, dir, func(name string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() && name != dir && kustomized(f.FS, name) {
+			below = true
+			return fs.SkipAll
 		}
-		below = append(below, name)
-		return fs.SkipDir
+		return nil // what can't be read is told by the render
 	})
-	if len(below) > 0 {
-		a.s.at("spec", "path").note(Missing, a.path+" has no kustomization.yaml, and Flux makes one that has those below, such as that of "+below[0],
-			"write it: cd "+a.path+" && kustomize create --autodetect --recursive")
-	}
 	return below
-}
-
-// lookBelow renders the folders that are a part of what Flux makes.
-func (f *flux) lookBelow(a *fluxApp, below []string, out tree) {
-	var adds *api.KustomizeSource
-	if k := added(out); k != nil {
-		adds = &api.KustomizeSource{Patches: inPlace(k.Patches), Namespace: k.Namespace}
-	}
-	var parts []render.Result
-	for _, dir := range below {
-		request := f.request(a, dir)
-		request.Kustomize = adds
-		result, err := render.Render(f.ctx, request)
-		if err != nil {
-			a.s.at("spec", "path").note(Wrong, "it can't be rendered: "+err.Error(), "mend it there first: HelmReleases in it are read as they stand in their files")
-			continue
-		}
-		parts = append(parts, result)
-		a.rendered = append(a.rendered, result.Objects...)
-	}
-	a.touched = func(changed []string) bool {
-		return slices.ContainsFunc(parts, func(r render.Result) bool { return r.Touched(changed) })
-	}
 }
 
 // mine says whether an application's source is the repository that is read; it is

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io/fs"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -34,11 +33,6 @@ func added(out tree) *api.KustomizeSource {
 		return nil
 	}
 	return k
-}
-
-// inPlace are the patches that name no file.
-func inPlace(all []api.KustomizePatch) []api.KustomizePatch {
-	return slices.DeleteFunc(slices.Clone(all), func(p api.KustomizePatch) bool { return p.Path != "" })
 }
 
 // kustomize writes what an Application of Argo CD sets beside the kustomization.

@@ -157,12 +157,11 @@ func TestNoFieldIsDroppedInSilence(t *testing.T) {
 	}
 }
 
-// Flux makes a kustomization for a folder that has none.
-func TestAFolderThatFluxWouldKustomizeIsTold(t *testing.T) {
+// Flux makes a kustomization for a folder that has none, with those of the folders below.
+func TestAFolderThatFluxWouldKustomizeIsBuiltAlike(t *testing.T) {
 	t.Parallel()
 	const head = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: a, namespace: b}\nspec: {path: apps, serviceAccountName: c, sourceRef: {kind: GitRepository, name: r}}\n"
-	const told = "apps has no kustomization.yaml, and Flux makes one that has those below, such as that of apps/web"
-	for file, want := range map[string]bool{"apps/web/kustomization.yaml": true, "apps/web/a.yaml": false, "apps/kustomization.yaml": false} {
+	for file, want := range map[string]bool{"apps/web/kustomization.yaml": true, "apps/deep/er/Kustomization": true, "apps/web/a.yaml": false, "apps/kustomization.yaml": false} {
 		files := fstest.MapFS{
 			"ks.yaml": {Data: []byte(head)}, file: {Data: []byte("resources: []\n")},
 			"apps/web/b.yaml": {Data: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n")},
@@ -171,8 +170,8 @@ func TestAFolderThatFluxWouldKustomizeIsTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Contains(print(r), told); got != want {
-			t.Errorf("with %s it tells:\n%s", file, print(r))
+		if got := strings.Contains(print(r), "kustomize:\n      autodetect: true\n"); got != want || len(r.Notes) > 0 {
+			t.Errorf("with %s it gives:\n%s", file, print(r))
 		}
 	}
 }
