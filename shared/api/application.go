@@ -231,6 +231,9 @@ type SyncOptions struct {
 	// MaxPrune is how much of an application one sync may delete: a number of
 	// objects, or a share such as "50%". nil: all but the last.
 	MaxPrune *Share `json:"maxPrune,omitempty"`
+	// AllowEmpty lets a render of no object delete all there are, as far as MaxPrune
+	// allows. Otherwise it is refused: it is more often a slip.
+	AllowEmpty bool `json:"allowEmpty,omitempty"`
 }
 
 // The defaults of [SyncOptions].

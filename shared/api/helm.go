@@ -29,6 +29,8 @@ type HelmSource struct {
 	// ValuesFiles are applied in order, each over those before and all over
 	// the chart's own. They may lie outside of the path, in the repository.
 	ValuesFiles []string `json:"valuesFiles,omitempty"`
+	// IgnoreMissingValuesFiles goes on without those that aren't there.
+	IgnoreMissingValuesFiles bool `json:"ignoreMissingValuesFiles,omitempty"`
 	// ValuesFrom are values of the cluster, over all files: mappings in order and
 	// below Values, and what has a TargetPath in order and over Values.
 	ValuesFrom []ValuesSource `json:"valuesFrom,omitempty"`
@@ -37,6 +39,9 @@ type HelmSource struct {
 	// Lookup has the chart look things up in the cluster of its objects, and see
 	// that cluster's version and kinds. Without it lookups find nothing.
 	Lookup bool `json:"lookup,omitempty"`
+	// SkipCRDs leaves out what the chart and its subcharts have in a folder crds, as
+	// `helm template` does without --include-crds.
+	SkipCRDs bool `json:"skipCRDs,omitempty"`
 }
 
 // ValuesSource is a key of a ConfigMap or Secret of the Application's own namespace

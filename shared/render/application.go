@@ -63,6 +63,7 @@ func ReleaseOf(app *api.Application) Release {
 			r.Chart, r.Remote = "", remote
 		}
 		r.ReleaseName = cmp.Or(h.ReleaseName, r.ReleaseName)
+		r.SkipCRDs, r.IgnoreMissing = h.SkipCRDs, h.IgnoreMissingValuesFiles
 	}
 	return r
 }

@@ -28,6 +28,8 @@ type Release struct {
 	ReleaseName, Namespace string
 	// ValuesFiles are relative to the path, each over those before.
 	ValuesFiles []string
+	// IgnoreMissing goes on without those that aren't there.
+	IgnoreMissing bool
 	// ValuesFrom are values of a cluster, over all files: mappings in order below
 	// Values, and what has a TargetPath in order over them.
 	ValuesFrom []ClusterValues
@@ -38,6 +40,8 @@ type Release struct {
 	KubeVersion string
 	// APIVersions are what a chart finds beside Kubernetes' own.
 	APIVersions []string
+	// SkipCRDs leaves the folders crds out.
+	SkipCRDs bool
 }
 
 // DefaultKubeVersion is what `helm template` 4.3 tells charts.
@@ -87,6 +91,9 @@ func renderChart(ctx context.Context, src *source, dir string, h Release) (Resul
 	for _, name := range h.ValuesFiles {
 		at := path.Join(dir, name)
 		result.Inputs = append(result.Inputs, at)
+		if h.IgnoreMissing && src.missing(at) {
+			continue
+		}
 		data, err := valuesFile(src, at)
 		if err != nil {
 			faults = append(faults, err)
@@ -111,6 +118,9 @@ func renderChart(ctx context.Context, src *source, dir string, h Release) (Resul
 	result.Asked = asked.asked()
 	if err != nil {
 		return result, err
+	}
+	if h.SkipCRDs {
+		pieces = slices.DeleteFunc(pieces, func(p piece) bool { return p.CRD })
 	}
 	result.Objects, err = chartObjects(src, pieces)
 	order(result.Objects)

@@ -122,6 +122,7 @@ func chartCases(t *testing.T) []chartCase {
 			"templates/cm.yaml", cmOf("{{ include \"web.name\" . }}", "  needed: {{ required \"no needed\" .Values.needed | quote }}\n{{- range $k, $v := .Values.env }}\n  {{ $k }}: {{ $v | quote }}\n{{- end }}\n"),
 		), path: "web"},
 		{name: "subcharts, aliases, conditions, globals", files: umbrella, path: "web", drop: "# Source: web/charts/queue/crds/"},
+		{name: "without CRDs", files: umbrella, path: "web", helm: render.Release{SkipCRDs: true}},
 		{name: "a condition is false", files: umbrella, path: "web", helm: render.Release{Values: map[string]any{"cache": map[string]any{"enabled": false}}}},
 		{name: "tags", files: umbrella, path: "web", helm: render.Release{Values: map[string]any{"tags": map[string]any{"store": false}, "cache": map[string]any{"enabled": nil}}}},
 		{name: "a null takes a subchart's key away", files: umbrella, path: "web", helm: render.Release{Values: map[string]any{"redis": map[string]any{"auth": nil}, "queue": map[string]any{"auth": map[string]any{"user": nil}}}}, drop: "# Source: web/charts/queue/crds/"},
@@ -215,7 +216,10 @@ func (c chartCase) template(t *testing.T) (string, error) {
 	if c.helm.ReleaseName != "" {
 		args = append(args, c.helm.ReleaseName)
 	}
-	args = append(args, "./"+c.path+"/"+c.helm.Chart, "--include-crds")
+	args = append(args, "./"+c.path+"/"+c.helm.Chart)
+	if !c.helm.SkipCRDs {
+		args = append(args, "--include-crds")
+	}
 	if c.helm.Namespace != "" {
 		args = append(args, "--namespace", c.helm.Namespace)
 	}

@@ -114,6 +114,40 @@ func TestAChartsInputs(t *testing.T) {
 	}
 }
 
+// A values file that may be missing is read once it comes, and a link in its place is none.
+func TestValuesFilesThatMayBeMissing(t *testing.T) {
+	t.Parallel()
+	files := repo("web/Chart.yaml", chartYAML, "web/templates/a.yaml", cmOf("a", "  a: {{ .Values.a }}\n"), "web/values.yaml", "a: own\n")
+	linked := repo("web/Chart.yaml", chartYAML)
+	linked["web/env"] = &fstest.MapFile{Data: []byte("../other"), Mode: fs.ModeSymlink | 0o777}
+	for name, tt := range map[string]struct {
+		files fstest.MapFS
+		file  string
+		want  string // in the object, or the fault
+	}{
+		"missing":                   {files, "env/prod.yaml", "a: own"},
+		"come":                      {merged(files, repo("web/env/prod.yaml", "a: prod\n")), "env/prod.yaml", "a: prod"},
+		"a folder":                  {merged(files, repo("web/env/prod.yaml/x", "")), "env/prod.yaml", "the values file is not in the repository"},
+		"behind a link":             {merged(files, linked), "env/prod.yaml", "the values file is not in the repository"},
+		"outside of the repository": {files, "../../prod.yaml", "the values file is not inside the repository"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := render.Render(t.Context(), render.Request{FS: tt.files, Path: "web", Helm: render.Release{ValuesFiles: []string{tt.file}, IgnoreMissing: true}})
+			told := fmt.Sprint(err)
+			if err == nil {
+				told = string(got.Objects[0].Raw)
+			}
+			if !strings.Contains(told, tt.want) {
+				t.Errorf("%s; not %q", told, tt.want)
+			}
+			if err == nil && !got.Touched([]string{"web/env/prod.yaml"}) {
+				t.Errorf("it is not among the inputs %q", got.Inputs)
+			}
+		})
+	}
+}
+
 func TestHooksOfOtherTimesAreLeftOut(t *testing.T) {
 	t.Parallel()
 	var all strings.Builder

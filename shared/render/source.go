@@ -1,6 +1,7 @@
 package render
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -77,6 +78,19 @@ func (s *source) isDir(name string) error {
 func (s *source) isFile(name string) bool {
 	info := s.stat(name)
 	return info != nil && info.Mode().IsRegular()
+}
+
+// missing says whether there is nothing at a path of the repository, not even a link on
+// the way to it.
+func (s *source) missing(name string) bool {
+	if !fs.ValidPath(name) {
+		return false
+	}
+	if dir := path.Dir(name); dir != "." && s.stat(dir) == nil {
+		return s.missing(dir)
+	}
+	_, err := fs.Lstat(s.fsys, name)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // read gives a file's plain bytes, within the limits.

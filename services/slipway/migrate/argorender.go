@@ -38,7 +38,8 @@ func (a *argo) remoteChart(s *source, from value, refs map[string]value, out tre
 // helm writes the settings of a chart.
 func (a *argo) helm(s *source, from value, refs map[string]value, dir string, out tree) bool {
 	h := from.at("helm")
-	h.at("skipCrds").usual("false")
+	h.flag("skipCrds", out, "source", "helm", "skipCRDs")
+	h.flag("ignoreMissingValueFiles", out, "source", "helm", "ignoreMissingValuesFiles")
 	if release := h.at("releaseName").text(); release != s.name {
 		set(out, release, "source", "helm", "releaseName")
 	}

@@ -52,7 +52,7 @@ func (a *argo) syncPolicy(s *source, out, doc tree) {
 	if !automated.at("prune").is(false) {
 		set(out, false, "sync", "prune")
 	}
-	automated.at("allowEmpty").usual("false")
+	automated.flag("allowEmpty", out, "sync", "allowEmpty")
 	for _, v := range policy.at("syncOptions").items() {
 		option := v.text()
 		switch option {

@@ -187,6 +187,7 @@ func originFile(s *source) string {
 
 // valuesFiles are relative to the repository in Flux, and to the path in ours.
 func (f *flux) valuesFiles(s *source, out tree, dir string) {
+	s.at("spec", "chart", "spec").flag("ignoreMissingValuesFiles", out, "source", "helm", "ignoreMissingValuesFiles")
 	v := s.at("spec", "chart", "spec", "valuesFiles")
 	var files []any
 	own := false
@@ -220,6 +221,10 @@ func (f *flux) releaseSettings(s *source, out tree) {
 	values, _ := spec.at("values").tree().(map[string]any)
 	set(out, values, "source", "helm", "values")
 	postRenderers(s, out)
+	upgraded := spec.at("upgrade", "crds")
+	if spec.at("install", "crds").says("Skip") && (!upgraded.there() || upgraded.says("Skip")) {
+		set(out, true, "source", "helm", "skipCRDs")
+	}
 	set(out, spec.at("interval").text(), "sync", "resync")
 	set(out, spec.at("timeout").text(), "sync", "timeout")
 	account := spec.at("serviceAccountName")
@@ -234,7 +239,9 @@ func (f *flux) releaseSettings(s *source, out tree) {
 		set(out, false, "sync", "wait")
 	}
 	drift := spec.at("driftDetection")
-	drift.at("mode").drop(Different, "drift is always put right", "")
+	if mode := drift.at("mode").text(); mode == "warn" || mode == "disabled" {
+		set(out, false, "sync", "selfHeal")
+	}
 	set(out, ignoredBy(drift.at("ignore")), "ignore")
 	set(out, spec.at("kubeConfig", "secretRef", "name").text(), "destination", "kubeconfigSecret")
 }

@@ -109,6 +109,13 @@ func (v value) is(otherwise bool) bool {
 	return b
 }
 
+// flag sets what a field says that is false where it is absent.
+func (v value) flag(field string, out tree, keys ...string) {
+	if v.at(field).is(false) {
+		set(out, true, keys...)
+	}
+}
+
 // texts is a mapping of texts.
 func (v value) texts() map[string]string {
 	if !v.there() {
@@ -172,12 +179,18 @@ func (v value) take() {
 	}
 }
 
-// usual marks it as read where it says what is so anyway.
-func (v value) usual(what string) {
-	if n := resolve(v.node); n != nil && n.Kind == yaml.ScalarNode && n.Value == what {
-		v.take()
+// says whether that is written there, and marks it as read where it is.
+func (v value) says(what string) bool {
+	n := resolve(v.node)
+	if n == nil || n.Kind != yaml.ScalarNode || n.Value != what {
+		return false
 	}
+	v.take()
+	return true
 }
+
+// usual marks it as read where it says what is so anyway.
+func (v value) usual(what string) { v.says(what) }
 
 // note tells of it.
 func (v value) note(kind NoteKind, what, do string) {

@@ -46,7 +46,7 @@ func (b *Brain) actor(n *run) apply.Actor {
 func (b *Brain) refusePrune(ctx context.Context, n *run, l *live) (reason string, err error) {
 	inventory := l.status().Inventory
 	gone := apply.Gone(inventory, n.items)
-	empty := len(n.items) == 0 && len(inventory) > 0
+	empty := len(n.items) == 0 && len(inventory) > 0 && !n.spec.Sync.AllowEmpty
 	if !n.spec.Sync.Prunes() || len(gone) == 0 || !empty && n.spec.Sync.MaxPrune == nil {
 		return "", nil
 	}
@@ -74,7 +74,7 @@ func (b *Brain) refusePrune(ctx context.Context, n *run, l *live) (reason string
 	case len(deleted) == 0:
 		return "", nil
 	case empty:
-		return reasonEmpty, fmt.Errorf("%s renders to nothing, which would delete all %d objects: nothing is changed; to delete them, delete the Application, or set sync.prune to false to keep them",
+		return reasonEmpty, fmt.Errorf("%s renders to nothing, which would delete all %d objects: nothing is changed; to delete them, delete the Application or set sync.allowEmpty, and to keep them, set sync.prune to false",
 			n.spec.Source.Path, lost)
 	case n.spec.Sync.MaxPrune.Exceeded(lost, all):
 		return reasonTooMany, fmt.Errorf("it would delete %d of %d objects, more than sync.maxPrune %s: nothing is changed; to delete them, raise it",
