@@ -17,7 +17,9 @@ import (
 var files embed.FS
 
 // Files are our rules, in the order in which they are read.
-var Files = []string{"rules/network.yaml", "rules/delivery.yaml", "rules/data.yaml", "rules/platform.yaml"}
+var Files = []string{
+	"rules/network.yaml", "rules/delivery.yaml", "rules/data.yaml", "rules/storage.yaml", "rules/monitoring.yaml", "rules/platform.yaml",
+}
 
 // row is one rule of ours. A group may be "*." and the end of groups' names,
 // of which all kinds ("*") are meant; "*" is every custom kind there is.
