@@ -18,7 +18,7 @@ var files embed.FS
 
 // Files are our rules, in the order in which they are read.
 var Files = []string{
-	"rules/network.yaml", "rules/delivery.yaml", "rules/data.yaml", "rules/storage.yaml", "rules/monitoring.yaml", "rules/platform.yaml",
+	"rules/network.yaml", "rules/delivery.yaml", "rules/data.yaml", "rules/storage.yaml", "rules/monitoring.yaml", "rules/platform.yaml", "rules/openshift.yaml",
 }
 
 // row is one rule of ours. A group may be "*." and the end of groups' names,
