@@ -60,8 +60,9 @@ func (b *Brain) take(ctx context.Context, n *run, l *live, step apply.Step) (wai
 }
 
 // grace is how long an application that was applied may take to be healthy
-// before it is recorded that it waits: most are at once, and one record does.
-const grace = 100 * time.Millisecond
+// before it is recorded that it waits: most are by then, a small rollout included,
+// and one record does. What a crash before it leaves is intended in the inventory.
+const grace = time.Second
 
 // applied notes that all that stays is there, and records it if more is to come.
 func (b *Brain) applied(ctx context.Context, n *run, l *live) error {
@@ -101,8 +102,8 @@ func (n *run) setApplied(s *api.ApplicationStatus) {
 		return
 	}
 	s.Revision, s.Variables, s.Chart, s.Images, s.Inventory = n.commit, n.variables.version, n.variables.chart, n.images, n.inventory(s.Inventory)
-	now := time.Now().UTC().Truncate(time.Second)
-	s.Synced = &now
+	at := n.appliedAt.UTC().Truncate(time.Second)
+	s.Synced = &at
 }
 
 func (n *run) counted() string {
