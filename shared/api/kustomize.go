@@ -16,11 +16,13 @@ import (
 type KustomizeSource struct {
 	Patches []KustomizePatch `json:"patches,omitempty"`
 	// Components are directories, relative to the path.
-	Components []string         `json:"components,omitempty"`
-	Images     []KustomizeImage `json:"images,omitempty"`
-	NamePrefix string           `json:"namePrefix,omitempty"`
-	NameSuffix string           `json:"nameSuffix,omitempty"`
-	Namespace  string           `json:"namespace,omitempty"`
+	Components []string `json:"components,omitempty"`
+	// IgnoreMissingComponents goes on without those of Components that aren't there.
+	IgnoreMissingComponents bool             `json:"ignoreMissingComponents,omitempty"`
+	Images                  []KustomizeImage `json:"images,omitempty"`
+	NamePrefix              string           `json:"namePrefix,omitempty"`
+	NameSuffix              string           `json:"nameSuffix,omitempty"`
+	Namespace               string           `json:"namespace,omitempty"`
 	// CommonLabels are also put into selectors; Labels only where they say so.
 	CommonLabels      map[string]string  `json:"commonLabels,omitempty"`
 	Labels            []KustomizeLabels  `json:"labels,omitempty"`

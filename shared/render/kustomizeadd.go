@@ -23,6 +23,7 @@ func (r *repository) add(dir, file string, plain []Object, folders []string, fie
 	if err != nil {
 		return "", err
 	}
+	r.withoutMissing(dir, added, fields)
 	whole := map[string]any{}
 	r.forced, r.forcedOn = fields.Namespace, file
 	if file == "" {
@@ -69,9 +70,29 @@ func fieldMap(fields *api.KustomizeSource) (map[string]any, error) {
 	}
 	var m map[string]any
 	err = json.Unmarshal(data, &m)
-	delete(m, "loadRestrictor") // a flag,
-	delete(m, "autodetect")     // and that of another command
+	for _, ours := range []string{"loadRestrictor", "autodetect", "ignoreMissingComponents"} {
+		delete(m, ours)
+	}
 	return m, err
+}
+
+// withoutMissing leaves components out that may be missing, and are. When they come, they
+// are noticed.
+func (r *repository) withoutMissing(dir string, added map[string]any, fields *api.KustomizeSource) {
+	if !fields.IgnoreMissingComponents {
+		return
+	}
+	var there []any
+	for _, c := range fields.Components {
+		if at := path.Join(dir, c); r.src.missing(at) {
+			r.looked[at] = true
+		} else {
+			there = append(there, c)
+		}
+	}
+	if added["components"] = there; len(there) == 0 {
+		delete(added, "components")
+	}
 }
 
 // own is the kustomization that is there.

@@ -76,6 +76,7 @@ func (r *repository) overChart(dir, file string, given []Object, added map[strin
 		r.named = append(r.named, path.Join(dir, name))
 		whole["resources"] = []any{name}
 	}
+	r.withoutMissing(dir, added, fields)
 	if err := r.addTo(file, whole, added); err != nil {
 		return nil, tell(err)
 	}

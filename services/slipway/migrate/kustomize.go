@@ -17,6 +17,7 @@ func overlay(v value) tree {
 	for _, field := range []string{"patches", "components"} {
 		set(k, v.at(field).tree(), field)
 	}
+	v.flag("ignoreMissingComponents", k, "ignoreMissingComponents")
 	for _, field := range []string{"namePrefix", "nameSuffix"} {
 		set(k, v.at(field).text(), field)
 	}

@@ -2,6 +2,7 @@ package render_test
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -63,6 +64,40 @@ func TestFoldersBelowAreBuiltWhereTheyAreDetected(t *testing.T) {
 			maps.Copy(files, repo("apps/kustomization.yaml", "resources: [cm.yaml, deep/cm.yaml, deep/er, web]\n"+tt.more))
 			if want := string(kustomizeBuild(t, files, "apps")); string(bytes.Join(all, []byte("---\n"))) != want {
 				t.Errorf("got\n%s\nwant\n%s", bytes.Join(all, []byte("---\n")), want)
+			}
+		})
+	}
+}
+
+func TestComponentsThatMayBeMissing(t *testing.T) {
+	t.Parallel()
+	component := "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\ncommonAnnotations: {colour: blue}\n"
+	app := repo("apps/cm.yaml", cm("a"))
+	chart := repo("apps/Chart.yaml", "apiVersion: v2\nname: a\nversion: 1.0.0\n", "apps/templates/cm.yaml", cm("a"))
+	for name, tt := range map[string]struct {
+		files fstest.MapFS
+		names []string
+		want  string
+	}{
+		"none is there":     {app, []string{"../blue", "red"}, "name: a\n"},
+		"one is":            {merged(app, repo("blue/kustomization.yaml", component)), []string{"red", "../blue"}, "colour: blue"},
+		"over a chart":      {merged(chart, repo("blue/kustomization.yaml", component)), []string{"../blue", "red"}, "colour: blue"},
+		"none over a chart": {chart, []string{"../blue"}, "name: a\n"},
+		"a broken one":      {merged(app, repo("blue/kustomization.yaml", "kind: [\n")), []string{"../blue"}, "blue/kustomization.yaml:"},
+		"an empty folder":   {merged(app, repo("blue/x", "")), []string{"../blue"}, "kustomization"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := render.Render(t.Context(), render.Request{FS: tt.files, Path: "apps", Kustomize: &api.KustomizeSource{Components: tt.names, IgnoreMissingComponents: true}})
+			told := fmt.Sprint(err)
+			if err == nil {
+				told = string(got.Objects[0].Raw)
+			}
+			if !strings.Contains(told, tt.want) {
+				t.Errorf("%s; not %q", told, tt.want)
+			}
+			if !got.Touched([]string{"blue/kustomization.yaml"}) {
+				t.Errorf("a component that comes is not among the inputs %q", got.Inputs)
 			}
 		})
 	}
