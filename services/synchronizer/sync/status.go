@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -82,12 +83,10 @@ func (b *Brain) write(ctx context.Context, a *app, l *live, mutate func(*api.App
 	attempted, by := l.status().Attempted, l.status().By
 	for range tries {
 		mutate(l.status())
-		object := l.object.DeepCopy()
-		status, err := toMap(l.status())
+		object, err := withStatus(l.object, l.status())
 		if err != nil {
 			return err
 		}
-		object.Object["status"] = status
 		written, err := b.clients.Dynamic.Resource(Resource).Namespace(a.name.Namespace).
 			UpdateStatus(ctx, object, metav1.UpdateOptions{FieldManager: statusManager})
 		if err == nil {
@@ -123,6 +122,23 @@ func (b *Brain) write(ctx context.Context, a *app, l *live, mutate func(*api.App
 		*l = *again
 	}
 	return fmt.Errorf("write status of %s: it changes all the time", a.key)
+}
+
+// withStatus is an object with another status, as it is sent: who manages which field the
+// API server keeps by itself, and takes from nobody who writes a status.
+func withStatus(u *unstructured.Unstructured, s *api.ApplicationStatus) (*unstructured.Unstructured, error) {
+	status, err := toMap(s)
+	if err != nil {
+		return nil, err
+	}
+	object := maps.Clone(u.Object)
+	if metadata, ok := object["metadata"].(map[string]any); ok {
+		metadata = maps.Clone(metadata)
+		delete(metadata, "managedFields")
+		object["metadata"] = metadata
+	}
+	object["status"] = status
+	return &unstructured.Unstructured{Object: object}, nil
 }
 
 func toMap(v any) (map[string]any, error) {
