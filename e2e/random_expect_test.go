@@ -124,7 +124,7 @@ func (f *fleet) add(ctx context.Context, dir fs.FS, name string, app *api.Applic
 	if err != nil {
 		return err
 	}
-	if len(result.Objects) == 0 {
+	if len(result.Objects) == 0 && !app.Spec.Sync.AllowEmpty {
 		return fmt.Errorf("%s renders to nothing", app.Spec.Source.Path)
 	}
 	for _, o := range result.Objects {

@@ -14,7 +14,7 @@ func newRandomRepo(rng *rand.Rand) *randomRepo {
 	return r
 }
 
-var shapes = []string{"plain", "kustomize", "helm"}
+var shapes = []string{"plain", "kustomize", "detected", "helm"}
 
 func anyOf[T any](rng *rand.Rand, all []T) T { return all[rng.IntN(len(all))] }
 
@@ -22,7 +22,7 @@ func (r *randomRepo) addApp(rng *rand.Rand, shape string) {
 	id := r.name("app")
 	a := randomApp{
 		ID: id, Name: id, Dir: "apps/" + id, Shape: shape, Value: rng.IntN(100), Resync: 10,
-		Ignores: rng.IntN(3) == 0, Orphans: rng.IntN(5) == 0,
+		Ignores: rng.IntN(3) == 0, Orphans: rng.IntN(5) == 0, Empties: rng.IntN(3) == 0,
 	}
 	for range 2 + rng.IntN(3) {
 		a.Units = append(a.Units, r.newUnit(rng))

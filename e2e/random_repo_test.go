@@ -45,13 +45,14 @@ var hookStyles = map[string]map[string]string{
 type randomApp struct {
 	ID          string // stays when it is renamed
 	Name, Dir   string
-	Shape       string // plain, kustomize, helm
+	Shape       string // plain, kustomize, detected, helm
 	Value       int    // of what is its own besides units
 	Labels      map[string]string
 	Annotations map[string]string
 	DependsOn   []string // ids of those before it
 	Ignores     bool     // data.left of ConfigMaps
 	Orphans     bool     // onDelete; never changes
+	Empties     bool     // sync.allowEmpty; never changes
 	Resync      int      // minutes
 	Broken      bool     // has invalid YAML
 	Units       []unit
@@ -147,10 +148,14 @@ func (a *randomApp) document(r *randomRepo, w *local.World) fields {
 	if a.Shape == "kustomize" {
 		path += "/overlay"
 	}
+	source := fields{"repository": w.RepoURL, "branch": "main", "path": path}
+	if a.Shape == "detected" {
+		source["kustomize"] = fields{"autodetect": true}
+	}
 	spec := fields{
-		"source":      fields{"repository": w.RepoURL, "branch": "main", "path": path},
+		"source":      source,
 		"destination": fields{"namespace": "shop", "serviceAccount": "deployer"},
-		"sync":        fields{"resync": strconv.Itoa(a.Resync) + "m"},
+		"sync":        fields{"resync": strconv.Itoa(a.Resync) + "m", "allowEmpty": a.Empties},
 	}
 	if len(a.Labels) > 0 {
 		spec["labels"] = a.Labels
@@ -203,6 +208,8 @@ func (a *randomApp) files(w *local.World) map[string]string {
 		a.kustomize(all, names)
 	case a.Shape == "helm":
 		a.chart(all)
+	case a.Shape == "detected" && len(names) > 0:
+		a.part(all, names)
 	case len(names) == 0:
 		all[dir+"empty.yaml"] = "# nothing\n"
 	}
@@ -228,6 +235,20 @@ func (a *randomApp) kustomize(all map[string]string, names []string) {
 		overlay["configMapGenerator"] = []fields{{"name": a.ID + "-generated", "literals": []string{"value=" + strconv.Itoa(a.Value)}}}
 	}
 	all[a.Dir+"/base/kustomization.yaml"], all[a.Dir+"/overlay/kustomization.yaml"] = text(base), text(overlay)
+}
+
+// part has a kustomization of every second file, in a folder of its own.
+func (a *randomApp) part(all map[string]string, names []string) {
+	var below []string
+	for i := 1; i < len(names); i += 2 {
+		below = append(below, names[i])
+		all[a.Dir+"/part/"+names[i]] = all[a.Dir+"/"+names[i]]
+		delete(all, a.Dir+"/"+names[i])
+	}
+	all[a.Dir+"/part/kustomization.yaml"] = text(fields{
+		"resources": below, "commonAnnotations": fields{"part": a.ID},
+		"configMapGenerator": []fields{{"name": a.ID + "-generated", "literals": []string{"value=" + strconv.Itoa(a.Value)}}},
+	})
 }
 
 const entriesTemplate = `{{- if .Values.entries }}
