@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/services/synchronizer/wish"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/kube"
 )
@@ -32,6 +33,8 @@ const (
 	Changed   Action = "changed"
 	Unchanged Action = "unchanged"
 	Failed    Action = "failed"
+	// Left is what says in the cluster that it is to be left alone for now.
+	Left Action = "left"
 )
 
 // Outcome is what became of one object.
@@ -169,7 +172,10 @@ func (a *Applier) applyOver(ctx context.Context, as Actor, item *Item, before st
 		return Outcome{Item: item, Action: Failed, Err: err}
 	}
 	if item.leaves(before) {
-		item.UID = before.uid
+		if item.UID = before.uid; before.left && !item.Ignored() {
+			item.fields = leftFields
+			return Outcome{Item: item, Action: Left}
+		}
 		return Outcome{Item: item, Action: Unchanged}
 	}
 	// Another replica may have sent the same fields for another application.
@@ -254,9 +260,14 @@ func action(before state, live *unstructured.Unstructured) Action {
 	return Changed
 }
 
+// leftFields are recorded of an object that is left alone for now: it has none like
+// these, and so differs as soon as it may be sent again.
+const leftFields = 1
+
 // state is an object before it is applied.
 type state struct {
 	exists              bool
+	left                bool // it says so itself
 	owner, uid, version string
 	fields              uint64
 }
@@ -283,14 +294,14 @@ func stateSeen(seen *health.Seen) state {
 	if seen == nil {
 		return state{}
 	}
-	return state{exists: true, owner: seen.Owner, uid: string(seen.UID), version: seen.ResourceVersion, fields: seen.Fields}
+	return state{exists: true, owner: seen.Owner, uid: string(seen.UID), version: seen.ResourceVersion, fields: seen.Fields, left: seen.Left}
 }
 
 // stateOf is an object as it was read.
 func stateOf(live metav1.Object) state {
 	return state{
 		exists: true, owner: live.GetAnnotations()[health.OwnerAnnotation], uid: string(live.GetUID()),
-		version: live.GetResourceVersion(), fields: health.OurFields(live),
+		version: live.GetResourceVersion(), fields: health.OurFields(live), left: wish.By(live, wish.Left) != "",
 	}
 }
 

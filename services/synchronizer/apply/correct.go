@@ -79,7 +79,7 @@ func (s state) differs(kind schema.GroupVersionKind, entry api.InventoryEntry, o
 	switch {
 	case !s.exists:
 		return !Passes(kind)
-	case entry.Fields == "":
+	case entry.Fields == "", s.left:
 		return false // it is left to others
 	}
 	return s.uid != entry.UID || s.owner != owner || hashText(s.fields) != entry.Fields

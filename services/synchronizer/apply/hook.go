@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/services/synchronizer/wish"
 )
 
 // RunAnnotation says for which run a hook was started.
@@ -118,17 +119,17 @@ const (
 )
 
 // deletedAt is what hooks say that want to be deleted then.
-var deletedAt = map[Ending][]wish{
-	EventSucceeded: {{"helm.sh/hook-delete-policy", "hook-succeeded"}},
-	SyncSucceeded:  {{"argocd.argoproj.io/hook-delete-policy", "HookSucceeded"}},
-	ItFailed:       {{"helm.sh/hook-delete-policy", "hook-failed"}, {"argocd.argoproj.io/hook-delete-policy", "HookFailed"}},
-	SyncFailed:     {{"argocd.argoproj.io/hook-delete-policy", "HookFailed"}},
+var deletedAt = map[Ending][]wish.Wish{
+	EventSucceeded: {{Key: "helm.sh/hook-delete-policy", Value: "hook-succeeded"}},
+	SyncSucceeded:  {{Key: "argocd.argoproj.io/hook-delete-policy", Value: "HookSucceeded"}},
+	ItFailed:       {{Key: "helm.sh/hook-delete-policy", Value: "hook-failed"}, {Key: "argocd.argoproj.io/hook-delete-policy", Value: "HookFailed"}},
+	SyncFailed:     {{Key: "argocd.argoproj.io/hook-delete-policy", Value: "HookFailed"}},
 }
 
 // Clean deletes a hook that was started for a run, if it says so of the ending, and
 // is still there.
 func (a *Applier) Clean(ctx context.Context, as Actor, item *Item, run string, ending Ending) error {
-	if item.Ignored() || says(item.Object.GetAnnotations(), deletedAt[ending]) == "" {
+	if item.Ignored() || wish.By(item.Object, deletedAt[ending]) == "" {
 		return nil
 	}
 	fail := func(err error) error { return fmt.Errorf("delete the hook %s: %w", item, err) }

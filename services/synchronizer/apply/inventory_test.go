@@ -32,7 +32,7 @@ func TestInventoryKeepsWhatIsGoneUntilItIsPruned(t *testing.T) {
 		t.Errorf("union %+v", union)
 	}
 	items[1].Object = &unstructured.Unstructured{Object: map[string]any{}}
-	items[1].Object.SetAnnotations(map[string]string{forceAnnotation: "enabled"})
+	items[1].Object.SetAnnotations(map[string]string{"slipway.dev/force": "enabled"})
 	if union = Union(items, before); union[1].State != api.Applied || union[1].UID != "" {
 		t.Errorf("%+v: it may be another object by the time we are killed", union[1])
 	}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/services/synchronizer/wish"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/kube"
 	"github.com/slipway-cd/slipway/shared/render"
@@ -69,7 +70,7 @@ func Union(items []*Item, inventory []api.InventoryEntry) []api.InventoryEntry {
 		entry := i.Entry(api.Intended)
 		if old, ok := before[keyOfEntry(entry)]; ok && old.State == api.Applied {
 			entry.State, entry.UID, entry.Fields = api.Applied, old.UID, old.Fields
-			if says(i.Object.GetAnnotations(), forced) != "" {
+			if wish.By(i.Object, wish.Forced) != "" {
 				entry.UID = ""
 			}
 		}
@@ -244,9 +245,9 @@ func (a *Applier) mayPrune(e api.InventoryEntry, ending bool, mine func(owner st
 		p.Err = err
 	default:
 		if p.Kept = notOurs(live, mine, e); p.Kept == "" {
-			by := says(live.GetAnnotations(), kept)
+			by := wish.By(live, wish.Kept)
 			if ending {
-				by = cmp.Or(by, says(live.GetAnnotations(), keptAtEnd))
+				by = cmp.Or(by, wish.By(live, wish.KeptAtEnd))
 			}
 			if by != "" {
 				p.Kept = "its annotation " + by + " says so"

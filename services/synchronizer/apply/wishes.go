@@ -3,76 +3,30 @@ package apply
 import (
 	"context"
 	"errors"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/slipway-cd/slipway/services/synchronizer/wish"
 )
-
-// What an object says of how it wants to be treated. Those of other tools that
-// mean the same are read alike, so that a repo that comes from them works.
-const (
-	// applyAnnotation is "ifNotPresent" (made where it is missing, and then left
-	// to others) or "ignore" (never sent).
-	applyAnnotation = "slipway.dev/apply"
-	// pruneAnnotation is "disabled": it stays when it is gone from Git, or its
-	// Application is.
-	pruneAnnotation = "slipway.dev/prune"
-	// forceAnnotation is "enabled": where a field can't be changed, the object is
-	// deleted and made anew.
-	forceAnnotation = "slipway.dev/force"
-)
-
-// syncOptions is a list of Argo CD's, which tells apart whether an object stays when
-// it is gone from Git, and when its Application is.
-// https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/
-const syncOptions = "argocd.argoproj.io/sync-options"
-
-// wish is one annotation and what it has to say.
-type wish struct{ key, value string }
-
-var (
-	ifNotPresent = []wish{{applyAnnotation, "ifNotPresent"}, {"kustomize.toolkit.fluxcd.io/ssa", "IfNotPresent"}}
-	ignored      = []wish{
-		{applyAnnotation, "ignore"},
-		{"kustomize.toolkit.fluxcd.io/ssa", "Ignore"},
-		{"kustomize.toolkit.fluxcd.io/reconcile", "disabled"},
-		{"argocd.argoproj.io/hook", "Skip"},
-	}
-	kept = []wish{
-		{pruneAnnotation, "disabled"},
-		{"kustomize.toolkit.fluxcd.io/prune", "disabled"},
-		{"helm.sh/resource-policy", "keep"},
-		{syncOptions, "Prune=false"},
-		{syncOptions, "Prune=confirm"}, // by a person, who deletes it
-	}
-	keptAtEnd = []wish{{syncOptions, "Delete=false"}, {syncOptions, "Delete=confirm"}}
-	forced    = []wish{{forceAnnotation, "enabled"}, {"kustomize.toolkit.fluxcd.io/force", "enabled"}, {syncOptions, "Force=true"}}
-)
-
-// says gives the annotation by which an object has a wish; empty when it hasn't.
-// Argo CD's are lists.
-func says(annotations map[string]string, wishes []wish) string {
-	for _, w := range wishes {
-		for v := range strings.SplitSeq(annotations[w.key], ",") {
-			if strings.EqualFold(strings.TrimSpace(v), w.value) {
-				return w.key
-			}
-		}
-	}
-	return ""
-}
 
 // Ignored says that the item is never sent, and that nobody waits for it.
-func (i *Item) Ignored() bool { return i.Kept || says(i.Object.GetAnnotations(), ignored) != "" }
+func (i *Item) Ignored() bool {
+	return i.Kept || wish.By(i.Object, wish.Left) != "" || wish.By(i.Object, wish.Skipped) != ""
+}
+
+// Unjudged says that nobody waits for the item's health.
+func (i *Item) Unjudged() bool {
+	return i.Ignored() || !i.Turn.IsHook && wish.By(i.Object, wish.Unjudged) != ""
+}
 
 // leaves says whether an item is not to be sent now.
 func (i *Item) leaves(before state) bool {
-	return i.Ignored() || before.exists && says(i.Object.GetAnnotations(), ifNotPresent) != ""
+	return i.Ignored() || before.exists && (before.left || wish.By(i.Object, wish.IfNotPresent) != "")
 }
 
 // remade says whether an object that can't be changed is to be made anew.
 func (i *Item) remade(before state, fault error) bool {
-	return apierrors.IsInvalid(fault) && before.exists && says(i.Object.GetAnnotations(), forced) != ""
+	return apierrors.IsInvalid(fault) && before.exists && wish.By(i.Object, wish.Forced) != ""
 }
 
 // errRemade says that an object was deleted to be made anew, and isn't gone yet.

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
+	"github.com/slipway-cd/slipway/services/synchronizer/wish"
 	"github.com/slipway-cd/slipway/shared/api"
 )
 
@@ -38,6 +39,8 @@ type Seen struct {
 	// Fields is a hash of the fields that we own: it changes as soon as
 	// somebody else changes one of them. 0: we own none.
 	Fields uint64
+	// Left says that it asks to be left as it is.
+	Left   bool
 	Status status.Status
 	// Message says why it isn't ready.
 	Message string
@@ -72,7 +75,7 @@ func reduceMetadata(o metav1.Object) *Seen {
 		ObjectMeta: metav1.ObjectMeta{
 			Name: o.GetName(), Namespace: o.GetNamespace(), UID: o.GetUID(), ResourceVersion: o.GetResourceVersion(),
 		},
-		Owner: o.GetAnnotations()[OwnerAnnotation], Fields: OurFields(o),
+		Owner: o.GetAnnotations()[OwnerAnnotation], Fields: OurFields(o), Left: wish.By(o, wish.Left) != "",
 	}
 }
 

@@ -54,6 +54,7 @@ type run struct {
 	images   []string
 	counts   events.Counts
 	faults   []string // one per object
+	left     []string // objects that ask in the cluster to be left alone
 
 	rendered, appliedAt time.Time             // zero when it isn't yet
 	spans               map[string]trace.Span // of the run, by chain
@@ -100,6 +101,9 @@ func (n *run) record(outcomes []apply.Outcome) {
 			n.counts.Changed++
 		case apply.Unchanged:
 			n.counts.Unchanged++
+		case apply.Left:
+			n.counts.Unchanged++
+			n.left = append(n.left, o.Item.String())
 		case apply.Failed:
 			n.counts.Failed++
 			n.faults = append(n.faults, n.variables.redacted(fmt.Sprintf("%s: %s: %v", o.Item.Where, o.Item, o.Err)))
@@ -130,7 +134,7 @@ func (n *run) inventory(before []api.InventoryEntry) []api.InventoryEntry {
 func (n *run) targets(items []*apply.Item) []health.Target {
 	targets := make([]health.Target, 0, len(items))
 	for _, item := range items {
-		if item.Ignored() || n.app.itself(item.Kind.Group, item.Kind.Kind, item.Namespace, item.Name) {
+		if item.Unjudged() || n.app.itself(item.Kind.Group, item.Kind.Kind, item.Namespace, item.Name) {
 			continue
 		}
 		target := item.Target()

@@ -69,6 +69,9 @@ func (b *Brain) applied(ctx context.Context, n *run, l *live) error {
 	b.log.Info("applied", "application", n.app.name.String(), "commit", n.commit, "created", n.counts.Created,
 		"changed", n.counts.Changed, "unchanged", n.counts.Unchanged, "chart", n.variables.chart, "took", time.Since(n.started))
 	b.metrics.applied(n.started)
+	for _, name := range n.left {
+		b.notes.say(l.object, "NotApplied", fmt.Sprintf("left %s alone: its annotations in the cluster say so", name))
+	}
 	n.appliedAt = time.Now()
 	n.due = n.appliedAt.Add(grace)
 	if n.plan[len(n.plan)-1].Last && len(apply.Gone(l.status().Inventory, n.items)) == 0 {
