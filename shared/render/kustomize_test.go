@@ -1,7 +1,6 @@
 package render_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -132,18 +131,10 @@ func TestWhatAnApplicationAddsIsAsIfItStoodInTheKustomization(t *testing.T) {
 				files["app/values.yaml"] = &fstest.MapFile{Data: []byte("no: object\n"), Mode: 0o644}
 				files["app/.slipwayignore"] = &fstest.MapFile{Data: []byte("merge.yaml\n"), Mode: 0o644}
 			}
-			app := &api.Application{Spec: api.ApplicationSpec{Source: api.Source{Path: "app", Kustomize: &tt.fields}}}
-			got, err := render.Render(t.Context(), render.Application(files, app))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var all [][]byte
-			for _, o := range got.Objects {
-				all = append(all, o.Raw)
-			}
+			got, all := withFields(t, files, "app", &tt.fields)
 			files["app/kustomization.yaml"] = &fstest.MapFile{Data: []byte(tt.want), Mode: 0o644}
-			if want := string(kustomizeBuild(t, files, "app")); string(bytes.Join(all, []byte("---\n"))) != want {
-				t.Errorf("got\n%s\nwant\n%s", bytes.Join(all, []byte("---\n")), want)
+			if want := string(kustomizeBuild(t, files, "app")); all != want {
+				t.Errorf("got\n%s\nwant\n%s", all, want)
 			}
 			for _, changed := range []string{"app/deployment.yaml", "app/kustomization.yaml"} {
 				if !got.Touched([]string{changed}) {

@@ -12,6 +12,21 @@ import (
 	"github.com/slipway-cd/slipway/shared/render"
 )
 
+// withFields renders what an Application adds to, and gives it as `kustomize build` prints it.
+func withFields(t *testing.T, files fstest.MapFS, dir string, fields *api.KustomizeSource) (render.Result, string) {
+	t.Helper()
+	app := &api.Application{Spec: api.ApplicationSpec{Source: api.Source{Path: dir, Kustomize: fields}}}
+	got, err := render.Render(t.Context(), render.Application(files, app))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]byte
+	for _, o := range got.Objects {
+		all = append(all, o.Raw)
+	}
+	return got, string(bytes.Join(all, []byte("---\n")))
+}
+
 // TestFoldersBelowAreBuiltWhereTheyAreDetected compares with what kustomize builds of the
 // kustomization that `kustomize create --autodetect --recursive` writes, but for the folder of a
 // component, which it can't take as a resource.
@@ -47,23 +62,15 @@ func TestFoldersBelowAreBuiltWhereTheyAreDetected(t *testing.T) {
 				maps.Copy(files, repo("apps/patch.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: first}\ndata: {patched: \"yes\"}\n", "apps/.slipwayignore", "old/\npatch.yaml\n"))
 			}
 			tt.fields.Autodetect = true
-			app := &api.Application{Spec: api.ApplicationSpec{Source: api.Source{Path: "apps", Kustomize: &tt.fields}}}
-			got, err := render.Render(t.Context(), render.Application(files, app))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var all [][]byte
-			for _, o := range got.Objects {
-				all = append(all, o.Raw)
-			}
+			got, all := withFields(t, files, "apps", &tt.fields)
 			for _, changed := range []string{"apps/new.yaml", "apps/new/kustomization.yaml", "apps/web/base/cm.yaml", "apps/blue/kustomization.yaml"} {
 				if !got.Touched([]string{changed}) {
 					t.Errorf("%s is not among the inputs %q", changed, got.Inputs)
 				}
 			}
 			maps.Copy(files, repo("apps/kustomization.yaml", "resources: [cm.yaml, deep/cm.yaml, deep/er, web]\n"+tt.more))
-			if want := string(kustomizeBuild(t, files, "apps")); string(bytes.Join(all, []byte("---\n"))) != want {
-				t.Errorf("got\n%s\nwant\n%s", bytes.Join(all, []byte("---\n")), want)
+			if want := string(kustomizeBuild(t, files, "apps")); all != want {
+				t.Errorf("got\n%s\nwant\n%s", all, want)
 			}
 		})
 	}
