@@ -19,26 +19,26 @@ import (
 // add writes a kustomization with more fields in the place of a directory's
 // own, and says where. A directory without one gets it, of plain manifests and folders.
 func (r *repository) add(dir, file string, plain []Object, folders []string, fields *api.KustomizeSource) (string, error) {
-	added, err := fieldMap(fields)
-	if err != nil {
-		return "", err
-	}
-	r.withoutMissing(dir, added, fields)
-	whole := map[string]any{}
-	r.forced, r.forcedOn = fields.Namespace, file
 	if file == "" {
 		file = path.Join(dir, kustomizationNames[0])
-		whole["resources"] = r.resources(dir, plain, folders)
-	} else if whole, err = r.own(file); err != nil {
+		return file, r.addTo(file, map[string]any{"resources": r.resources(dir, plain, folders)}, fields)
+	}
+	r.forced, r.forcedOn = fields.Namespace, file
+	whole, err := r.own(file)
+	if err != nil {
 		return file, err
 	}
-	return file, r.addTo(file, whole, added)
+	return file, r.addTo(file, whole, fields)
 }
 
 // addTo writes a kustomization with more fields in the place of a file.
-func (r *repository) addTo(file string, whole, added map[string]any) error {
-	added, err := r.scanAdded(file, added)
+func (r *repository) addTo(file string, whole map[string]any, fields *api.KustomizeSource) error {
+	added, err := fieldMap(fields)
 	if err != nil {
+		return err
+	}
+	r.withoutMissing(path.Dir(file), added, fields)
+	if added, err = r.scanAdded(file, added); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(added)) {

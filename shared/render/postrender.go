@@ -23,9 +23,8 @@ const chartOutput = "chart.yaml"
 // postRender puts what a chart gives through a kustomization of the fields. The chart's
 // folder crds stays as it is: Helm shows it to no post-renderer.
 func postRender(ctx context.Context, src *source, dir string, chart Result, fields *api.KustomizeSource) (Result, error) {
-	added, err := fieldMap(fields)
-	if err != nil || len(added) == 0 {
-		return chart, err
+	if !adds(fields) {
+		return chart, nil
 	}
 	if err := errors.Join(duplicates(chart.Objects)...); err != nil { // kustomize knows no file of them
 		return chart, err
@@ -39,7 +38,7 @@ func postRender(ctx context.Context, src *source, dir string, chart Result, fiel
 	}
 	files := newRepository(ctx, src)
 	given := slices.DeleteFunc(slices.Clone(chart.Objects), func(o Object) bool { return o.apart })
-	all, err := files.overChart(dir, file, given, added, fields)
+	all, err := files.overChart(dir, file, given, fields)
 	chart.Inputs = append(chart.Inputs, slices.DeleteFunc(files.used(), func(name string) bool { return name == file })...)
 	chart.Moving = append(chart.Moving, files.moving()...)
 	if err != nil {
@@ -67,7 +66,7 @@ func postRender(ctx context.Context, src *source, dir string, chart Result, fiel
 // overChart builds the kustomization that has a chart's objects, in their order. It
 // stands in the place of the path's own, which is none of the chart's business, since
 // the fields' paths are relative to it.
-func (r *repository) overChart(dir, file string, given []Object, added map[string]any, fields *api.KustomizeSource) ([]built, error) {
+func (r *repository) overChart(dir, file string, given []Object, fields *api.KustomizeSource) ([]built, error) {
 	r.forced, r.forcedOn = fields.Namespace, file
 	whole := map[string]any{"sortOptions": map[string]any{"order": "fifo"}}
 	if len(given) > 0 { // kustomize takes no empty file
@@ -76,8 +75,7 @@ func (r *repository) overChart(dir, file string, given []Object, added map[strin
 		r.named = append(r.named, path.Join(dir, name))
 		whole["resources"] = []any{name}
 	}
-	r.withoutMissing(dir, added, fields)
-	if err := r.addTo(file, whole, added); err != nil {
+	if err := r.addTo(file, whole, fields); err != nil {
 		return nil, tell(err)
 	}
 	return r.build(r.ctx, dir, file, anywhere(fields))
