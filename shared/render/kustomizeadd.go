@@ -21,6 +21,10 @@ import (
 func (r *repository) add(dir, file string, plain []Object, folders []string, fields *api.KustomizeSource) (string, error) {
 	if file == "" {
 		file = path.Join(dir, kustomizationNames[0])
+		r.forced, r.forcedOn = fields.Namespace, file
+		if err := r.takeIn(file, folders); err != nil {
+			return file, err
+		}
 		return file, r.addTo(file, map[string]any{"resources": r.resources(dir, plain, folders)}, fields)
 	}
 	r.forced, r.forcedOn = fields.Namespace, file
@@ -29,6 +33,21 @@ func (r *repository) add(dir, file string, plain []Object, folders []string, fie
 		return file, err
 	}
 	return file, r.addTo(file, whole, fields)
+}
+
+// takeIn tells folders by which kustomization they are taken in, which is in no file: their
+// charts go into its namespace.
+func (r *repository) takeIn(file string, folders []string) error {
+	var names []any
+	for _, folder := range folders {
+		names = append(names, relative(path.Dir(file), folder))
+	}
+	data, err := yaml.Marshal(map[string]any{"resources": names})
+	if err != nil {
+		return err
+	}
+	_, err = r.scan(file, data)
+	return err
 }
 
 // addTo writes a kustomization with more fields in the place of a file.

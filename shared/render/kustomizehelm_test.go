@@ -95,11 +95,12 @@ func TestChartsAreReleasedIntoTheNamespaceOfWhatTakesThemIn(t *testing.T) {
 	files := joined(shelf("base/charts/shelf"), repo(
 		"base/kustomization.yaml", "helmCharts:\n- {name: shelf, releaseName: base}\n",
 		"one/kustomization.yaml", "namespace: one\nresources: [../base]\n", "two/kustomization.yaml", "namespace: two\nresources: [../base]\n",
+		"apart/in/kustomization.yaml", "resources: [../../base]\n",
 		"both/kustomization.yaml", "resources:\n- ../one\n- ../two\n", "same/kustomization.yaml", "resources: [../base]\nnamespace: same\n"))
 	for _, tt := range []struct {
 		path, namespace string
 		fields          *api.KustomizeSource
-	}{{"base", "default", nil}, {"one", "one", nil}, {"same", "same", nil}, {"one", "three", &api.KustomizeSource{Namespace: "three"}}, {"base", "four", &api.KustomizeSource{Namespace: "four"}}} {
+	}{{"base", "default", nil}, {"one", "one", nil}, {"same", "same", nil}, {"one", "three", &api.KustomizeSource{Namespace: "three"}}, {"base", "four", &api.KustomizeSource{Namespace: "four"}}, {"apart", "five", &api.KustomizeSource{Autodetect: true, Namespace: "five"}}} {
 		got, err := render.Render(t.Context(), render.Request{FS: files, Path: tt.path, Kustomize: tt.fields})
 		if err != nil {
 			t.Errorf("%s: %v", tt.path, err)
