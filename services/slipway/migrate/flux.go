@@ -249,9 +249,7 @@ func (f *flux) substitution(s *source, out tree) {
 			v.at("kind").note(Wrong, "is neither ConfigMap nor Secret", "mend it there first")
 			continue
 		}
-		if v.at("optional").is(false) {
-			one["optional"] = true
-		}
+		v.flag("optional", one, "optional")
 		from = append(from, one)
 	}
 	set(out, from, "substitute", "from")
