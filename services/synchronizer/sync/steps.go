@@ -50,7 +50,7 @@ func (b *Brain) take(ctx context.Context, n *run, l *live, step apply.Step) (wai
 		return false, ctx.Err()
 	}
 	if err := n.err(); err != nil {
-		n.faults = nil // it is tried again
+		n.faults, n.left = nil, nil // it is tried again
 		return false, b.applyFailed(ctx, n, l, err)
 	}
 	if !step.Last {
