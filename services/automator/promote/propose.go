@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/automator/pullrequest"
+	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/gitrepo"
 )
 
@@ -52,31 +55,73 @@ func (d *Deployer) propose(ctx context.Context, r *Repository, s *State, host pu
 	return pr, made.Hash(), publish(ctx, d.Bus, all)
 }
 
-// unpull closes what is no longer wanted: it was merged, or the policies want
-// something else.
-func (d *Deployer) unpull(ctx context.Context, r *Repository, s *State, host pullrequest.Host, g group, open pull) error {
-	pr, found, err := host.Find(ctx, r.Branch, open.Branch)
+const (
+	// mergeTime is how long after the branch moved a host may still say that the
+	// pull request by which it moved is open. Gitea tells of the push first.
+	mergeTime = time.Minute
+	// mergePause is how long to wait before it is asked again.
+	mergePause = 2 * time.Second
+)
+
+// landed says whether the head has all that a pull request changes: it was
+// merged, or the same came another way.
+func (s *State) landed(p pull) bool {
+	return !slices.ContainsFunc(p.Changes, func(c Change) bool {
+		app := s.Applications[c.Application]
+		return app == nil || !uses(app, c.Image) || current(app, c.Image).Reference() != c.To
+	})
+}
+
+// unpull ends a pull request that is no longer wanted: it was merged, or the
+// policies want something else. It gives false where it is to be looked at
+// again, since the host seems to be merging it.
+func (d *Deployer) unpull(ctx context.Context, r *Repository, s *State, host pullrequest.Host, g group, open bus.Version[pull]) (bool, error) {
+	pr, found, err := host.Find(ctx, r.Branch, open.Value.Branch)
 	if err != nil {
-		return err
+		return false, err
 	}
 	switch {
 	case found && pr.State == pullrequest.Open:
-		if err := host.Close(ctx, pr, "It is no longer what the policies want: "+g.decisions[0].Reason); err != nil {
-			return err
+		why := "It is no longer what the policies want: " + g.decisions[0].Reason
+		if s.landed(open.Value) {
+			if merging, err := d.merging(ctx, r, g, open); err != nil || merging {
+				return false, err
+			}
+			why = "Branch " + r.Branch + " has by now what this would change."
+		}
+		if err := host.Close(ctx, pr, why); err != nil {
+			return false, err
 		}
 	case found && pr.State == pullrequest.Merged:
-		if err := d.merged(ctx, r, s, pr, open); err != nil {
-			return err
+		if err := d.merged(ctx, r, s, pr, open.Value); err != nil {
+			return false, err
 		}
 	}
 	// A branch to which a person has pushed stays.
-	if err := r.mirror.DeleteBranch(ctx, open.Branch, open.Commit); err != nil && !errors.Is(err, gitrepo.ErrMoved) {
-		return err
+	if err := r.mirror.DeleteBranch(ctx, open.Value.Branch, open.Value.Commit); err != nil && !errors.Is(err, gitrepo.ErrMoved) {
+		return false, err
 	}
 	if err := d.Pulls.Delete(ctx, g.key); err != nil {
-		return fmt.Errorf("forget the pull request of %s: %w", g.key, err)
+		return false, fmt.Errorf("forget the pull request of %s: %w", g.key, err)
 	}
-	return nil
+	return true, nil
+}
+
+// merging says whether an open pull request whose changes the head has is
+// likely to be merged at this moment, and then has it looked at again. To close
+// it now would be to take its merge away from the person.
+func (d *Deployer) merging(ctx context.Context, r *Repository, g group, open bus.Version[pull]) (bool, error) {
+	p := open.Value
+	if p.Landed.IsZero() {
+		p.Landed = d.now().UTC()
+		if _, err := d.Pulls.Write(ctx, g.key, p, open.Revision); err != nil {
+			return false, fmt.Errorf("record the pull request of %s: %w", g.key, err)
+		}
+	}
+	if d.now().After(p.Landed.Add(mergeTime)) {
+		return false, nil
+	}
+	return true, d.later(ctx, r, g.decisions, d.now().Add(mergePause))
 }
 
 // merged tells of changes that were merged without a word of ours: a host may

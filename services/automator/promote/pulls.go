@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/slipway-cd/slipway/events"
@@ -23,6 +24,11 @@ type Pulls struct {
 	*bus.Kept[pull]
 	// Host gives the host of a repository's pull requests, by its key.
 	Host func(key string) (pullrequest.Host, error)
+
+	mu sync.Mutex
+	// refused is how often in a row a host would not do something, by what was
+	// asked of it.
+	refused map[string]int
 }
 
 // OpenPulls opens the bucket. [Pulls.Run] must run beside it.
@@ -31,7 +37,24 @@ func OpenPulls(ctx context.Context, b *bus.Bus, host func(key string) (pullreque
 	if err != nil {
 		return nil, fmt.Errorf("open pull requests: %w", err)
 	}
-	return &Pulls{kept, host}, nil
+	return &Pulls{Kept: kept, Host: host, refused: map[string]int{}}, nil
+}
+
+// pause is how long to wait after the host would not do something once more.
+func (p *Pulls) pause(what string) time.Duration {
+	const shortest, doublings, longest = 5 * time.Second, 6, 5 * time.Minute
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pause := min(shortest<<p.refused[what], longest)
+	p.refused[what] = min(p.refused[what]+1, doublings)
+	return pause
+}
+
+// took says that the host did what it was asked for.
+func (p *Pulls) took(what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.refused, what)
 }
 
 // pull is an open pull request.
@@ -44,6 +67,9 @@ type pull struct {
 	Trees   map[string]string `json:"trees"`
 	// Commit is what we pushed to the branch.
 	Commit string `json:"commit"`
+	// Landed is since when the head has all of the changes while the host says
+	// that it is open.
+	Landed time.Time `json:"landed,omitzero"`
 }
 
 // has says whether it moves an image of the application.
@@ -110,9 +136,10 @@ func (d *Deployer) pull(ctx context.Context, r *Repository, s *State, decisions 
 	for _, g := range d.Pulls.groups(r.Key, decisions) {
 		err := d.pullFor(ctx, r, s, g)
 		if err == nil {
+			d.Pulls.took(g.key)
 			continue
 		}
-		again := d.hostFault(ctx, err)
+		again := d.hostFault(ctx, g.key, err)
 		if again == nil {
 			return err
 		}
@@ -130,12 +157,12 @@ var (
 
 // hostFault says when to try again what the host's API would not do, or what
 // can't be edited; nil for any other error.
-func (d *Deployer) hostFault(ctx context.Context, err error) *time.Time {
+func (d *Deployer) hostFault(ctx context.Context, what string, err error) *time.Time {
 	status, answered := errors.AsType[*pullrequest.StatusError](err)
 	if ctx.Err() != nil || !answered && !errors.Is(err, errNoHost) && !errors.Is(err, errUnmade) {
 		return nil
 	}
-	again := d.now().Add(5 * time.Minute)
+	again := d.now().Add(d.Pulls.pause(what))
 	if answered && !status.RetryAt.IsZero() {
 		again = status.RetryAt
 	}
@@ -145,15 +172,29 @@ func (d *Deployer) hostFault(ctx context.Context, err error) *time.Time {
 // notPulled tells why, and has the pairs decided on again.
 func (d *Deployer) notPulled(ctx context.Context, r *Repository, decisions []Decision, why error, again time.Time) error {
 	d.Log.WarnContext(ctx, "no pull request", "application", decisions[0].Application.Name.String(), "error", why.Error())
+	if err := d.later(ctx, r, decisions, again); err != nil {
+		return err
+	}
 	for _, decision := range decisions {
 		if !decision.Pull {
 			continue
 		}
-		if err := d.Due.At(ctx, r.Key, pair{decision.Application.Name, decision.Image}.item(), again); err != nil {
-			return err
-		}
 		of := map[events.ImageRepository][]string{decision.Image: {decision.Target.Tag}}
 		if err := d.tell(ctx, []Decision{decision.blocked(why)}, of); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// later has the pairs of decisions decided on again at that time, unless they
+// are anyway before it.
+func (d *Deployer) later(ctx context.Context, r *Repository, decisions []Decision, at time.Time) error {
+	for _, decision := range decisions {
+		if !decision.Again.IsZero() && decision.Again.Before(at) {
+			continue
+		}
+		if err := d.Due.At(ctx, r.Key, pair{decision.Application.Name, decision.Image}.item(), at); err != nil {
 			return err
 		}
 	}
@@ -174,8 +215,11 @@ func (d *Deployer) pullFor(ctx context.Context, r *Repository, s *State, g group
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoHost, err)
 	}
-	if len(changes) == 0 {
-		return d.unpull(ctx, r, s, host, g, open.Value)
+	if there && (len(changes) == 0 || s.landed(open.Value)) {
+		if ended, err := d.unpull(ctx, r, s, host, g, open); err != nil || !ended || len(changes) == 0 {
+			return err
+		}
+		open, there = bus.Version[pull]{}, false
 	}
 	trees, err := s.trees(changes)
 	if err != nil {

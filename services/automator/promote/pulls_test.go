@@ -57,7 +57,9 @@ func (p *pulls) Open(ctx context.Context, r pullrequest.Request) (pullrequest.PR
 func (p *pulls) Update(context.Context, pullrequest.PR, pullrequest.Request) error { return p.err }
 
 func (p *pulls) Close(_ context.Context, pr pullrequest.PR, _ string) error {
-	p.list[pr.Number-1].State = pullrequest.Closed
+	if p.err == nil {
+		p.list[pr.Number-1].State = pullrequest.Closed
+	}
 	return p.err
 }
 
@@ -123,6 +125,79 @@ func TestAPullRequestIsOpenedUpdatedInPlaceAndMerged(t *testing.T) {
 	}
 	if created := b.told(events.ChangeCreatedType); len(created) != 2 {
 		t.Errorf("%d openings were told, want 2", len(created))
+	}
+}
+
+// Gitea moves the branch, and tells of it, before it says that the pull request
+// is merged. Neither is it closed then, nor is a newer version put into it.
+func TestAPullRequestThatIsBeingMergedIsLeftToItsHost(t *testing.T) {
+	b, host := pulling(t)
+	now := time.Now()
+	b.at(now)
+	b.pushed("1.1.0", digestA)
+	must(t, b.work("ghcr.io/acme/web:1.1.0"))
+	b.branches()
+	b.git.Pull()
+	b.git.Git("merge", "-q", "--no-ff", "--no-edit", branch)
+	b.git.Git("push", "-q", "origin", "HEAD:main")
+	must(t, b.work("head"))
+	b.pushed("1.2.0", digestB)
+	must(t, b.work("ghcr.io/acme/web:1.2.0"))
+	if got := host.states(); got != "1.1.0 open" {
+		t.Fatalf("pull requests: %s", got)
+	}
+	if due := b.dueAt(web); due.IsZero() || due.After(now.Add(time.Minute)) {
+		t.Fatalf("it is looked at again %v, now is %v", due, now)
+	}
+	host.list[0].State = pullrequest.Merged
+	must(t, b.work(web)) // when its time has come
+	if got := host.states(); got != "1.1.0 merged, 1.2.0 open" {
+		t.Errorf("pull requests: %s", got)
+	}
+}
+
+// A person may have made the same change beside it.
+func TestAPullRequestOfWhatTheBranchHasIsClosed(t *testing.T) {
+	b, host := pulling(t)
+	now := time.Now()
+	b.at(now)
+	b.pushed("1.1.0", digestA)
+	must(t, b.work("ghcr.io/acme/web:1.1.0"))
+	b.branches()
+	b.git.Pull()
+	b.git.Git("merge", "-q", "--squash", branch)
+	b.git.Git("commit", "-q", "-m", "by hand")
+	b.git.Git("push", "-q", "origin", "HEAD:main")
+	for _, at := range []time.Time{now, now.Add(30 * time.Second), now.Add(2 * time.Minute)} {
+		if got := host.states(); got != "1.1.0 open" {
+			t.Errorf("before %v: %s", at.Sub(now), got)
+		}
+		b.at(at)
+		must(t, b.work("head", web))
+	}
+	if got := host.states(); got != "1.1.0 closed" || strings.Contains(b.branches(), "slipway/") {
+		t.Errorf("pull requests: %s, branches %s", got, b.branches())
+	}
+}
+
+// A host that refuses to close one is asked again, though nothing else asks for
+// a look at the application.
+func TestAPullRequestThatCantBeClosedNowIsClosedLater(t *testing.T) {
+	b, host := pulling(t)
+	b.at(time.Now())
+	b.pushed("1.1.0", digestA)
+	must(t, b.work("ghcr.io/acme/web:1.1.0"))
+	b.git.Pull()
+	b.git.Commit("none of that", map[string]string{holdFile: hold(`tag: "1.1.0"`)})
+	host.err = &pullrequest.StatusError{Kind: "gitea", Method: http.MethodPatch, Path: "/pulls/1", Status: http.StatusForbidden, Words: "no"}
+	must(t, b.work("head"))
+	if b.dueAt(web).IsZero() {
+		t.Fatal("nobody tries again")
+	}
+	host.err = nil
+	must(t, b.work(web)) // when its time has come
+	if got := host.states(); got != "1.1.0 closed" || strings.Contains(b.branches(), "slipway/") {
+		t.Errorf("pull requests: %s, branches %s", got, b.branches())
 	}
 }
 
@@ -244,11 +319,21 @@ func TestAPullRequestThatAPersonClosedIsNotOpenedAgain(t *testing.T) {
 func TestAHostThatRefusesHoldsUpNobody(t *testing.T) {
 	b, host := pulling(t)
 	host.err = &pullrequest.StatusError{Kind: "gitea", Method: http.MethodGet, Path: "/pulls", Status: http.StatusForbidden, Words: "no"}
-	b.at(time.Now())
+	now := time.Now()
+	b.at(now)
 	b.pushed("1.1.0", digestA)
 	must(t, b.work("ghcr.io/acme/web:1.1.0"))
 	if got := b.last(); !strings.HasPrefix(got, "blocked: gitea: GET /pulls: 403") {
 		t.Fatalf("decided %q", got)
+	}
+	// A hiccup costs seconds; who goes on refusing is asked every few minutes.
+	var pauses []time.Duration
+	for range 8 {
+		pauses = append(pauses, b.dueAt(web).Sub(now))
+		must(t, b.work(web))
+	}
+	if pauses[0] > 10*time.Second || !slices.IsSorted(pauses) || pauses[7] != 5*time.Minute {
+		t.Errorf("it is asked again after %v", pauses)
 	}
 	host.err = nil
 	must(t, b.work(web)) // when its time has come

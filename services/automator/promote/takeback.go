@@ -116,14 +116,16 @@ func (s *State) wantsPull(q Request) bool {
 // is what the branch said to it, nil where it wasn't asked. What can't be made is
 // told in the requests' chains, and tried again later.
 func (d *Deployer) takeBack(ctx context.Context, r *Repository, s *State, requests []Request, refused error) error {
+	what := merges + requests[0].Application
 	err := d.askToMerge(ctx, r, s, requests, refused)
 	if err == nil {
+		d.Pulls.took(what)
 		return nil
 	}
 	if refused != nil {
 		err = fmt.Errorf("%w; %w", refused, err)
 	}
-	again := d.hostFault(ctx, err)
+	again := d.hostFault(ctx, what, err)
 	if again == nil {
 		return err
 	}
@@ -255,9 +257,11 @@ func (d *Deployer) ended(ctx context.Context, r *Repository, app events.Applicat
 			return pr.State, nil
 		}
 	}
-	if fault := d.hostFault(ctx, err); err != nil && fault != nil {
+	if err == nil {
+		d.Pulls.took(mergeItem(app))
+	} else if fault := d.hostFault(ctx, mergeItem(app), err); fault != nil {
 		again = *fault
-	} else if err != nil {
+	} else {
 		return "", err
 	}
 	return "", d.Due.At(ctx, r.Key, mergeItem(app), again)

@@ -220,6 +220,12 @@ func (h *host) Close(ctx context.Context, pr PR, comment string) error {
 	if err == nil && p.State == Open {
 		err = h.d.close(ctx, p, comment)
 	}
+	if errors.Is(err, ErrRefused) {
+		// Somebody may have merged or closed it meanwhile.
+		if now, getErr := h.d.get(ctx, pr.Number); getErr == nil && now.State != Open {
+			return nil
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("close pull request %d: %w", pr.Number, err)
 	}

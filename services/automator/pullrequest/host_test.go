@@ -162,6 +162,36 @@ func TestAMergedOneIsFoundWithItsCommit(t *testing.T) {
 	})
 }
 
+// A host says of one that was merged between the look and the change that it
+// can't be closed.
+func TestClosingOneThatIsMergedAtThatMomentIsNoError(t *testing.T) {
+	onEveryHost(t, func(t stage) {
+		f, h := t.fake, t.host
+		pr := mustOpen(t, h, request("one"))
+		f.before = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodGet {
+				return false
+			}
+			f.all[0].state = "merged"
+			answer(w, http.StatusPreconditionFailed, map[string]any{"message": "it was already merged"})
+			return true
+		}
+		if err := h.Close(t.Context(), pr, ""); err != nil {
+			t.Fatal(err)
+		}
+		f.all[0].state = "open"
+		f.before = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodGet {
+				answer(w, http.StatusPreconditionFailed, map[string]any{"message": "it is locked"})
+			}
+			return r.Method != http.MethodGet
+		}
+		if err := h.Close(t.Context(), pr, ""); !errors.Is(err, pullrequest.ErrRefused) {
+			t.Fatalf("closing one that stays open: %v", err)
+		}
+	})
+}
+
 func TestPullRequestsOfForksAreNotOurs(t *testing.T) {
 	onEveryHost(t, func(t stage) {
 		f, h := t.fake, t.host
