@@ -109,6 +109,14 @@ func compute(o *unstructured.Unstructured) (status.Status, string) {
 	switch o.GroupVersionKind().GroupKind() {
 	case schema.GroupKind{Group: "batch", Kind: "Job"}:
 		return jobStatus(o)
+	case schema.GroupKind{Kind: "Pod"}:
+		if message, failed := failedPod(o); failed {
+			return status.FailedStatus, message
+		}
+	case schema.GroupKind{Group: "apiregistration.k8s.io", Kind: "APIService"}:
+		if message, served := unserved(o); !served {
+			return status.InProgressStatus, message
+		}
 	case schema.GroupKind{Group: api.Group, Kind: api.ApplicationKind}:
 		if state, message, known := applicationStatus(o); known {
 			return state, message

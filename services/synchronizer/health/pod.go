@@ -12,9 +12,37 @@ import (
 // harmless are reasons for which a container waits in the ordinary course.
 var harmless = []string{"", "ContainerCreating", "PodInitializing"}
 
+// failedPod says of a pod that has ended badly why. To kstatus it is current, since
+// it has ended; nobody who wrote it down would say so.
+func failedPod(pod *unstructured.Unstructured) (message string, failed bool) {
+	phase, _, _ := unstructured.NestedString(pod.Object, "status", "phase")
+	if phase != "Failed" || pod.GetDeletionTimestamp() != nil {
+		return "", false
+	}
+	reason, _, _ := unstructured.NestedString(pod.Object, "status", "reason")
+	text, _, _ := unstructured.NestedString(pod.Object, "status", "message")
+	parts := []string{"it has failed", reason, text, containersTrouble(pod)}
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ": "), true
+}
+
 // podTrouble is what a pod says of why it isn't running; "" when nothing is
 // wrong.
 func podTrouble(pod *unstructured.Unstructured) string {
+	if t := containersTrouble(pod); t != "" {
+		return fmt.Sprintf("pod %s: %s", pod.GetName(), t)
+	}
+	conditions, _, _ := unstructured.NestedSlice(pod.Object, "status", "conditions")
+	for _, item := range conditions {
+		c, ok := item.(map[string]any)
+		if ok && c["type"] == "PodScheduled" && c["status"] == "False" {
+			return fmt.Sprintf("pod %s: %v: %v", pod.GetName(), c["reason"], c["message"])
+		}
+	}
+	return ""
+}
+
+// containersTrouble is what the first of a pod's containers says that has trouble.
+func containersTrouble(pod *unstructured.Unstructured) string {
 	for _, field := range []string{"initContainerStatuses", "containerStatuses"} {
 		list, _, _ := unstructured.NestedSlice(pod.Object, "status", field)
 		for _, item := range list {
@@ -23,15 +51,8 @@ func podTrouble(pod *unstructured.Unstructured) string {
 				continue
 			}
 			if t := containerTrouble(container); t != "" {
-				return fmt.Sprintf("pod %s: %s", pod.GetName(), t)
+				return t
 			}
-		}
-	}
-	conditions, _, _ := unstructured.NestedSlice(pod.Object, "status", "conditions")
-	for _, item := range conditions {
-		c, ok := item.(map[string]any)
-		if ok && c["type"] == "PodScheduled" && c["status"] == "False" {
-			return fmt.Sprintf("pod %s: %v: %v", pod.GetName(), c["reason"], c["message"])
 		}
 	}
 	return ""
