@@ -42,6 +42,9 @@ type HelmSource struct {
 	// SkipCRDs leaves out what the chart and its subcharts have in a folder crds, as
 	// `helm template` does without --include-crds.
 	SkipCRDs bool `json:"skipCRDs,omitempty"`
+	// Tests has the chart's tests run at the end of each sync that applies another
+	// commit, as `helm test` does; a failed one is a failed sync.
+	Tests bool `json:"tests,omitempty"`
 }
 
 // ValuesSource is a key of a ConfigMap or Secret of the Application's own namespace

@@ -63,7 +63,7 @@ func ReleaseOf(app *api.Application) Release {
 			r.Chart, r.Remote = "", remote
 		}
 		r.ReleaseName = cmp.Or(h.ReleaseName, r.ReleaseName)
-		r.SkipCRDs, r.IgnoreMissing = h.SkipCRDs, h.IgnoreMissingValuesFiles
+		r.SkipCRDs, r.Tests, r.IgnoreMissing = h.SkipCRDs, h.Tests, h.IgnoreMissingValuesFiles
 	}
 	return r
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -42,6 +43,9 @@ type Release struct {
 	APIVersions []string
 	// SkipCRDs leaves the folders crds out.
 	SkipCRDs bool
+	// Tests makes hooks of [HookTest] of the chart's tests, which are left out
+	// otherwise. The annotation that says so is put into their documents.
+	Tests bool
 }
 
 // DefaultKubeVersion is what `helm template` 4.3 tells charts.
@@ -63,7 +67,8 @@ type piece struct {
 	Text  []byte // without the separator
 	CRD   bool   // of the folder crds: may hold several documents
 	Hook  bool
-	Apply bool // false: a hook for what Slipway doesn't do
+	Apply bool // false: a hook for what Slipway doesn't do by itself
+	Test  bool // a hook that is for nothing but a test
 	// Varies says that it is another at each render.
 	Varies bool
 	// Kept says that it is there only as long as the chart's lookups don't find it.
@@ -121,6 +126,9 @@ func renderChart(ctx context.Context, src *source, dir string, h Release) (Resul
 	}
 	if h.SkipCRDs {
 		pieces = slices.DeleteFunc(pieces, func(p piece) bool { return p.CRD })
+	}
+	for i := range pieces {
+		pieces[i].Apply = pieces[i].Apply || h.Tests && pieces[i].Test
 	}
 	result.Objects, err = chartObjects(src, pieces)
 	order(result.Objects)
@@ -219,6 +227,9 @@ func (p piece) objects(src *source) ([]Object, error) {
 	for _, d := range docs {
 		d.printed = true
 		found, err := d.objects(src, p.File)
+		if err == nil && p.Test {
+			found, err = d.tests(p.File, found)
+		}
 		if e, ok := errors.AsType[*Error](err); ok {
 			e.Line = p.line(e.Line)
 		}
@@ -231,6 +242,27 @@ func (p piece) objects(src *source) ([]Object, error) {
 		objects[i].Line = p.line(objects[i].Line)
 	}
 	return objects, nil
+}
+
+// tests says in a document that it is run as a test.
+func (d document) tests(file string, found []Object) ([]Object, error) {
+	var all []Object
+	for _, o := range found {
+		meta, _ := o.Map["metadata"].(map[string]any)
+		annotations, _ := meta["annotations"].(map[string]any)
+		annotations = maps.Clone(annotations)
+		if annotations == nil { // of an entry of a list
+			annotations = map[string]any{}
+		}
+		annotations[hookAnnotation] = string(HookTest)
+		meta["annotations"] = annotations
+		marked, err := d.rewritten(file, o.ID, o.Map)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, marked)
+	}
+	return all, nil
 }
 
 func (p piece) line(n int) int {

@@ -225,7 +225,7 @@ func (j job) pieces(c *chart.Chart, names places, printed map[string]string) ([]
 		all[n-1].Text = append(bytes.TrimSpace(all[n-1].Text), '\n')
 	}
 	for _, h := range hooks {
-		add(h.Path, h.Manifest, piece{Hook: true, Apply: deploys(h)})
+		add(h.Path, h.Manifest, piece{Hook: true, Apply: deploys(h), Test: tests(h)})
 	}
 	size := j.Used
 	for _, p := range all {
@@ -237,12 +237,17 @@ func (j job) pieces(c *chart.Chart, names places, printed map[string]string) ([]
 	return all, nil
 }
 
-// deploys says whether a hook belongs to a deployment. Tests, and what runs
-// when a release is deleted or rolled back, would do harm in one.
+// deploys says whether a hook belongs to a deployment. What runs when a release
+// is deleted or rolled back would do harm in one, and a test may.
 func deploys(h *release.Hook) bool {
 	return slices.ContainsFunc(h.Events, func(e release.HookEvent) bool {
 		return slices.Contains([]release.HookEvent{release.HookPreInstall, release.HookPostInstall, release.HookPreUpgrade, release.HookPostUpgrade}, e)
 	})
+}
+
+// tests says whether a hook is a test, and nothing of a deployment.
+func tests(h *release.Hook) bool {
+	return !deploys(h) && slices.Contains(h.Events, release.HookTest)
 }
 
 // unpack gives the chart's files with the archives in charts/ unpacked, and

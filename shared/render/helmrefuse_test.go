@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
 )
 
@@ -165,6 +166,40 @@ func TestHooksOfOtherTimesAreLeftOut(t *testing.T) {
 	}
 	if want := []string{"pre-install", "both", "post-install", "pre-upgrade", "post-upgrade", "post-delete-post-upgrade"}; !slices.Equal(kept, want) {
 		t.Errorf("kept %q, want %q", kept, want)
+	}
+}
+
+// Tests say in their document that they run, also behind a post-renderer; what is a
+// test beside something else runs as that.
+func TestTestsRunWhereTheyAreWanted(t *testing.T) {
+	t.Parallel()
+	job := func(name, hook string) string {
+		return fmt.Sprintf("---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: %q, annotations: {helm.sh/hook: %q}}\n", name, hook)
+	}
+	files := repo("web/Chart.yaml", chartYAML, "web/templates/a.yaml", job("new", "test")+job("old", "test-success")+job("gone", "pre-delete")+
+		job("both", "post-install,test")+job("other", "pre-delete,test")+job("last", "post-upgrade"),
+		"web/templates/list.yaml", "apiVersion: v1\nkind: List\nmetadata: {annotations: {helm.sh/hook: test}}\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: entry}}\n")
+	for _, fields := range []*api.KustomizeSource{nil, {CommonLabels: map[string]string{"team": "x"}}} {
+		app := &api.Application{Spec: api.ApplicationSpec{Source: api.Source{Path: "web", Kustomize: fields, Helm: &api.HelmSource{Tests: true}}}}
+		app.Metadata.Name = "web"
+		got, err := render.Render(t.Context(), render.Application(files, app))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, o := range got.Objects {
+			meta, _ := o.Map["metadata"].(map[string]any)
+			annotations, _ := meta["annotations"].(map[string]any)
+			said, _ := annotations["slipway.dev/hook"].(string)
+			if strings.Contains(string(o.Raw), "slipway.dev/hook: test") != (said == "test") {
+				t.Errorf("%s: the document differs from %q:\n%s", o.ID, said, o.Raw)
+			}
+			all = append(all, strings.TrimSuffix(o.Name+" "+said, " "))
+		}
+		slices.Sort(all)
+		if want := []string{"both", "entry test", "last", "new test", "old test", "other test"}; !slices.Equal(all, want) {
+			t.Errorf("%q, want %q", all, want)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ const (
 	HookPre  Hook = "pre"  // before what belongs to no hook; a failed one stops the sync
 	HookSync Hook = "sync" // among the ordinary objects
 	HookPost Hook = "post" // when everything is healthy
+	HookTest Hook = "test" // after those: whether it works
 	HookFail Hook = "fail" // when the sync has failed
 )
 
@@ -33,14 +34,14 @@ type hookWord struct {
 	install, upgrade bool // the first sync of an application; those that follow
 }
 
-// hookAnnotations: a word that isn't here is for what is never a sync (tests,
-// deletion, rollback); in our own it is a fault.
+// hookAnnotations: a word that isn't here is for what is never a sync (deletion,
+// rollback, tests that nobody asked for); in our own it is a fault.
 var hookAnnotations = []struct {
 	key   string
 	words map[string]hookWord
 }{
 	{hookAnnotation, map[string]hookWord{
-		"pre": {HookPre, true, true}, "post": {HookPost, true, true}, "fail": {HookFail, true, true},
+		"pre": {HookPre, true, true}, "post": {HookPost, true, true}, "test": {HookTest, true, true}, "fail": {HookFail, true, true},
 	}},
 	{"argocd.argoproj.io/hook", map[string]hookWord{
 		"PreSync": {HookPre, true, true}, "Sync": {HookSync, true, true}, "PostSync": {HookPost, true, true}, "SyncFail": {HookFail, true, true},
@@ -87,7 +88,7 @@ func TurnOf(annotations map[string]string) (t Turn, err error) {
 			word = strings.TrimSpace(word)
 			found, known := a.words[word]
 			if !known && a.key == hookAnnotation {
-				return t, fmt.Errorf("the annotation %s is %q: it is pre, post or fail", a.key, text)
+				return t, fmt.Errorf("the annotation %s is %q: it is pre, post, test or fail", a.key, text)
 			}
 			if found.install && !slices.Contains(t.Install, found.hook) {
 				t.Install = append(t.Install, found.hook)
@@ -163,8 +164,10 @@ func placeOf(o Object) place {
 		return place{2 + stage, t.Stage, o.Late()}
 	case slices.Contains(hooks, HookPost):
 		return place{3 + StageRest, t.Stage, 0}
+	case slices.Contains(hooks, HookTest):
+		return place{4 + StageRest, t.Stage, 0}
 	}
-	return place{4 + StageRest, t.Stage, 0}
+	return place{5 + StageRest, t.Stage, 0}
 }
 
 func (p place) compare(q place) int {

@@ -30,11 +30,12 @@ func TestAnObjectSaysItsTurn(t *testing.T) {
 		{annotations: "helm.sh/hook=pre-install,pre-upgrade; helm.sh/hook-weight=-5", isHook: true, install: hooks{"pre"}, upgrade: hooks{"pre"}, stage: -5},
 		{annotations: "helm.sh/hook=post-install", isHook: true, install: hooks{"post"}},
 		{annotations: "helm.sh/hook=test", isHook: true},
+		{annotations: "slipway.dev/hook=test; helm.sh/hook=test; helm.sh/hook-weight=3", isHook: true, install: hooks{"test"}, upgrade: hooks{"test"}, stage: 3},
 		{annotations: "helm.sh/hook=crd-install"},
 		{annotations: "argocd.argoproj.io/hook=PreSync; helm.sh/hook=post-install", isHook: true, install: hooks{"pre"}, upgrade: hooks{"pre"}},
 		{annotations: "argocd.argoproj.io/hook=Sync,PostSync", isHook: true, install: hooks{"sync", "post"}, upgrade: hooks{"sync", "post"}},
 		{annotations: "argocd.argoproj.io/hook=PreDelete", isHook: true},
-		{annotations: "slipway.dev/hook=before", isHook: true, says: `slipway.dev/hook is "before": it is pre, post or fail`},
+		{annotations: "slipway.dev/hook=before", isHook: true, says: `slipway.dev/hook is "before": it is pre, post, test or fail`},
 		{annotations: "slipway.dev/stage=first", says: `slipway.dev/stage is "first": it is a whole number`},
 		{annotations: "slipway.dev/stage=99999999999", says: "whole number"},
 	} {
@@ -60,7 +61,7 @@ func TestObjectsComeInTheirTurn(t *testing.T) {
 		return fmt.Sprintf("---\napiVersion: v1\nkind: %s\nmetadata: {name: %s, annotations: {%s}}\n", kind, name, annotation)
 	}
 	all := object("ConfigMap", "late", "slipway.dev/stage: '2'") + object("Pod", "broken", "slipway.dev/hook: fail") +
-		object("Pod", "told", "slipway.dev/hook: post") + object("ConfigMap", "plain", "a: b") + object("Node", "wide", "a: b") +
+		object("Pod", "works", "slipway.dev/hook: test, slipway.dev/stage: '-1'") + object("Pod", "told", "slipway.dev/hook: post") + object("ConfigMap", "plain", "a: b") + object("Node", "wide", "a: b") +
 		object("Pod", "migrate", "slipway.dev/hook: pre") + object("ConfigMap", "early", "slipway.dev/stage: '-1'") +
 		object("Pod", "before-that", "slipway.dev/hook: pre, slipway.dev/stage: '-1'") + object("Namespace", "room", "slipway.dev/stage: '9'") +
 		// An Application acts at once, with what lies beside it; a later stage still waits for it.
@@ -73,7 +74,7 @@ func TestObjectsComeInTheirTurn(t *testing.T) {
 	for _, o := range got.Objects {
 		names = append(names, o.Name)
 	}
-	if want := []string{"room", "before-that", "migrate", "wide", "early", "plain", "deployer", "web", "late", "told", "broken"}; !slices.Equal(names, want) {
+	if want := []string{"room", "before-that", "migrate", "wide", "early", "plain", "deployer", "web", "late", "told", "works", "broken"}; !slices.Equal(names, want) {
 		t.Errorf("%q, want %q", names, want)
 	}
 

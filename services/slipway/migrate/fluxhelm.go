@@ -225,6 +225,7 @@ func (f *flux) releaseSettings(s *source, out tree) {
 	if spec.at("install", "crds").says("Skip") && (!upgraded.there() || upgraded.says("Skip")) {
 		set(out, true, "source", "helm", "skipCRDs")
 	}
+	chartTests(spec.at("test"), out)
 	set(out, spec.at("interval").text(), "sync", "resync")
 	set(out, spec.at("timeout").text(), "sync", "timeout")
 	account := spec.at("serviceAccountName")
@@ -244,6 +245,18 @@ func (f *flux) releaseSettings(s *source, out tree) {
 	}
 	set(out, ignoredBy(drift.at("ignore")), "ignore")
 	set(out, spec.at("kubeConfig", "secretRef", "name").text(), "destination", "kubeconfigSecret")
+}
+
+// chartTests has a chart's tests run, where a failed one counts.
+func chartTests(test value, out tree) {
+	ignored := test.at("ignoreFailures")
+	switch {
+	case !test.at("enable").is(false):
+	case ignored.is(false):
+		ignored.note(Missing, "a test whose failure counts for nothing is not run", "set source.helm.tests where it shall count")
+	default:
+		set(out, true, "source", "helm", "tests")
+	}
 }
 
 // ignoredBy are the rules of a list of Flux' rules.

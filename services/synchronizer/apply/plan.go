@@ -45,7 +45,7 @@ func Plan(items []*Item, first bool) []Step {
 		ordinary = []Step{{}}
 	}
 	ordinary[len(ordinary)-1].Last = true
-	return slices.Concat(pre, ordinary, Hooks(items, render.HookPost, first))
+	return slices.Concat(pre, ordinary, Hooks(items, render.HookPost, first), Hooks(items, render.HookTest, first))
 }
 
 // Hooks are the steps of one hook.

@@ -56,7 +56,8 @@ func TestAPlanIsMadeOfSteps(t *testing.T) {
 		"twice":                      {[]string{"web 2 0 -", "job 2 0 pre,post"}, false, "pre[job] [web]! post[job]"},
 		"of a failure, not in it":    {[]string{"web 2 0 -", "sorry 2 0 fail"}, false, "[web]!"},
 		"a namespace that is a hook": {[]string{"room 0 0 pre", "web 2 0 -"}, false, "pre[room] [web]!"},
-		"never":                      {[]string{"web 2 0 -", "test 2 0 test"}, false, "[web]!"},
+		"never":                      {[]string{"web 2 0 -", "job 2 0 rollback"}, false, "[web]!"},
+		"tests come last":            {[]string{"test 2 -1 test", "web 2 0 -", "told 2 5 post"}, false, "[web]! post[told] test[test]"},
 	} {
 		var got []string
 		for _, step := range Plan(itemsOf(t, c.items...), !c.later) {

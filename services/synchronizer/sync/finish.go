@@ -207,7 +207,7 @@ func (n *run) waiting(verdict health.Verdict) string {
 // lacking says what a step waits for in vain.
 func (n *run) lacking(step apply.Step, expired bool, why string) string {
 	begun := "applied " + n.short()
-	if !step.Last && step.Hook != render.HookPost {
+	if !step.Last && step.Hook != render.HookPost && step.Hook != render.HookTest {
 		begun = "applying " + n.short()
 	}
 	what := "it is not healthy"
