@@ -77,23 +77,34 @@ func NewWatcher(watches *kube.Watches) *Watcher { return &Watcher{watches} }
 var pods = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
 
 // staticKinds have no status that could be bad: that they are there is all
-// there is to know, and for secrets all that we want to hold in memory.
+// there is to know, and for secrets all that we want to hold in memory. kstatus says
+// the same of each that is there: of a Service, too, whose address the API server gives
+// it as it is made. What is more than metadata costs the API server and us to read.
 var staticKinds = map[schema.GroupResource]bool{
 	{Resource: "configmaps"}:                                              true,
 	{Resource: "secrets"}:                                                 true,
 	{Resource: "serviceaccounts"}:                                         true,
 	{Resource: "limitranges"}:                                             true,
 	{Resource: "endpoints"}:                                               true,
+	{Resource: "services"}:                                                true,
+	{Resource: "resourcequotas"}:                                          true,
+	{Resource: "podtemplates"}:                                            true,
+	{Group: "batch", Resource: "cronjobs"}:                                true,
+	{Group: "coordination.k8s.io", Resource: "leases"}:                    true,
 	{Group: "rbac.authorization.k8s.io", Resource: "roles"}:               true,
 	{Group: "rbac.authorization.k8s.io", Resource: "rolebindings"}:        true,
 	{Group: "rbac.authorization.k8s.io", Resource: "clusterroles"}:        true,
 	{Group: "rbac.authorization.k8s.io", Resource: "clusterrolebindings"}: true,
 	{Group: "networking.k8s.io", Resource: "networkpolicies"}:             true,
 	{Group: "networking.k8s.io", Resource: "ingressclasses"}:              true,
+	{Group: "networking.k8s.io", Resource: "ingresses"}:                   true,
 	{Group: "scheduling.k8s.io", Resource: "priorityclasses"}:             true,
 	{Group: "storage.k8s.io", Resource: "storageclasses"}:                 true,
 	{Group: "node.k8s.io", Resource: "runtimeclasses"}:                    true,
 	{Group: "discovery.k8s.io", Resource: "endpointslices"}:               true,
+
+	{Group: "admissionregistration.k8s.io", Resource: "mutatingwebhookconfigurations"}:   true,
+	{Group: "admissionregistration.k8s.io", Resource: "validatingwebhookconfigurations"}: true,
 }
 
 // MetadataOnly says for which resources the metadata tells all.
