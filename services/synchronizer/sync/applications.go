@@ -61,6 +61,7 @@ type app struct {
 	wait  *wait
 	guard *guard // while nothing is waited for
 	fight fight
+	pace  pace
 	last  *unstructured.Unstructured // our own last write
 
 	// doubtful is the resourceVersion on which a write was tried of which it isn't known

@@ -79,11 +79,15 @@ func (b *Brain) look(ctx context.Context, key string) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if pause := a.pace.wait(time.Now()); pause > 0 {
+		b.health.AddAfter(key, pause)
+		return nil
+	}
 	w := a.wait
 	if w == nil {
 		return b.watchOver(ctx, a)
 	}
-	verdict := w.run.cluster.watcher.Judge(w.targets)
+	verdict := w.judge()
 	if verdict.Slow {
 		b.health.AddAfter(key, slowAgain)
 	}
@@ -120,6 +124,13 @@ func (b *Brain) look(ctx context.Context, key string) error {
 		return b.unhealthy(ctx, w, l, b.lastWords(ctx, n, verdict).String())
 	}
 	return b.tellWaiting(ctx, w, l, verdict)
+}
+
+// judge says how all is that is waited for.
+func (w *wait) judge() health.Verdict {
+	n, began := w.run, time.Now()
+	defer func() { n.app.pace.took(time.Since(began), time.Now()) }()
+	return n.cluster.watcher.Judge(w.targets)
 }
 
 // tellWaiting says in the status what is waited for.

@@ -95,11 +95,13 @@ func (b *Brain) watchOver(ctx context.Context, a *app) error {
 		}
 		return b.stand(ctx, a, l)
 	}
-	g := a.guard
+	g, began := a.guard, time.Now()
 	if err := b.seeDrift(ctx, a); err != nil {
 		return err
 	}
 	verdict := g.cluster.watcher.Judge(slices.DeleteFunc(slices.Clone(g.targets), g.over))
+	now := time.Now()
+	a.pace.took(now.Sub(began), now)
 	if verdict.Slow {
 		b.health.AddAfter(a.key, slowAgain)
 	}
@@ -110,7 +112,6 @@ func (b *Brain) watchOver(ctx context.Context, a *app) error {
 	if !g.waits {
 		return nil
 	}
-	now := time.Now()
 	switch {
 	case verdict.Ready:
 		g.since = time.Time{}
