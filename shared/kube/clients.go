@@ -20,10 +20,17 @@ type Clients struct {
 
 	config *rest.Config
 	mu     sync.Mutex
-	acting map[account]dynamic.Interface
+	acting map[account]*Acting
 }
 
 type account struct{ namespace, name string }
+
+// Acting is what somebody does in a cluster, by their rights: with whole objects, and
+// where their metadata is all that one wants to know, which costs both sides less.
+type Acting struct {
+	dynamic.Interface
+	Metadata metadata.Interface
+}
 
 // New makes the clients. It calls nobody.
 func New(config *rest.Config) (*Clients, error) {
@@ -35,7 +42,7 @@ func New(config *rest.Config) (*Clients, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client for the cluster: %w", err)
 	}
-	c := &Clients{config: config, acting: map[account]dynamic.Interface{}}
+	c := &Clients{config: config, acting: map[account]*Acting{}}
 	if err := c.fill(config, client); err != nil {
 		return nil, fmt.Errorf("make a client for the cluster: %w", err)
 	}
@@ -53,8 +60,11 @@ func (c *Clients) fill(config *rest.Config, client *http.Client) (err error) {
 	return err
 }
 
+// Own acts with our own rights.
+func (c *Clients) Own() *Acting { return &Acting{c.Dynamic, c.Metadata} }
+
 // As acts as a service account, with its rights and no others.
-func (c *Clients) As(namespace, serviceAccount string) (dynamic.Interface, error) {
+func (c *Clients) As(namespace, serviceAccount string) (*Acting, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	who := account{namespace, serviceAccount}
@@ -65,10 +75,14 @@ func (c *Clients) As(namespace, serviceAccount string) (dynamic.Interface, error
 	// The API server adds the groups of every service account itself. To name
 	// them here would need the right to impersonate groups, system:masters too.
 	config.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:" + namespace + ":" + serviceAccount}
-	client, err := dynamic.NewForConfig(config)
+	whole, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("act as %s: %w", config.Impersonate.UserName, err)
 	}
-	c.acting[who] = client
-	return client, nil
+	partial, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("act as %s: %w", config.Impersonate.UserName, err)
+	}
+	c.acting[who] = &Acting{whole, partial}
+	return c.acting[who], nil
 }

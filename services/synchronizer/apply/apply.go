@@ -11,7 +11,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
@@ -44,7 +43,7 @@ type Outcome struct {
 	Err    error // with Failed
 	Sent   bool  // false where it was known to be so already
 
-	sent *unstructured.Unstructured // what came of it
+	sent *metav1.PartialObjectMetadata // what came of it
 }
 
 // ErrOwned says that another application owns the object.
@@ -52,8 +51,8 @@ var ErrOwned = errors.New("another application owns it")
 
 // Actor is for whom something is done.
 type Actor struct {
-	Client dynamic.Interface // with the application's rights
-	Owner  string            // the application: cluster/namespace/name
+	Client *kube.Acting // with the application's rights
+	Owner  string       // the application: cluster/namespace/name
 	// MayTake says whether an object that another application owns is no longer
 	// wanted by that one, so that it changes hands; nil: never.
 	MayTake func(ctx context.Context, item *Item, owner string) (bool, error)
@@ -216,23 +215,22 @@ func (a *Applier) applyOver(ctx context.Context, as Actor, item *Item, before st
 	return Outcome{Item: item, Action: action(before, live), Sent: true, sent: live}
 }
 
-// send applies an item over an object of a version; empty: of any, or none.
-func (a *Applier) send(ctx context.Context, as Actor, item *Item, version string) (*unstructured.Unstructured, error) {
-	object, err := a.withoutOthers(ctx, item)
+// send applies an item over an object of a version; empty: of any, or none. It gives
+// the metadata of what came of it.
+func (a *Applier) send(ctx context.Context, as Actor, item *Item, version string) (*metav1.PartialObjectMetadata, error) {
+	body, options, err := a.request(ctx, as, item, version)
 	if err != nil {
 		return nil, err
 	}
-	if version != "" {
-		object = object.DeepCopy()
-		object.SetResourceVersion(version)
+	client := as.Client.Metadata.Resource(item.Resource.GroupVersionResource)
+	if item.Resource.Namespaced {
+		return client.Namespace(item.Namespace).Patch(ctx, item.Name, types.ApplyPatchType, body, options)
 	}
-	body, err := json.Marshal(object.Object)
-	if err != nil {
-		return nil, err
-	}
-	if err := as.held(ctx); err != nil {
-		return nil, err
-	}
+	return client.Patch(ctx, item.Name, types.ApplyPatchType, body, options)
+}
+
+// request is what is sent to apply an item.
+func (a *Applier) request(ctx context.Context, as Actor, item *Item, version string) ([]byte, metav1.PatchOptions, error) {
 	force := true
 	// An apply refuses what the schema doesn't have by itself; a check would only read the
 	// object once more, for fields that are there twice, which JSON of ours has none of.
@@ -240,7 +238,19 @@ func (a *Applier) send(ctx context.Context, as Actor, item *Item, version string
 	if item.dry {
 		options.DryRun = []string{metav1.DryRunAll}
 	}
-	return a.resource(as.Client, item).Patch(ctx, item.Name, types.ApplyPatchType, body, options)
+	object, err := a.withoutOthers(ctx, item)
+	if err != nil {
+		return nil, options, err
+	}
+	if version != "" {
+		object = object.DeepCopy()
+		object.SetResourceVersion(version)
+	}
+	body, err := json.Marshal(object.Object)
+	if err == nil {
+		err = as.held(ctx)
+	}
+	return body, options, err
 }
 
 func (a *Applier) resource(client dynamic.Interface, item *Item) dynamic.ResourceInterface {
@@ -250,7 +260,7 @@ func (a *Applier) resource(client dynamic.Interface, item *Item) dynamic.Resourc
 	return client.Resource(item.Resource.GroupVersionResource)
 }
 
-func action(before state, live *unstructured.Unstructured) Action {
+func action(before state, live metav1.Object) Action {
 	switch {
 	case !before.exists:
 		return Created

@@ -7,6 +7,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/slipway-cd/slipway/shared/api"
@@ -59,7 +60,11 @@ func (a *Applier) Try(ctx context.Context, look, client dynamic.Interface, item 
 
 func (a *Applier) try(ctx context.Context, client dynamic.Interface, t Trial, before state) Trial {
 	t.Item.dry = true
-	then, err := a.send(ctx, Actor{Client: client}, t.Item, "")
+	var then *unstructured.Unstructured
+	body, options, err := a.request(ctx, Actor{}, t.Item, "")
+	if err == nil {
+		then, err = a.resource(client, t.Item).Patch(ctx, t.Item.Name, types.ApplyPatchType, body, options)
+	}
 	switch {
 	case err == nil:
 		t.Then = then

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"sync"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
 )
@@ -39,7 +39,7 @@ func (m *memory) same(item *Item, before state) bool {
 	return ok && before.exists && s.uid == before.uid && s.fields != 0 && s.fields == before.fields && s.body == item.hash()
 }
 
-func (m *memory) remember(item *Item, live *unstructured.Unstructured) {
+func (m *memory) remember(item *Item, live metav1.Object) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sent[keyOf(item)] = sent{body: item.hash(), fields: health.OurFields(live), uid: string(live.GetUID())}

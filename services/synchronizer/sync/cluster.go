@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"k8s.io/client-go/dynamic"
-
 	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
 	"github.com/slipway-cd/slipway/shared/api"
@@ -172,12 +170,12 @@ func (b *Brain) letGo(key string, c *cluster) {
 // rights act in the cluster of an application's objects with its rights: in our
 // own those of its account; in another those of its kubeconfig and, if it names
 // an account, of that one there.
-func (b *Brain) rights(c *cluster, namespace string, spec api.ApplicationSpec) (dynamic.Interface, error) {
+func (b *Brain) rights(c *cluster, namespace string, spec api.ApplicationSpec) (*kube.Acting, error) {
 	if c == b.own {
 		return b.clientFor(namespace, spec)
 	}
 	if spec.Destination.ServiceAccount == "" {
-		return c.clients.Dynamic, nil
+		return c.clients.Own(), nil
 	}
 	return c.clients.As(namespace, spec.Destination.ServiceAccount)
 }

@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
-	"k8s.io/client-go/dynamic"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
 	"github.com/slipway-cd/slipway/services/synchronizer/health/rule"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/kube"
 	"github.com/slipway-cd/slipway/shared/render"
 )
 
@@ -40,8 +40,8 @@ type run struct {
 
 	variables variables
 
-	cluster  *cluster          // where its objects go
-	client   dynamic.Interface // with the application's rights
+	cluster  *cluster     // where its objects go
+	client   *kube.Acting // with the application's rights
 	items    []*apply.Item
 	plan     []apply.Step
 	at       int       // the step that is waited for
@@ -77,9 +77,9 @@ func (n *run) target() string { return cmp.Or(n.spec.Destination.Namespace, n.ap
 
 // clientFor acts with an application's rights: those of the account that it
 // names, of its own namespace, unless that is trusted.
-func (b *Brain) clientFor(namespace string, spec api.ApplicationSpec) (dynamic.Interface, error) {
+func (b *Brain) clientFor(namespace string, spec api.ApplicationSpec) (*kube.Acting, error) {
 	if slices.Contains(b.cfg.Trusted, namespace) {
-		return b.clients.Dynamic, nil
+		return b.clients.Own(), nil
 	}
 	account := spec.Destination.ServiceAccount
 	if account == "" {
