@@ -82,7 +82,10 @@ func (d *Deployer) unpull(ctx context.Context, r *Repository, s *State, host pul
 	}
 	switch {
 	case found && pr.State == pullrequest.Open:
-		why := "It is no longer what the policies want: " + g.decisions[0].Reason
+		why := "Its application is gone."
+		if len(g.decisions) > 0 {
+			why = "It is no longer what the policies want: " + g.decisions[0].Reason
+		}
 		if s.landed(open.Value) {
 			if merging, err := d.merging(ctx, r, g, open); err != nil || merging {
 				return false, err

@@ -99,8 +99,9 @@ func groupOf(repo string, d Decision) (key, branch string) {
 	return d.Application.Name.String(), pullrequest.Branch(d.Application.Name)
 }
 
-// groups sorts decisions by the pull requests that they want or are in.
-func (p *Pulls) groups(repo string, decisions []Decision) []group {
+// groups sorts decisions by the pull requests that they want or are in. One of which all
+// applications are gone is a group without decisions.
+func (p *Pulls) groups(repo string, s *State, decisions []Decision) []group {
 	all := map[string]group{}
 	add := func(key, branch string, d Decision) {
 		g, there := all[key]
@@ -124,6 +125,12 @@ func (p *Pulls) groups(repo string, decisions []Decision) []group {
 			}
 		}
 	}
+	for key, v := range open {
+		gone := func(c Change) bool { return s.Applications[c.Application] == nil }
+		if v.Value.Repo == repo && !slices.ContainsFunc(v.Value.Changes, func(c Change) bool { return !gone(c) }) {
+			all[key] = group{repo: repo, key: key, branch: v.Value.Branch}
+		}
+	}
 	return slices.SortedFunc(maps.Values(all), func(a, b group) int { return strings.Compare(a.key, b.key) })
 }
 
@@ -133,7 +140,7 @@ func (d *Deployer) pull(ctx context.Context, r *Repository, s *State, decisions 
 	if d.Pulls == nil {
 		return nil
 	}
-	for _, g := range d.Pulls.groups(r.Key, decisions) {
+	for _, g := range d.Pulls.groups(r.Key, s, decisions) {
 		err := d.pullFor(ctx, r, s, g)
 		if err == nil {
 			d.Pulls.took(g.key)
@@ -143,6 +150,7 @@ func (d *Deployer) pull(ctx context.Context, r *Repository, s *State, decisions 
 		if again == nil {
 			return err
 		}
+		d.Log.WarnContext(ctx, "no pull request", "of", g.key, "error", err.Error())
 		if err := d.notPulled(ctx, r, g.decisions, err, *again); err != nil {
 			return err
 		}
@@ -171,7 +179,6 @@ func (d *Deployer) hostFault(ctx context.Context, what string, err error) *time.
 
 // notPulled tells why, and has the pairs decided on again.
 func (d *Deployer) notPulled(ctx context.Context, r *Repository, decisions []Decision, why error, again time.Time) error {
-	d.Log.WarnContext(ctx, "no pull request", "application", decisions[0].Application.Name.String(), "error", why.Error())
 	if err := d.later(ctx, r, decisions, again); err != nil {
 		return err
 	}

@@ -298,6 +298,24 @@ func TestAPullRequestThatIsNotWantedAnyMoreIsClosed(t *testing.T) {
 	}
 }
 
+func TestAPullRequestOfAnApplicationThatIsGoneIsClosed(t *testing.T) {
+	b, host := pullingWith(t, two("mode: pullRequest"))
+	b.pushed("1.1.0", digestA)
+	b.pushedImage("ghcr.io/acme/api", "1.5.0", digestB)
+	must(t, b.work("ghcr.io/acme/web:1.1.0", "ghcr.io/acme/api:1.5.0"))
+	b.git.Pull()
+	b.git.Git("rm", "-q", "cluster/api.yaml")
+	b.git.Git("commit", "-q", "-m", "no api")
+	b.git.Git("push", "-q", "origin", "HEAD:main")
+	must(t, b.work("head"))
+	if got := host.states(); got != "slipway: move production/shop/api to 1.5.0 closed, 1.1.0 open" {
+		t.Errorf("pull requests: %s", got)
+	}
+	if branches := b.branches(); strings.Contains(branches, "shop-api") || !strings.Contains(branches, "shop-web") {
+		t.Errorf("branches %s", branches)
+	}
+}
+
 func TestAPullRequestThatAPersonClosedIsNotOpenedAgain(t *testing.T) {
 	b, host := pulling(t)
 	b.pushed("1.1.0", digestA)
