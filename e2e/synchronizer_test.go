@@ -177,6 +177,22 @@ func TestSynchronizer(t *testing.T) {
 			}
 			return nil
 		}))
+		// What somebody asks for can't be had; what others change is put right all the same.
+		_, err = b.cluster.Kubectl(t.Context(), "annotate", "applications.slipway.dev", "-n", "shop", "boats", api.SyncAnnotation+"=now")
+		must(t, err)
+		must(t, parts.Eventually(t.Context(), syncPatience, func() error {
+			s, err := b.status(t, "shop", "boats")
+			if err == nil && s.Condition(api.ConditionReconciling) == nil {
+				err = fmt.Errorf("conditions %+v", s.Conditions)
+			}
+			return err
+		}))
+		_, err = b.cluster.Kubectl(t.Context(), "delete", "boats.example.com", "-n", "shop", "b")
+		must(t, err)
+		must(t, parts.Eventually(t.Context(), syncPatience, func() error {
+			_, err := b.cluster.Kubectl(t.Context(), "get", "boats.example.com", "-n", "shop", "b")
+			return err
+		}))
 		b.host, err = parts.StartGitHTTP(t.Context(), b.hosting)
 		must(t, err)
 		must(t, parts.Eventually(t.Context(), syncPatience, func() error {

@@ -61,12 +61,16 @@ func (b *Brain) appWork(ctx context.Context, work Work) error {
 		if permanentSource(err) {
 			return nil
 		}
-		return err
+		return errors.Join(err, b.heal(ctx, a, work))
 	}
 	if a.wait != nil && a.wait.run.over(l.status()) {
 		b.stopWaiting(a)
 	}
-	return b.bring(ctx, a, l, r, head, work)
+	err = b.bring(ctx, a, l, r, head, work)
+	if _, is := missing(err); is {
+		return errors.Join(err, b.heal(ctx, a, work))
+	}
+	return err
 }
 
 // head finds the commit to apply: the branch's head, never one that lies
