@@ -88,6 +88,19 @@ func pullingWith(t *testing.T, files map[string]string) (*bench, *pulls) {
 	return b, host
 }
 
+// proposed has a pull request for 1.1.0, at a time.
+func proposed(t *testing.T) (b *bench, host *pulls, now time.Time) {
+	t.Helper()
+	b, host = pulling(t)
+	now = time.Now()
+	b.at(now)
+	b.pushed("1.1.0", digestA)
+	must(t, b.work("ghcr.io/acme/web:1.1.0"))
+	b.branches()
+	b.git.Pull()
+	return b, host, now
+}
+
 const branch = "origin/slipway/production-shop-web"
 
 func (b *bench) branches() string {
@@ -131,13 +144,7 @@ func TestAPullRequestIsOpenedUpdatedInPlaceAndMerged(t *testing.T) {
 // Gitea moves the branch, and tells of it, before it says that the pull request
 // is merged. Neither is it closed then, nor is a newer version put into it.
 func TestAPullRequestThatIsBeingMergedIsLeftToItsHost(t *testing.T) {
-	b, host := pulling(t)
-	now := time.Now()
-	b.at(now)
-	b.pushed("1.1.0", digestA)
-	must(t, b.work("ghcr.io/acme/web:1.1.0"))
-	b.branches()
-	b.git.Pull()
+	b, host, now := proposed(t)
 	b.git.Git("merge", "-q", "--no-ff", "--no-edit", branch)
 	b.git.Git("push", "-q", "origin", "HEAD:main")
 	must(t, b.work("head"))
@@ -158,13 +165,7 @@ func TestAPullRequestThatIsBeingMergedIsLeftToItsHost(t *testing.T) {
 
 // A person may have made the same change beside it.
 func TestAPullRequestOfWhatTheBranchHasIsClosed(t *testing.T) {
-	b, host := pulling(t)
-	now := time.Now()
-	b.at(now)
-	b.pushed("1.1.0", digestA)
-	must(t, b.work("ghcr.io/acme/web:1.1.0"))
-	b.branches()
-	b.git.Pull()
+	b, host, now := proposed(t)
 	b.git.Git("merge", "-q", "--squash", branch)
 	b.git.Git("commit", "-q", "-m", "by hand")
 	b.git.Git("push", "-q", "origin", "HEAD:main")
@@ -183,11 +184,7 @@ func TestAPullRequestOfWhatTheBranchHasIsClosed(t *testing.T) {
 // A host that refuses to close one is asked again, though nothing else asks for
 // a look at the application.
 func TestAPullRequestThatCantBeClosedNowIsClosedLater(t *testing.T) {
-	b, host := pulling(t)
-	b.at(time.Now())
-	b.pushed("1.1.0", digestA)
-	must(t, b.work("ghcr.io/acme/web:1.1.0"))
-	b.git.Pull()
+	b, host, _ := proposed(t)
 	b.git.Commit("none of that", map[string]string{holdFile: hold(`tag: "1.1.0"`)})
 	host.err = &pullrequest.StatusError{Kind: "gitea", Method: http.MethodPatch, Path: "/pulls/1", Status: http.StatusForbidden, Words: "no"}
 	must(t, b.work("head"))
