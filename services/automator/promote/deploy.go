@@ -81,7 +81,7 @@ func (d *Deployer) Work(ctx context.Context, w bus.Work) error {
 		if err != nil {
 			return err
 		}
-		if err := d.Repos.Heads.Foretell(ctx, r, s); err != nil {
+		if err := d.foretell(ctx, r, s); err != nil {
 			return err
 		}
 		err = d.pass(ctx, r, s, asked)

@@ -28,6 +28,8 @@ type Heads struct{ *bus.Kept[Head] }
 type Head struct {
 	Commit string  `json:"commit"`
 	Speaks []Speak `json:"speaks,omitempty"`
+	// Uses are the image repositories that its applications use.
+	Uses imageSet `json:"uses"`
 }
 
 // Speak is of what one rule speaks.
@@ -88,7 +90,7 @@ func (s Speak) dates(image events.Image) bool {
 
 // head is what the others have to know of a state.
 func (s *State) head() Head {
-	h := Head{Commit: s.Head.Hash()}
+	h := Head{Commit: s.Head.Hash(), Uses: setOf(s.Repositories())}
 	for _, r := range s.Rules {
 		h.Speaks = append(h.Speaks, r.speaks())
 	}
@@ -118,20 +120,46 @@ func (h *Heads) write(ctx context.Context, r *Repository, now Head) error {
 	return nil
 }
 
-// Foretell tells the others of the rules of a state before anything is decided
-// by them, where they are others than before: what arrives from then on has the
-// repository decided on once more.
-func (h *Heads) Foretell(ctx context.Context, r *Repository, s *State) error {
+// Foretell tells the others of the rules and images of a state before anything is
+// decided by them, where they are others than before: what arrives from then on has the
+// repository decided on once more. It gives the images that nothing in the repository
+// used before. One that arrives at this moment may be known to one replica, and that it
+// is used to another: who decides on it once more after a while has both.
+func (h *Heads) Foretell(ctx context.Context, r *Repository, s *State) (added []events.ImageRepository, err error) {
 	known, ok := h.Of(r.Key)
 	if r.foretold == s && known.Value.Commit == s.Head.Hash() {
-		return nil
+		return nil, nil
 	}
-	if now := s.head(); !ok || !sameSpeaks(known.Value.Speaks, now.Speaks) {
+	if now := s.head(); !ok || !sameSpeaks(known.Value.Speaks, now.Speaks) || !bytes.Equal(known.Value.Uses, now.Uses) {
 		if err := h.write(ctx, r, now); err != nil {
-			return err
+			return nil, err
+		}
+		if ok {
+			added = slices.DeleteFunc(s.Repositories(), known.Value.Uses.has)
 		}
 	}
 	r.foretold = s
+	return added, nil
+}
+
+// heard is when every replica has heard of what one has told, but for those that are cut
+// off.
+const heard = 5 * time.Second
+
+// foretell tells the others of a state, and has what is new in it decided on again when
+// they have heard.
+func (d *Deployer) foretell(ctx context.Context, r *Repository, s *State) error {
+	added, err := d.Repos.Heads.Foretell(ctx, r, s)
+	if err != nil {
+		return err
+	}
+	for _, image := range added {
+		for _, app := range s.Using(image) {
+			if err := d.Due.At(ctx, r.Key, pair{app.Name, image}.item(), d.now().Add(heard)); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -156,6 +184,20 @@ func (all *Repos) may(r *Repository, is func(Speak) bool) bool {
 		return true
 	}
 	return slices.ContainsFunc(known.Value.Speaks, is)
+}
+
+// uses says whether an application of a repository uses an image, as this replica has
+// read it or as another has; true where nobody has.
+func (all *Repos) uses(r *Repository, image events.ImageRepository) bool {
+	s, current := all.current(r)
+	if s != nil && len(s.Using(image)) > 0 {
+		return true
+	}
+	if current {
+		return false
+	}
+	known, ok := all.Heads.Of(r.Key)
+	return !ok || known.Value.Uses.has(image)
 }
 
 // current gives what this replica has read of a repository last, or nil, and

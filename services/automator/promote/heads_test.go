@@ -106,16 +106,21 @@ func TestAReplicaKnowsWhatAnotherHasRead(t *testing.T) {
 	if got := came(); !slices.Equal(got, []string{"ghcr.io/acme/web:1.1.0"}) {
 		t.Errorf("put %q", got)
 	}
-	one.git.Commit("rules", map[string]string{"policies/shop.yaml": rulesHead +
+	one.git.Commit("rules", map[string]string{"cluster/api.yaml": strings.ReplaceAll(application("api", "shop", "apps/api"), "REPO", one.url), "apps/api/pod.yaml": pod("ghcr.io/other/api:1.0.0"), "policies/shop.yaml": rulesHead +
 		`  - {applications: ["production/shop/*"], images: ["ghcr.io/other/*"], track: {semver: ">=1 <2"}, mode: automatic, after: {application: production/shop/db, healthyFor: 1s}}` + "\n"})
 	must(t, one.work("head"))
 	two.knows(one)
 	two.pushedImage("ghcr.io/acme/web", "1.2.0", digestA)
 	two.pushedImage("ghcr.io/other/api", "1.2.0", digestA)
+	two.pushedImage("ghcr.io/other/unused", "1.2.0", digestA)
 	two.healthy("production/shop/db", begin.Add(time.Second))
 	got := came()
 	if !slices.Contains(got, "ghcr.io/other/api:1.2.0") || slices.Contains(got, "ghcr.io/acme/web:1.2.0") || len(got) != 2 {
 		t.Errorf("put %q", got)
+	}
+	// It may have come as nobody had heard yet that it is used.
+	if one.dueAt("again production/shop/api ghcr.io/other/api").IsZero() || !one.dueAt(web).IsZero() {
+		t.Error("what is used from now on is not decided on once more, or something else is")
 	}
 }
 

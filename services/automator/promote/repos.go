@@ -82,11 +82,11 @@ func NewRepos(ctx context.Context, cfg service.Config, queue *bus.Queue, log *sl
 	return all, nil
 }
 
-// Wake has every repository decided on whose rules speak of the image, whether
-// this replica has read them or another. One that nobody has read yet counts too.
+// Wake has every repository decided on that uses the image and whose rules speak of it,
+// whether this replica has read them or another. One that nobody has read yet counts too.
 func (all *Repos) Wake(ctx context.Context, image events.Image) error {
 	for key, r := range all.byKey {
-		if !all.may(r, func(s Speak) bool { return s.of(image.Repository) }) {
+		if !all.uses(r, image.Repository) || !all.may(r, func(s Speak) bool { return s.of(image.Repository) }) {
 			continue
 		}
 		if err := all.queue.Put(ctx, key, image.String()); err != nil {
