@@ -126,8 +126,8 @@ func (p *Pulls) groups(repo string, s *State, decisions []Decision) []group {
 		}
 	}
 	for key, v := range open {
-		gone := func(c Change) bool { return s.Applications[c.Application] == nil }
-		if v.Value.Repo == repo && !slices.ContainsFunc(v.Value.Changes, func(c Change) bool { return !gone(c) }) {
+		there := func(c Change) bool { return s.Applications[c.Application] != nil }
+		if _, wanted := all[key]; !wanted && v.Value.Repo == repo && !slices.ContainsFunc(v.Value.Changes, there) {
 			all[key] = group{repo: repo, key: key, branch: v.Value.Branch}
 		}
 	}

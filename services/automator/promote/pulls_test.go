@@ -313,6 +313,23 @@ func TestAPullRequestOfAnApplicationThatIsGoneIsClosed(t *testing.T) {
 	}
 }
 
+// A rule's pull request goes on with others where those that it was for are gone.
+func TestAPullRequestOfARuleOutlivesItsApplications(t *testing.T) {
+	b, host := pullingWith(t, two("mode: pullRequest, pullRequests: batch"))
+	b.pushedImage("ghcr.io/acme/api", "1.5.0", digestB)
+	must(t, b.work("ghcr.io/acme/api:1.5.0"))
+	b.git.Pull()
+	b.git.Git("rm", "-q", "cluster/api.yaml")
+	b.git.Git("commit", "-q", "-m", "no api")
+	b.git.Git("push", "-q", "origin", "HEAD:main")
+	b.pushed("1.1.0", digestA)
+	must(t, b.work("head", "ghcr.io/acme/web:1.1.0"))
+	b.branches()
+	if got := host.states(); got != "1.1.0 open" || !strings.Contains(b.git.Git("show", batchBranch+":apps/web/pod.yaml"), "web:1.1.0@"+digestA) {
+		t.Errorf("pull requests: %s", got)
+	}
+}
+
 func TestAPullRequestThatAPersonClosedIsNotOpenedAgain(t *testing.T) {
 	b, host := pulling(t)
 	b.pushed("1.1.0", digestA)
