@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -250,7 +249,6 @@ func (d document) tests(file string, found []Object) ([]Object, error) {
 	for _, o := range found {
 		meta, _ := o.Map["metadata"].(map[string]any)
 		annotations, _ := meta["annotations"].(map[string]any)
-		annotations = maps.Clone(annotations)
 		if annotations == nil { // of an entry of a list
 			annotations = map[string]any{}
 		}

@@ -1,9 +1,11 @@
 package promote
 
 import (
+	"cmp"
 	"encoding/binary"
 	"hash/fnv"
 	"slices"
+	"sort"
 
 	"github.com/slipway-cd/slipway/events"
 )
@@ -40,17 +42,6 @@ func (s imageSet) has(image events.ImageRepository) bool {
 		return true
 	}
 	want := sumOf(image)
-	low, high := 0, len(s)/imageSum
-	for low < high {
-		middle := (low + high) / 2
-		switch at := binary.BigEndian.Uint32(s[middle*imageSum:]); {
-		case at == want:
-			return true
-		case at < want:
-			low = middle + 1
-		default:
-			high = middle
-		}
-	}
-	return false
+	_, found := sort.Find(len(s)/imageSum, func(i int) int { return cmp.Compare(want, binary.BigEndian.Uint32(s[i*imageSum:])) })
+	return found
 }

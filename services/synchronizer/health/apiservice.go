@@ -12,16 +12,22 @@ func unserved(service *unstructured.Unstructured) (message string, served bool) 
 	if service.GetDeletionTimestamp() != nil {
 		return "", true // kstatus tells of that
 	}
-	conditions, _, _ := unstructured.NestedSlice(service.Object, "status", "conditions")
-	for _, item := range conditions {
-		c, ok := item.(map[string]any)
-		if !ok || c["type"] != "Available" {
-			continue
-		}
-		if c["status"] == "True" {
-			return "", true
-		}
+	switch c := conditionOf(service, "Available"); {
+	case c == nil:
+		return "it is not known yet whether it is available", false
+	case c["status"] != "True":
 		return fmt.Sprintf("it is not available: %v: %v", c["reason"], c["message"]), false
 	}
-	return "it is not known yet whether it is available", false
+	return "", true
+}
+
+// conditionOf is an object's condition of a type; nil where it has none.
+func conditionOf(o *unstructured.Unstructured, kind string) map[string]any {
+	conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
+	for _, item := range conditions {
+		if c, ok := item.(map[string]any); ok && c["type"] == kind {
+			return c
+		}
+	}
+	return nil
 }

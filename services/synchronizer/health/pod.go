@@ -31,12 +31,8 @@ func podTrouble(pod *unstructured.Unstructured) string {
 	if t := containersTrouble(pod); t != "" {
 		return fmt.Sprintf("pod %s: %s", pod.GetName(), t)
 	}
-	conditions, _, _ := unstructured.NestedSlice(pod.Object, "status", "conditions")
-	for _, item := range conditions {
-		c, ok := item.(map[string]any)
-		if ok && c["type"] == "PodScheduled" && c["status"] == "False" {
-			return fmt.Sprintf("pod %s: %v: %v", pod.GetName(), c["reason"], c["message"])
-		}
+	if c := conditionOf(pod, "PodScheduled"); c["status"] == "False" {
+		return fmt.Sprintf("pod %s: %v: %v", pod.GetName(), c["reason"], c["message"])
 	}
 	return ""
 }
