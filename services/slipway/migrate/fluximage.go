@@ -78,12 +78,12 @@ func (f *flux) track(s, images *source) (tree, bool) {
 	ignore := images.at("spec", "exclusionList").list()
 	match := spec.at("filterTags", "pattern").text()
 	extract := spec.at("filterTags", "extract")
-	group, ok := templateGroup(extract.text())
-	if ok && match != "" {
-		match, ok = ordered(match, group)
+	ok := true
+	if match != "" {
+		match, ok = ordered(match, extract.text())
 	}
 	if !ok {
-		extract.note(Missing, "our tracks compare the whole tag or one group of it", "write a track for it by hand; no rule is written")
+		extract.note(Missing, "our tracks compare the whole tag or one piece of it", "write a track for it by hand; no rule is written")
 		return nil, false
 	}
 	policy := spec.at("policy")

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"regexp"
 	"testing"
 )
@@ -18,16 +19,22 @@ func TestTheGroupThatIsComparedIsNamedOrder(t *testing.T) {
 		{`^v(.*)$`, "$0", `^v(.*)$`},
 		{`^v(.*)$`, "$2", ""},
 		{`^v(?P<a>.*)$`, "$b", ""},
+		{`^v(?P<major>\d+)\.(?P<minor>\d+)\.(?P<patch>\d+)-gpu$`, "$major.$minor.$patch", `^v(?P<order>(?P<major>\d+)\.(?P<minor>\d+)\.(?P<patch>\d+))-gpu$`},
+		{`^(\d+)[.](\d+)-r(\d+)`, "${1}.${2}-r$3", `^(?P<order>(\d+)[.](\d+)-r(\d+))`},
+		{`^b((\d+)(\d))$`, "$2$3", `^b((?P<order>(\d+)(\d)))$`},
 		{`^(\d+)-(\d+)$`, "$1.$2", ""},
+		{`^(\d+)-(\d+)$`, "$2-$1", ""},
+		{`^(\d+)\.(\d+)$`, "$1.$2.0", ""},
+		{`^(\d+)\.(\d+)$`, "v$1.$2", ""},
+		{`^(\d+)\.?(\d+)$`, "$1.$2", ""},
+		{`^(\d+)\.(\d+)?$`, "$1.$2", ""},
+		{`^((\d+)\.)(\d+)$`, "$1$2", ""},
+		{`^(\d+)$`, "latest", ""},
 		{`^v(.*$`, "$1", ""},
 	} {
-		group, ok := templateGroup(c.extract)
-		got := ""
-		if ok {
-			got, _ = ordered(c.expression, group)
-		}
-		if got != c.want {
-			t.Errorf("%s with %s is %q, want %q", c.expression, c.extract, got, c.want)
+		got, ok := ordered(c.expression, c.extract)
+		if ok != (c.want != "") || ok && got != c.want {
+			t.Errorf("%s with %s is %q (%v), want %q", c.expression, c.extract, got, ok, c.want)
 		}
 	}
 }
@@ -55,28 +62,31 @@ func TestAShellPatternIsAnExpression(t *testing.T) {
 	}
 }
 
-// Whatever expression, group and place are asked for, the answer compiles and
-// matches what the question did.
+// Whatever expression, template and tag are asked for: what the answer compares
+// of the tag is what the template makes of it.
 func FuzzOrdered(f *testing.F) {
-	for _, seed := range []string{`^main-(?P<ts>[0-9]+)$`, `^(a|b)[(](\d+)$`, `\Q(\E(x)`, `[]()](y)`, `(?i)(a)`, `[[:^alpha:](](z)`} {
-		f.Add(seed, 1, "main-1")
+	for _, seed := range []struct{ expression, template, tag string }{
+		{`^main-(?P<ts>[0-9]+)$`, "$ts", "main-1"}, {`^(a|b)[(](\d+)$`, "$2", "a(1"}, {`\Q(\E(x)`, "$1", "(x"}, {`[]()](y)`, "$1", ")y"},
+		{`(?i)(a)`, "$1", "A"}, {`[[:^alpha:](](z)`, "$1", "(z"}, {`(\d)\.(\d)`, "$1.$2", "v1.2"}, {`(a)|(b)(c)`, "$2$3", "bc"}, {`(a)(b){2}`, "$1$2", "abb"},
+	} {
+		f.Add(seed.expression, seed.template, seed.tag)
 	}
-	f.Fuzz(func(t *testing.T, expression string, n int, tag string) {
-		re, err := regexp.Compile(expression)
-		if err != nil || n < 1 || n > re.NumSubexp() {
+	f.Fuzz(func(t *testing.T, expression, template, tag string) {
+		match, ok := ordered(expression, template)
+		if !ok {
 			return
 		}
-		at, length := capture(expression, n)
-		if at < 0 {
+		was, is := regexp.MustCompile(expression), regexp.MustCompile(match)
+		m := was.FindStringSubmatchIndex(tag)
+		if (m == nil) != !is.MatchString(tag) {
+			t.Fatalf("%q is %q, which differs over %q", expression, match, tag)
+		}
+		if m == nil {
 			return
 		}
-		again, err := regexp.Compile(expression[:at] + "(?P<order>" + expression[at+length:])
-		if err != nil {
-			return // the name is there already
-		}
-		was, is := re.FindStringSubmatchIndex(tag), again.FindStringSubmatchIndex(tag)
-		if (was == nil) != (is == nil) || again.SubexpIndex("order") != n {
-			t.Fatalf("%q, group %d: %q gives %v and %v", expression, n, tag, was, is)
+		want := string(was.ExpandString(nil, cmp.Or(template, "$0"), tag, m))
+		if got := is.FindStringSubmatch(tag)[max(is.SubexpIndex("order"), 0)]; got != want {
+			t.Fatalf("%q with %q compares %q of %q, want %q", expression, template, got, tag, want)
 		}
 	})
 }
