@@ -171,6 +171,9 @@ func (a *Applier) applyOver(ctx context.Context, as Actor, item *Item, before st
 		return Outcome{Item: item, Action: Failed, Err: err}
 	}
 	if item.leaves(before) {
+		if err := a.rename(ctx, as, item, before); err != nil {
+			return fail(err)
+		}
 		if item.UID = before.uid; before.left && !item.Ignored() {
 			item.fields = leftFields
 			return Outcome{Item: item, Action: Left}

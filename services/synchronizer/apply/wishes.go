@@ -2,10 +2,15 @@ package apply
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/slipway-cd/slipway/services/synchronizer/health"
 	"github.com/slipway-cd/slipway/services/synchronizer/wish"
 )
 
@@ -22,6 +27,27 @@ func (i *Item) Unjudged() bool {
 // leaves says whether an item is not to be sent now.
 func (i *Item) leaves(before state) bool {
 	return i.Ignored() || before.exists && (before.left || wish.By(i.Object, wish.IfNotPresent) != "")
+}
+
+// rename has an object that is left to others, and was another application's, say that
+// it is ours: that one keeps it until it is, and a deletion of it would wait for ever.
+func (a *Applier) rename(ctx context.Context, as Actor, item *Item, before state) error {
+	if before.owner == "" || before.owner == as.Owner || item.dry {
+		return nil
+	}
+	_, err := a.reassign(ctx, as, item, func(live *metav1.PartialObjectMetadata) ([]byte, error) {
+		if live.Annotations[health.OwnerAnnotation] != before.owner {
+			return nil, apierrors.NewConflict(item.Resource.GroupResource(), item.Name, errors.New("its owner has changed"))
+		}
+		return json.Marshal([]step{
+			{"test", "/metadata/resourceVersion", live.ResourceVersion},
+			{"replace", "/metadata/annotations/" + strings.ReplaceAll(health.OwnerAnnotation, "/", "~1"), as.Owner},
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("take it over: %w", err)
+	}
+	return nil
 }
 
 // remade says whether an object that can't be changed is to be made anew.
