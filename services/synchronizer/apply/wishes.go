@@ -59,9 +59,10 @@ func (i *Item) remade(before state, fault error) bool {
 var errRemade = errors.New("it is deleted to be made anew, since it can't be changed, and is not gone yet")
 
 // remake deletes an object that can't be changed to what it shall be, if it is
-// ours and wants that. done says that it may be sent again.
+// ours, or another application's that lets go of it, and wants that. done says that it
+// may be sent again.
 func (a *Applier) remake(ctx context.Context, as Actor, item *Item, before state, fault error) (done bool, err error) {
-	if before.owner != as.Owner || !item.remade(before, fault) {
+	if before.owner == "" || !item.remade(before, fault) {
 		return false, fault
 	}
 	if err := as.held(ctx); err != nil {
