@@ -79,8 +79,8 @@ func (s state) differs(kind schema.GroupVersionKind, entry api.InventoryEntry, o
 	switch {
 	case !s.exists:
 		return !Passes(kind)
-	case entry.Fields == "", s.left:
-		return false // it is left to others
+	case entry.Fields == "", s.left: // it is left to others, but not to another application
+		return s.owner != "" && s.owner != owner
 	}
 	return s.uid != entry.UID || s.owner != owner || hashText(s.fields) != entry.Fields
 }

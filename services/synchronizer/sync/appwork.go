@@ -84,19 +84,30 @@ func (b *Brain) head(ctx context.Context, a *app, l *live, work Work) (*repo, Co
 	if err != nil {
 		return nil, nil, err
 	}
+	if wentBack(work.Wakes, head) {
+		if head, err = r.fetch(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
 	attempted := l.status().Attempted
-	if attempted == "" || attempted == head.Hash() || r.ref.Kind == api.RefCommit {
+	if attempted == "" || r.ref.Kind == api.RefCommit {
 		return r, head, nil
 	}
-	if forward, err := r.contains(ctx, head.Hash(), attempted); err == nil && forward {
-		// A branch that went back leads forward to what it was before: a head
-		// that we had when another replica was already further isn't true.
-		head, err = r.have(ctx, nil, a.saw(attempted))
-		return r, head, err
-	}
-	// We may be behind another replica. What the host says now is true.
-	head, err = r.fetch(ctx)
+	head, err = r.asNewAs(ctx, head, attempted, a.saw(attempted))
 	return r, head, err
+}
+
+// wentBack says whether a head may be from before the branch went back: it contains the
+// commit to which it went, as what it was before does.
+func wentBack(wakes []Wake, head Commit) bool {
+	back := false
+	for _, w := range wakes {
+		if w.Commit == head.Hash() {
+			return false
+		}
+		back = back || w.Back
+	}
+	return back
 }
 
 // permanentSource says that only a change of config, spec or Project helps.

@@ -118,8 +118,10 @@ func (b *Brain) lacks(ctx context.Context, key string, r *repo, head Commit) (st
 	if s.Revision == head.Hash() {
 		return "", nil
 	}
-	if head, err = r.asNewAs(ctx, head, s.Revision); err != nil {
-		return "", err
+	if a := b.apps.get(key); a != nil {
+		if head, err = r.asNewAs(ctx, head, s.Attempted, a.saw(s.Attempted)); err != nil {
+			return "", err
+		}
 	}
 	changed, known := r.changes(ctx, s.Revision, head.Hash())
 	if known && !r.index.knows(key) {

@@ -95,7 +95,10 @@ func (b *Brain) removes(ctx context.Context, q *asking, a *app) (bool, error) {
 	if r == nil {
 		return false, nil
 	}
-	head, err := r.have(ctx, []string{s.Attempted}, time.Time{})
+	head, err := r.have(ctx, nil, time.Time{})
+	if err == nil {
+		head, err = r.asNewAs(ctx, head, s.Attempted, of.saw(s.Attempted))
+	}
 	if err != nil {
 		return false, nil //nolint:nilerr // as long as that isn't known, it goes on
 	}

@@ -215,14 +215,18 @@ func (r *repo) have(ctx context.Context, commits []string, at time.Time) (Commit
 	return r.fetchedSince(ctx, at)
 }
 
-// asNewAs gives a head that contains a commit: the one that is known where it does,
-// else the host's. Another replica may be further than this one. Where the branch
-// went back no head contains it.
-func (r *repo) asNewAs(ctx context.Context, head Commit, commit string) (Commit, error) {
-	if in, err := r.contains(ctx, head.Hash(), commit); err != nil || in {
-		return head, err
+// asNewAs gives a head that is not older than a commit that an application was seen to
+// have attempted: another replica may be further than this one. One that contains it, and
+// isn't it, counts only when it was fetched since then, as the branch may have gone back to
+// that commit. Where it went back behind it no head contains it, and the host's counts.
+func (r *repo) asNewAs(ctx context.Context, head Commit, attempted string, seen time.Time) (Commit, error) {
+	if attempted == "" || attempted == head.Hash() {
+		return head, nil
 	}
-	return r.have(ctx, []string{commit}, time.Time{})
+	if in, err := r.contains(ctx, head.Hash(), attempted); err == nil && in {
+		return r.have(ctx, nil, seen)
+	}
+	return r.have(ctx, []string{attempted}, time.Time{})
 }
 
 // missing is the first of the commits that the head doesn't contain.

@@ -184,19 +184,22 @@ func (b *Brain) say(ctx context.Context, a *app) error {
 func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit, wake Wake, started bool) error {
 	changed, known := r.changes(ctx, r.evaluated, head.Hash())
 	if !known {
-		wake.Reason = ReasonStart
+		wake.Reason, wake.Back = ReasonStart, true
 		return each(ctx, apps, func(ctx context.Context, a *app) error { return b.compare(ctx, r, a, head, wake) })
 	}
 	forward, err := r.contains(ctx, head.Hash(), r.evaluated)
 	if err != nil || !forward {
 		forward, r.passed = false, nil
 	}
+	wake.Back = !forward
 	touched := r.index.touched(changed)
 	var woken, unknown []*app
+	strayed := map[*app]bool{}
 	for _, a := range apps {
 		_, hit := touched[a.key]
+		strayed[a] = b.strayed(ctx, r, a, head)
 		switch {
-		case hit && !(forward && b.begun(a, head)), started && b.unsettled(a.key), a.marked.Load(), b.strayed(ctx, r, a, head):
+		case hit && !(forward && b.begun(a, head)), started && b.unsettled(a.key), a.marked.Load(), strayed[a]:
 			woken = append(woken, a)
 		case !hit && !r.index.knows(a.key):
 			unknown = append(unknown, a)
@@ -216,7 +219,11 @@ func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit,
 			}
 		}
 	}
-	return each(ctx, woken, func(ctx context.Context, a *app) error { return b.appQ.Put(ctx, a.key, wake) })
+	return each(ctx, woken, func(ctx context.Context, a *app) error {
+		wake := wake
+		wake.Back = wake.Back || strayed[a]
+		return b.appQ.Put(ctx, a.key, wake)
+	})
 }
 
 // begun says whether a replica has recorded that it brings the head in, for the

@@ -45,6 +45,9 @@ type Wake struct {
 	Reason string `json:"reason"`
 	// Commit is the least that the branch's head must contain.
 	Commit string `json:"commit,omitempty"`
+	// Back says that the branch went back to Commit, or may have: a head that contains it,
+	// and is another, may be from before.
+	Back bool `json:"back,omitempty"`
 	// Chain is that of the event that told of Commit, when it told no
 	// application.
 	Chain string `json:"chain,omitempty"`
