@@ -157,6 +157,9 @@ func (r *randomWorld) contents(f *fleet, all map[string]*unstructured.Unstructur
 		if w.hook && f.undecided(owner) {
 			continue // one that is to go has run it meanwhile, too
 		}
+		if w.once && owner == "" {
+			continue // somebody has taken it
+		}
 		if owner != f.owner(w.app) {
 			faults = append(faults, fmt.Sprintf("%s is of %q, not of %q", key, owner, f.owner(w.app)))
 			continue
@@ -164,8 +167,8 @@ func (r *randomWorld) contents(f *fleet, all map[string]*unstructured.Unstructur
 		if u.GetDeletionTimestamp() != nil {
 			faults = append(faults, key+" is being deleted")
 		}
-		if w.hook {
-			continue // as it was when it ran
+		if w.hook || w.once {
+			continue // as it was when it ran, or was made
 		}
 		if fault := w.differs(u.Object); fault != "" {
 			faults = append(faults, key+" of "+w.app+": "+fault)

@@ -9,10 +9,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/slipway-cd/slipway/e2e/local"
 	"github.com/slipway-cd/slipway/e2e/parts"
@@ -55,6 +57,7 @@ var randomFaults = []fault{
 	{"the synchronizer dies at a message", "synchronizer", diesAtMessage},
 	{"the API server is out", "API", apiIsOut},
 	{"webhooks come late, twice and in disorder", "webhooks", webhooksInDisorder},
+	{"the API server refuses some", "refusals", someRefused},
 }
 
 // diesAtMessage kills it at one of what the synchronizers and the API server say.
@@ -78,6 +81,38 @@ func apiIsOut(r *randomWorld, rng *rand.Rand) {
 	r.w.APIProxy.Hook(func(local.Chunk) local.Fate { return local.Cut })
 	time.Sleep(away)
 	r.w.APIProxy.Hook(nil)
+}
+
+// someRefused has the API server refuse some objects for a while.
+func someRefused(r *randomWorld, rng *rand.Rand) {
+	away := millis(rng, 4000)
+	r.say("  the API server refuses some for %s", away.Round(time.Millisecond))
+	policy := object("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", fields{"name": foreign}, fields{"spec": fields{
+		"matchConstraints": fields{"resourceRules": []any{fields{
+			"apiGroups": []any{"", "apps"}, "apiVersions": []any{"*"}, "resources": []any{"*"}, "operations": []any{"CREATE", "UPDATE"},
+		}}},
+		"matchConditions": []any{fields{"name": "ours", "expression": "request.userInfo.username == 'system:serviceaccount:shop:deployer'"}},
+		"validations":     []any{fields{"expression": "!has(object.metadata.labels) || !('even' in object.metadata.labels)", "message": "not now"}},
+	}})
+	binding := object("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", fields{"name": foreign}, fields{"spec": fields{
+		"policyName": foreign, "validationActions": []any{"Deny"},
+	}})
+	ctx := r.t.Context()
+	resources := []string{"validatingadmissionpolicies", "validatingadmissionpolicybindings"}
+	at := func(i int) dynamic.ResourceInterface {
+		return r.o.Clients.Dynamic.Resource(schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: resources[i]})
+	}
+	for i, o := range []fields{policy, binding} {
+		if _, err := at(i).Create(ctx, &unstructured.Unstructured{Object: o}, metav1.CreateOptions{}); err != nil {
+			r.t.Errorf("refuse some objects: %v", err)
+		}
+	}
+	time.Sleep(away)
+	for i := range resources {
+		if err := at(i).Delete(ctx, foreign, metav1.DeleteOptions{}); err != nil {
+			r.t.Errorf("refuse some objects no more: %v", err)
+		}
+	}
 }
 
 func webhooksInDisorder(r *randomWorld, rng *rand.Rand) {
@@ -151,6 +186,7 @@ var byHands = []struct {
 	{"take our name off", nameTakenOff},
 	{"add a label to", labelByHand},
 	{"set what is left to others of", leftByHand},
+	{"keep for a while what may be deleted of", heldByHand},
 }
 
 // changeByHand does one of these to an object that held at the last check.
@@ -225,6 +261,26 @@ func leftByHand(r *randomWorld, ctx context.Context, resource schema.GroupVersio
 	}
 	value := r.repo.name("hand")
 	return r.setByHand(ctx, resource, u, fmt.Sprintf(`{"data":{"left":%q}}`, value), value, "data", "left")
+}
+
+// heldByHand has an object go only after a while, should it be deleted.
+func heldByHand(r *randomWorld, ctx context.Context, resource schema.GroupVersionResource, u *unstructured.Unstructured) error {
+	if err := r.patch(ctx, resource, u, `{"metadata":{"finalizers":["`+foreign+`.example.com/held"]}}`); err != nil {
+		return err
+	}
+	r.away.Go(func() {
+		time.Sleep(2 * time.Second)
+		err := parts.Eventually(ctx, patience, func() error {
+			if err := r.patch(ctx, resource, u, `{"metadata":{"finalizers":null}}`); !apierrors.IsNotFound(err) {
+				return err
+			}
+			return nil
+		})
+		if err != nil && ctx.Err() == nil {
+			r.t.Errorf("let go of %s: %v", keyOf(u), err)
+		}
+	})
+	return nil
 }
 
 func (r *randomWorld) setByHand(ctx context.Context, resource schema.GroupVersionResource, u *unstructured.Unstructured, body, value string, path ...string) error {

@@ -25,6 +25,8 @@ type wanted struct {
 	object fields
 	hook   bool
 	keep   bool       // slipway.dev/prune: disabled
+	forced bool       // made anew where it can't be changed
+	once   bool       // left to others once it is there
 	left   [][]string // fields that are left to others
 }
 
@@ -120,7 +122,13 @@ func (f *fleet) spread() {
 }
 
 func (f *fleet) add(ctx context.Context, dir fs.FS, name string, app *api.Application) error {
-	result, err := render.Render(ctx, render.Application(dir, app))
+	request := render.Application(dir, app)
+	if request.Vars != nil {
+		for k, v := range texts(mapping(f.objects[objectKey("ConfigMap", "", "shop", sharedVars)].object, "data")) {
+			request.Vars[k] = v
+		}
+	}
+	result, err := render.Render(ctx, request)
 	if err != nil {
 		return err
 	}
@@ -137,6 +145,7 @@ func (f *fleet) add(ctx context.Context, dir fs.FS, name string, app *api.Applic
 		set(metadata, "labels", app.Spec.Labels)
 		set(metadata, "annotations", app.Spec.Annotations)
 		w := wanted{app: name, object: o.Map, hook: turn.IsHook, keep: annotations["slipway.dev/prune"] == "disabled"}
+		w.forced, w.once = annotations["slipway.dev/force"] == "enabled", annotations["slipway.dev/apply"] == "ifNotPresent"
 		for _, i := range app.Spec.Ignore {
 			if i.Kind == o.Kind {
 				w.left = append(w.left, i.Fields()...)

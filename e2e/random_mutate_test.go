@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"math/rand/v2"
 	"slices"
+	"strconv"
 )
 
 // newRandomRepo makes a valid repo.
@@ -23,6 +24,7 @@ func (r *randomRepo) addApp(rng *rand.Rand, shape string) {
 	a := randomApp{
 		ID: id, Name: id, Dir: "apps/" + id, Shape: shape, Value: rng.IntN(100), Resync: 10,
 		Ignores: rng.IntN(3) == 0, Orphans: rng.IntN(5) == 0, Empties: rng.IntN(3) == 0,
+		Annex: rng.IntN(4) == 0, Substitutes: rng.IntN(3) == 0,
 	}
 	for range 2 + rng.IntN(3) {
 		a.Units = append(a.Units, r.newUnit(rng))
@@ -44,6 +46,8 @@ func (r *randomRepo) newUnit(rng *rand.Rand) unit {
 	switch u.Kind {
 	case "namespace", "definition":
 		u.Keep = false
+	case "forced":
+		u.Keep, u.Stage = false, rng.IntN(2)
 	default:
 		u.Stage = max(0, rng.IntN(5)-2)
 	}
@@ -64,7 +68,12 @@ var mutations = []mutation{
 	{2, renameUnit},
 	{5, moveUnit},
 	{2, swapUnits},
-	{2, changeApp},
+	{1, restage},
+	{1, func(r *randomRepo, rng *rand.Rand) string {
+		r.Shared = rng.IntN(1000)
+		return "change what is shared"
+	}},
+	{3, changeApp},
 	{2, changeHooks},
 	{2, reshape},
 	{1, moveFolder},
@@ -183,7 +192,11 @@ func swapUnits(r *randomRepo, rng *rand.Rand) string {
 
 func changeApp(r *randomRepo, rng *rand.Rand) string {
 	a := r.app(rng, 0)
-	switch rng.IntN(4) {
+	switch rng.IntN(6) {
+	case 4:
+		a.Annex = !a.Annex
+	case 5:
+		a.Substitutes = !a.Substitutes
 	case 0:
 		a.Labels = map[string]string{"team": r.name("team")}
 	case 1:
@@ -203,6 +216,20 @@ func changeApp(r *randomRepo, rng *rand.Rand) string {
 	}
 	a.Value++
 	return "change the spec of " + a.Name
+}
+
+// restage has some objects come before others, or no longer.
+func restage(r *randomRepo, rng *rand.Rand) string {
+	a := r.app(rng, 1)
+	if a == nil {
+		return ""
+	}
+	u := &a.Units[rng.IntN(len(a.Units))]
+	if u.Kind == "namespace" || u.Kind == "definition" {
+		return ""
+	}
+	u.Stage = rng.IntN(3)
+	return "have " + u.Name + " of " + a.Name + " come " + strconv.Itoa(u.Stage)
 }
 
 func changeHooks(r *randomRepo, rng *rand.Rand) string {

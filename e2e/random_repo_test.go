@@ -27,7 +27,15 @@ type unit struct {
 }
 
 // unitKinds are what a unit may be; the more often, the likelier.
-var unitKinds = []string{"configmap", "configmap", "configmap", "secret", "stringsecret", "service", "deployment", "account", "namespace", "definition"}
+var unitKinds = []string{
+	"configmap", "configmap", "configmap", "secret", "stringsecret", "service", "deployment", "account", "namespace", "definition", "forced", "once",
+}
+
+// wishes are what units of some kinds say of how they want to be treated.
+var wishes = map[string]fields{
+	"forced": {"slipway.dev/force": "enabled"}, // and can't be changed
+	"once":   {"slipway.dev/apply": "ifNotPresent"},
+}
 
 // hook is a Job that runs for each revision, by one of the annotations that say so.
 type hook struct {
@@ -54,6 +62,8 @@ type randomApp struct {
 	Orphans     bool     // onDelete; never changes
 	Empties     bool     // sync.allowEmpty; never changes
 	Resync      int      // minutes
+	Annex       bool     // its objects lie in another namespace
+	Substitutes bool     // variables, of its own and of what is shared
 	Broken      bool     // has invalid YAML
 	Units       []unit
 	Hooks       []hook
@@ -62,6 +72,7 @@ type randomApp struct {
 // randomRepo is what a random config repo holds.
 type randomRepo struct {
 	Next   int  // of names
+	Shared int  // a variable for all
 	Broken bool // the root has invalid YAML
 	Apps   []randomApp
 }
@@ -105,7 +116,10 @@ func (r *randomRepo) nameOf(id string) string {
 
 // files are those of the repo, by path.
 func (r *randomRepo) files(w *local.World) map[string]string {
-	all := map[string]string{"clusters/local/base.yaml": randomBase(w)}
+	all := map[string]string{"clusters/local/base.yaml": randomBase(w) + "---\n" + text(
+		object("v1", "Namespace", fields{"name": "annex"}, nil),
+		object("v1", "ConfigMap", fields{"name": sharedVars, "namespace": "shop"}, fields{"data": fields{"SHARED": strconv.Itoa(r.Shared)}}),
+	)}
 	if r.Broken {
 		all["clusters/local/zz-broken.yaml"] = "kind: [\n"
 	}
@@ -115,6 +129,9 @@ func (r *randomRepo) files(w *local.World) map[string]string {
 	}
 	return all
 }
+
+// sharedVars is a ConfigMap with variables of all applications.
+const sharedVars = "vars"
 
 // randomBase is the shop's namespace and account, which may do everything: what
 // tenants may not has tests of its own.
@@ -162,6 +179,12 @@ func (a *randomApp) document(r *randomRepo, w *local.World) fields {
 	}
 	if len(a.Annotations) > 0 {
 		spec["annotations"] = a.Annotations
+	}
+	if a.Annex {
+		spec["destination"] = fields{"namespace": "annex", "serviceAccount": "deployer"}
+	}
+	if a.Substitutes {
+		spec["substitute"] = fields{"vars": fields{"OWN": strconv.Itoa(a.Value)}, "from": []fields{{"configMap": sharedVars}}}
 	}
 	var needs []fields
 	for _, id := range a.DependsOn {
@@ -280,6 +303,7 @@ func (a *randomApp) chart(all map[string]string) {
 // labels and annotations come and go.
 func (u unit) metadata(name string) fields {
 	labels, annotations := fields{"unit": u.Name}, fields{}
+	maps.Copy(annotations, wishes[u.Kind])
 	if u.Value%2 == 0 {
 		labels["even"] = "yes"
 	}
@@ -301,6 +325,9 @@ func (u unit) metadata(name string) fields {
 
 func (u unit) data() fields {
 	data := fields{"value": strconv.Itoa(u.Value), "left": "as Git says"}
+	if u.Value%5 == 0 {
+		data["variables"] = "${OWN:=none} ${SHARED:=none}"
+	}
 	for i := range u.Value % 4 {
 		data["key"+strconv.Itoa(i)] = strings.Repeat(u.Name, 1+u.Value%3)
 	}
@@ -341,7 +368,7 @@ func (u unit) objects(w *local.World) []fields {
 	case "definition":
 		return u.definition(m)
 	}
-	return []fields{object("v1", "ConfigMap", m, fields{"data": u.data()})}
+	return []fields{object("v1", "ConfigMap", m, fields{"data": u.data(), "immutable": u.Kind == "forced"})}
 }
 
 // definition is a kind and an object of it.

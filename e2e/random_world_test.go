@@ -41,6 +41,7 @@ type randomWorld struct {
 	mayStay  map[string]bool
 	stay     map[string]string // uids of what must stay though Git hasn't it any more
 	forced   int
+	away     sync.WaitGroup    // what people undo after a while
 	foreign  map[string]string // uids and versions of what is there by hand
 	jobs     map[string]map[string]bool
 	progress map[string]int // by uid of an Application, which head it has come to
@@ -84,7 +85,7 @@ func newRandomWorld(t *testing.T, rng *rand.Rand, repo *randomRepo) *randomWorld
 	var watches sync.WaitGroup
 	watches.Go(func() { r.watch(ctx, jobResource, r.sawJob) })
 	watches.Go(func() { r.watch(ctx, applicationResource, r.sawApplication) })
-	t.Cleanup(func() { end(); watches.Wait(); r.o.Close() })
+	t.Cleanup(func() { end(); watches.Wait(); r.away.Wait(); r.o.Close() })
 	r.say("%s and %s run", r.w.Process("synchronizer").Name, second.Name)
 	return r
 }
@@ -121,6 +122,11 @@ func (r *randomWorld) note(commit string) {
 		w, wanted := f.objects[field.key]
 		return field.path[0] == "data" && wanted && len(w.left) == 0 // it is Git's again
 	})
+	for key, w := range f.meant {
+		if w.forced {
+			r.byHand[key] = true // it is made anew by who changes it
+		}
+	}
 	if last := r.latest(); last != nil {
 		for key, w := range last.objects {
 			_, wanted := f.objects[key]
@@ -216,7 +222,7 @@ func (r *randomWorld) sawJob(u *unstructured.Unstructured) {
 	if run == "" {
 		return
 	}
-	key := u.GetName() + " of " + u.GetAnnotations()["slipway.dev/owner"] + " for " + run
+	key := keyOf(u) + " of " + u.GetAnnotations()["slipway.dev/owner"] + " for " + run
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.jobs[key] == nil {

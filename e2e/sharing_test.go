@@ -148,6 +148,35 @@ func TestReplicasShare(t *testing.T) {
 	}
 }
 
+// TestABranchGoesBackForAllReplicas has a branch be again what it was before: also those
+// applications follow at once of which a replica takes care that hasn't seen it go back,
+// and whose head contains where it went.
+func TestABranchGoesBackForAllReplicas(t *testing.T) {
+	t.Parallel()
+	c, _ := withSecond(t)
+	seen := &history{last: map[string]int{}}
+	must(t, seen.watch(t.Context(), c.o))
+	is := func(n int) {
+		t.Helper()
+		must(t, parts.Eventually(t.Context(), time.Minute, func() error { return seen.at(n) }))
+	}
+	must(t, c.maria.Commit(t.Context(), "round 1", sharedRound(c.w, 1)))
+	must(t, c.maria.Push(t.Context()))
+	is(1)
+	for n := 2; n < 5; n++ {
+		must(t, c.maria.Commit(t.Context(), fmt.Sprintf("round %d", n), sharedRound(c.w, n)))
+		must(t, c.maria.Push(t.Context()))
+		is(n)
+		for _, args := range [][]string{{"reset", "-q", "--hard", "HEAD~1"}, {"push", "-q", "--force", "origin", "HEAD:main"}} {
+			_, err := c.maria.Git(t.Context(), args...)
+			must(t, err)
+		}
+		begun := time.Now()
+		is(1)
+		c.say("it is as it was before round %d after %.1fs", n, time.Since(begun).Seconds())
+	}
+}
+
 // TestAReplicaDiesWhileItWaits kills the synchronizer that waits for an
 // application's health, which no lease is held for: the other goes on, long before
 // the next resync.
