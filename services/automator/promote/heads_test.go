@@ -192,6 +192,33 @@ func TestAReplicaSweepsForWhatAnotherHasRead(t *testing.T) {
 	}
 }
 
+// TestABranchThatWentBackIsReadAgain: this replica read it there, and another one what
+// came after it.
+func TestABranchThatWentBackIsReadAgain(t *testing.T) {
+	one := start(t, nil)
+	must(t, one.work("head"))
+	before := one.git.Git("rev-parse", "HEAD")
+	two := one.replica()
+	came := one.items()
+	tells := func(after string) []string {
+		t.Helper()
+		e, err := events.New(events.Meta{ID: after + fmt.Sprint(time.Now().UnixNano()), Source: "/git-receiver/test", ChainID: "back", Time: time.Now()}, events.RefUpdated{
+			Repository: events.GitRepository(strings.TrimSuffix(one.key, "@main")), Ref: "refs/heads/main", After: after, Provider: "github", Source: "test",
+		})
+		must(t, err)
+		must(t, one.repos.Handle(t.Context(), e))
+		return came()
+	}
+	if got := tells(before); len(got) > 0 {
+		t.Errorf("what was read is to be read again: %q", got)
+	}
+	must(t, two.work("head "+one.git.Commit("a person's", map[string]string{"README.md": "x\n"})))
+	one.knows(two)
+	if got := tells(before); !slices.Equal(got, []string{"head " + before}) {
+		t.Errorf("the branch went back, and put was %q", got)
+	}
+}
+
 // TestOurOwnPushIsNotFetched: the host tells of it, and all is decided; but what
 // another replica has decided on since is not.
 func TestOurOwnPushIsNotFetched(t *testing.T) {

@@ -205,7 +205,8 @@ func (all *Repos) WakeAll(ctx context.Context) error {
 }
 
 // Handle takes the event of a ref that moved: a person changed applications,
-// policies or references. Our own pushes are known already.
+// policies or references. Our own pushes are known already, unless another replica has
+// read another commit since: the branch went back.
 func (all *Repos) Handle(ctx context.Context, e events.Event) error {
 	p, ok := e.Payload.(events.RefUpdated)
 	if !ok {
@@ -215,7 +216,8 @@ func (all *Repos) Handle(ctx context.Context, e events.Event) error {
 		if r.Name != p.Repository || p.Ref != "refs/heads/"+r.Branch {
 			continue
 		}
-		if s := r.worked(); s != nil && s.Head.Hash() == p.After {
+		last, _ := all.Heads.Of(key)
+		if s := r.worked(); s != nil && s.Head.Hash() == p.After && last.Value.Commit == p.After {
 			continue
 		}
 		if err := all.queue.Put(ctx, key, strings.TrimSpace(head+" "+p.After)); err != nil {
