@@ -124,9 +124,7 @@ func (f *fleet) spread() {
 func (f *fleet) add(ctx context.Context, dir fs.FS, name string, app *api.Application) error {
 	request := render.Application(dir, app)
 	if request.Vars != nil {
-		for k, v := range texts(mapping(f.objects[objectKey("ConfigMap", "", "shop", sharedVars)].object, "data")) {
-			request.Vars[k] = v
-		}
+		maps.Copy(request.Vars, texts(mapping(f.objects[objectKey("ConfigMap", "", "shop", sharedVars)].object, "data")))
 	}
 	result, err := render.Render(ctx, request)
 	if err != nil {

@@ -66,8 +66,15 @@ func TestAShellPatternIsAnExpression(t *testing.T) {
 // of the tag is what the template makes of it.
 func FuzzOrdered(f *testing.F) {
 	for _, seed := range []struct{ expression, template, tag string }{
-		{`^main-(?P<ts>[0-9]+)$`, "$ts", "main-1"}, {`^(a|b)[(](\d+)$`, "$2", "a(1"}, {`\Q(\E(x)`, "$1", "(x"}, {`[]()](y)`, "$1", ")y"},
-		{`(?i)(a)`, "$1", "A"}, {`[[:^alpha:](](z)`, "$1", "(z"}, {`(\d)\.(\d)`, "$1.$2", "v1.2"}, {`(a)|(b)(c)`, "$2$3", "bc"}, {`(a)(b){2}`, "$1$2", "abb"},
+		{`^main-(?P<ts>[0-9]+)$`, "$ts", "main-1"},
+		{`^(a|b)[(](\d+)$`, "$2", "a(1"},
+		{`\Q(\E(x)`, "$1", "(x"},
+		{`[]()](y)`, "$1", ")y"},
+		{`(?i)(a)`, "$1", "A"},
+		{`[[:^alpha:](](z)`, "$1", "(z"},
+		{`(\d)\.(\d)`, "$1.$2", "v1.2"},
+		{`(a)|(b)(c)`, "$2$3", "bc"},
+		{`(a)(b){2}`, "$1$2", "abb"},
 	} {
 		f.Add(seed.expression, seed.template, seed.tag)
 	}
