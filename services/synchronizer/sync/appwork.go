@@ -97,17 +97,10 @@ func (b *Brain) head(ctx context.Context, a *app, l *live, work Work) (*repo, Co
 	return r, head, err
 }
 
-// wentBack says whether a head may be from before the branch went back: it contains the
+// wentBack says whether a head may be from before the branch went back: it may contain the
 // commit to which it went, as what it was before does.
 func wentBack(wakes []Wake, head Commit) bool {
-	back := false
-	for _, w := range wakes {
-		if w.Commit == head.Hash() {
-			return false
-		}
-		back = back || w.Back
-	}
-	return back
+	return slices.ContainsFunc(wakes, func(w Wake) bool { return w.Back && w.Commit != head.Hash() })
 }
 
 // permanentSource says that only a change of config, spec or Project helps.

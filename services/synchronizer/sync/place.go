@@ -99,7 +99,7 @@ func (p place) moved(e events.RefUpdated, chain string) (Wake, bool) {
 	case p.ref.Kind == api.RefCommit: // it may have come with it
 		return Wake{Reason: ReasonTag}, e.After != ""
 	case isBranch && p.branch() == branch:
-		return Wake{Reason: ReasonCommit, Commit: e.After, Chain: chain}, e.After != ""
+		return Wake{Reason: ReasonCommit, Commit: e.After, Before: e.Before, Chain: chain}, e.After != ""
 	case isTag && (p.ref.Kind == api.RefTag && p.ref.Value == tag || p.ref.Kind == api.RefSemver && p.versions.Has(tag)):
 		return Wake{Reason: ReasonTag, Chain: chain}, true
 	}

@@ -53,7 +53,7 @@ func TestAHeadFromBeforeTheBranchWentBackIsKnown(t *testing.T) {
 		"nothing of the kind":         {[]Wake{{Reason: ReasonCommit, Commit: "a"}, {Reason: ReasonDrift}}, false},
 		"it is what it went back to":  {[]Wake{{Reason: ReasonCommit, Commit: "c", Back: true}}, false},
 		"it is another":               {[]Wake{{Reason: ReasonCommit, Commit: "a", Back: true}}, true},
-		"it is what came after that":  {[]Wake{{Reason: ReasonCommit, Commit: "a", Back: true}, {Reason: ReasonCommit, Commit: "c"}}, false},
+		"it is what it was before":    {[]Wake{{Reason: ReasonCommit, Commit: "c"}, {Reason: ReasonCommit, Commit: "a", Back: true}}, true},
 		"it is neither of the two":    {[]Wake{{Reason: ReasonCommit, Commit: "a", Back: true}, {Reason: ReasonCommit, Commit: "b"}}, true},
 		"nobody has said what it was": {nil, false},
 	} {

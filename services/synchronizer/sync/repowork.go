@@ -35,7 +35,8 @@ func (b *Brain) repoWork(ctx context.Context, work Work) error {
 	if r == nil || err != nil {
 		return err
 	}
-	if head := r.evaluatedBy(work.Wakes); head != nil && !slices.ContainsFunc(apps, func(a *app) bool { return b.strayed(ctx, r, a, head) }) {
+	returned := r.returned(ctx, work.Wakes)
+	if head := r.evaluatedBy(work.Wakes); head != nil && !returned && !slices.ContainsFunc(apps, func(a *app) bool { return b.strayed(ctx, r, a, head) }) {
 		return nil
 	}
 	head, err := r.fetch(ctx)
@@ -58,7 +59,7 @@ func (b *Brain) repoWork(ctx context.Context, work Work) error {
 	if err != nil {
 		return err
 	}
-	if err := b.evaluate(ctx, r, apps, head, Wake{Reason: ReasonCommit, Commit: head.Hash(), Chain: chain}, work.any(ReasonStart)); err != nil {
+	if err := b.evaluate(ctx, r, apps, head, Wake{Reason: ReasonCommit, Commit: head.Hash(), Chain: chain, Back: returned}, work.any(ReasonStart)); err != nil {
 		return err
 	}
 	r.mu.Lock()
@@ -84,6 +85,18 @@ func (r *repo) evaluatedBy(wakes []Wake) Commit {
 		}
 	}
 	return head
+}
+
+// returned says whether the branch is again where it was evaluated, and was elsewhere in
+// between: another replica may have it brought in, and has not recorded so yet.
+func (r *repo) returned(ctx context.Context, wakes []Wake) bool {
+	return slices.ContainsFunc(wakes, func(w Wake) bool {
+		if w.Before == "" || w.Commit == "" || w.Commit != r.evaluated {
+			return false
+		}
+		in, err := r.contains(ctx, r.evaluated, w.Before)
+		return err == nil && !in
+	})
 }
 
 // awaited is the first of the commits that the head doesn't contain, and that may
@@ -178,7 +191,8 @@ func (b *Brain) say(ctx context.Context, a *app) error {
 	return b.appQ.Put(ctx, a.key, Wake{Reason: ReasonStart})
 }
 
-// evaluate wakes what differs between the last evaluated head and this one.
+// evaluate wakes what differs between the last evaluated head and this one; all, where
+// the branch went back to that one.
 // Started says that a replica has: what one that died was waiting for is in
 // nobody's memory, and found by its status.
 func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit, wake Wake, started bool) error {
@@ -191,7 +205,8 @@ func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit,
 	if err != nil || !forward {
 		forward, r.passed = false, nil
 	}
-	wake.Back = !forward
+	everyone := wake.Back
+	wake.Back = wake.Back || !forward
 	touched := r.index.touched(changed)
 	var woken, unknown []*app
 	strayed := map[*app]bool{}
@@ -199,7 +214,7 @@ func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit,
 		_, hit := touched[a.key]
 		strayed[a] = b.strayed(ctx, r, a, head)
 		switch {
-		case hit && !(forward && b.begun(a, head)), started && b.unsettled(a.key), a.marked.Load(), strayed[a]:
+		case everyone, hit && !(forward && b.begun(a, head)), started && b.unsettled(a.key), a.marked.Load(), strayed[a]:
 			woken = append(woken, a)
 		case !hit && !r.index.knows(a.key):
 			unknown = append(unknown, a)

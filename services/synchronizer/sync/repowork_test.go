@@ -42,6 +42,30 @@ func TestWhatWasEvaluatedIsKnownAgain(t *testing.T) {
 	}
 }
 
+// What the branch was in between may be brought in by another replica right now.
+func TestABranchThatIsWhereItWasIsKnown(t *testing.T) {
+	t.Parallel()
+	branch := lineMirror{"", "x", "y"} // a, b, c
+	for name, c := range map[string]struct {
+		evaluated string
+		wake      Wake
+		want      bool
+	}{
+		"a push that is told once more":  {"b", Wake{Commit: "b", Before: "a"}, false},
+		"it was further, and is back":    {"b", Wake{Commit: "b", Before: "c"}, true},
+		"it was elsewhere, and is back":  {"b", Wake{Commit: "b", Before: "other"}, true},
+		"a push":                         {"b", Wake{Commit: "c", Before: "b"}, false},
+		"it is new":                      {"b", Wake{Commit: "b"}, false},
+		"nothing was evaluated":          {"", Wake{Commit: "b", Before: "c"}, false},
+		"a sweep, which knows no commit": {"b", Wake{Reason: ReasonSweep}, false},
+	} {
+		r := &repo{mirror: branch, evaluated: c.evaluated}
+		if got := r.returned(t.Context(), []Wake{{Reason: ReasonStart}, c.wake}); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 // lineMirror is a branch of commits "a", "b" and so on, each with the path that it
 // changes; the same path in two of them is a change and its contrary.
 type lineMirror []string

@@ -45,6 +45,8 @@ type Wake struct {
 	Reason string `json:"reason"`
 	// Commit is the least that the branch's head must contain.
 	Commit string `json:"commit,omitempty"`
+	// Before is where the branch was, where that is told.
+	Before string `json:"before,omitempty"`
 	// Back says that the branch went back to Commit, or may have: a head that contains it,
 	// and is another, may be from before.
 	Back bool `json:"back,omitempty"`
