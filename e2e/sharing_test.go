@@ -160,20 +160,34 @@ func TestABranchGoesBackForAllReplicas(t *testing.T) {
 		t.Helper()
 		must(t, parts.Eventually(t.Context(), time.Minute, func() error { return seen.at(n) }))
 	}
-	must(t, c.maria.Commit(t.Context(), "round 1", sharedRound(c.w, 1)))
-	must(t, c.maria.Push(t.Context()))
-	is(1)
-	for n := 2; n < 5; n++ {
+	commit := func(n int) {
+		t.Helper()
 		must(t, c.maria.Commit(t.Context(), fmt.Sprintf("round %d", n), sharedRound(c.w, n)))
 		must(t, c.maria.Push(t.Context()))
-		is(n)
+	}
+	back := func() {
+		t.Helper()
 		for _, args := range [][]string{{"reset", "-q", "--hard", "HEAD~1"}, {"push", "-q", "--force", "origin", "HEAD:main"}} {
 			_, err := c.maria.Git(t.Context(), args...)
 			must(t, err)
 		}
+	}
+	commit(1)
+	is(1)
+	for n := 2; n < 5; n++ {
+		commit(n)
+		is(n)
+		back()
 		begun := time.Now()
 		is(1)
 		c.say("it is as it was before round %d after %.1fs", n, time.Since(begun).Seconds())
+	}
+	for n := 5; n < 10; n++ { // it goes back while what came before that is being brought in
+		commit(n)
+		back()
+		must(t, parts.Eventually(t.Context(), time.Minute, func() error {
+			return errors.Join(c.queuesEmpty(), c.consumersIdle(), seen.at(1))
+		}))
 	}
 }
 

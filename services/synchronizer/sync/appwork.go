@@ -39,7 +39,11 @@ func (b *Brain) appWork(ctx context.Context, work Work) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	l, err := b.current(ctx, a)
+	see := b.current
+	if slices.ContainsFunc(work.Wakes, func(w Wake) bool { return w.Back }) {
+		see = b.read // another replica may just have recorded what was taken back: nothing to do is no write, and meets no conflict
+	}
+	l, err := see(ctx, a)
 	if err != nil || l == nil {
 		return err
 	}

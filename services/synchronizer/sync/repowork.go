@@ -192,7 +192,8 @@ func (b *Brain) say(ctx context.Context, a *app) error {
 }
 
 // evaluate wakes what differs between the last evaluated head and this one; all, where
-// the branch went back to that one.
+// the branch went back to that one. Of a branch that went back also those of which it isn't
+// known: another replica may be bringing in what was taken back, and not have recorded it.
 // Started says that a replica has: what one that died was waiting for is in
 // nobody's memory, and found by its status.
 func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit, wake Wake, started bool) error {
@@ -214,7 +215,7 @@ func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit,
 		_, hit := touched[a.key]
 		strayed[a] = b.strayed(ctx, r, a, head)
 		switch {
-		case everyone, hit && !(forward && b.begun(a, head)), started && b.unsettled(a.key), a.marked.Load(), strayed[a]:
+		case everyone, !forward && !r.index.knows(a.key), hit && !(forward && b.begun(a, head)), started && b.unsettled(a.key), a.marked.Load(), strayed[a]:
 			woken = append(woken, a)
 		case !hit && !r.index.knows(a.key):
 			unknown = append(unknown, a)

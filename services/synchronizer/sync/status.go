@@ -55,6 +55,11 @@ func (b *Brain) current(ctx context.Context, a *app) (*live, error) {
 		}
 		return wrap(u)
 	}
+	return b.read(ctx, a)
+}
+
+// read gives an Application as the API server has it now; nil when it is gone.
+func (b *Brain) read(ctx context.Context, a *app) (*live, error) {
 	u, err := b.clients.Dynamic.Resource(Resource).Namespace(a.name.Namespace).Get(ctx, a.name.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
@@ -62,9 +67,8 @@ func (b *Brain) current(ctx context.Context, a *app) (*live, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read Application %s: %w", a.key, err)
 	}
-	if a.resolves(u) {
-		a.last = u
-	}
+	a.resolves(u)
+	a.last = u
 	return wrap(u)
 }
 
