@@ -62,7 +62,7 @@ type app struct {
 	guard *guard // while nothing is waited for
 	fight fight
 	pace  pace
-	last  *unstructured.Unstructured // our own last write
+	last  *unstructured.Unstructured // as we wrote it last, or asked for it
 
 	// doubtful is the resourceVersion on which a write was tried of which it isn't known
 	// whether it went through.

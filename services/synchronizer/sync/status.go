@@ -43,7 +43,7 @@ func (l *live) status() *api.ApplicationStatus {
 	return l.application.Status
 }
 
-// current gives an Application as the informer has it, or as we wrote it last,
+// current gives an Application as the informer has it, or as we wrote or read it last,
 // whichever is newer; where a write of ours may have gone through unseen, the API
 // server is asked. It is nil when it is gone. Who writes on the ground of an old state
 // gets a conflict.
