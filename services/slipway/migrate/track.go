@@ -40,22 +40,25 @@ func ordered(expression, template string) (match string, ok bool) {
 			return "", false
 		}
 	}
-	match = order(expression, piece[0], piece[len(piece)-1])
-	_, err = regexp.Compile(match)
-	return match, err == nil
+	match, ok = order(expression, piece[0], piece[len(piece)-1])
+	if ok {
+		_, err = regexp.Compile(match)
+	}
+	return match, ok && err == nil
 }
 
-// order names a group "order", or puts several that follow one another in one.
-func order(expression string, first, last group) string {
+// order names a group "order", or puts several that follow one another in one; not where
+// the last is repeated, as it would be the whole then.
+func order(expression string, first, last group) (match string, ok bool) {
 	const opening = "(?P<order>"
 	if first == last {
-		return expression[:first.at] + opening + expression[first.inner:]
+		return expression[:first.at] + opening + expression[first.inner:], true
 	}
 	rest := expression[last.end:]
-	if strings.HasPrefix(rest, "?") || strings.HasPrefix(rest, "*") || strings.HasPrefix(rest, "+") || strings.HasPrefix(rest, "{") {
-		return "(" // what is repeated would be the whole, not the last of it
+	if rest != "" && strings.Contains("?*+{", rest[:1]) {
+		return "", false
 	}
-	return expression[:first.at] + opening + expression[first.at:last.end] + ")" + rest
+	return expression[:first.at] + opening + expression[first.at:last.end] + ")" + rest, true
 }
 
 // isLiteral is whether what stands in an expression from one place to another
@@ -73,7 +76,7 @@ func isLiteral(expression string, from, to int, text string) bool {
 }
 
 // reference is a group in a template, by name or number.
-var reference = regexp.MustCompile(`\$(?:([A-Za-z0-9_]+)|\{([A-Za-z0-9_]+)\})`)
+var reference = regexp.MustCompile(`\$(?:\w+|\{\w+\})`)
 
 // references are the groups that a template consists of, and what stands between
 // them; not ok where something stands before, after, or is no group.

@@ -94,10 +94,15 @@ type step struct {
 	Value any    `json:"value,omitempty"`
 }
 
+// unchanged has the others refused where an object is another than it was seen.
+func unchanged(live *metav1.PartialObjectMetadata) step {
+	return step{"test", "/metadata/resourceVersion", live.ResourceVersion}
+}
+
 // reassigned are the steps that set who has the fields of an object as it was seen.
 func reassigned(live *metav1.PartialObjectMetadata, fields []metav1.ManagedFieldsEntry) []step {
 	return []step{
-		{"test", "/metadata/resourceVersion", live.ResourceVersion},
+		unchanged(live),
 		{"replace", "/metadata/managedFields", fields},
 	}
 }

@@ -40,7 +40,7 @@ func (a *Applier) rename(ctx context.Context, as Actor, item *Item, before state
 			return nil, apierrors.NewConflict(item.Resource.GroupResource(), item.Name, errors.New("its owner has changed"))
 		}
 		return json.Marshal([]step{
-			{"test", "/metadata/resourceVersion", live.ResourceVersion},
+			unchanged(live),
 			{"replace", "/metadata/annotations/" + strings.ReplaceAll(health.OwnerAnnotation, "/", "~1"), as.Owner},
 		})
 	})
