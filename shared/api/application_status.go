@@ -87,6 +87,9 @@ type InventoryEntry struct {
 	// Given is the last commit at which this one wanted it, as far as its files
 	// tell: who was touched since may want it, if To turns out not to.
 	Given string `json:"given,omitempty"`
+	// Keep says that Git wanted it kept, and that its object needn't say so: it is left
+	// to others.
+	Keep bool `json:"keep,omitempty"`
 }
 
 // IsApplication says whether it is an Application of ours.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
+	"github.com/slipway-cd/slipway/services/synchronizer/wish"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/kube"
 	"github.com/slipway-cd/slipway/shared/render"
@@ -38,6 +39,7 @@ type Item struct {
 	dry        bool       // it is sent to see what would become of it
 	left       [][]string // fields that others may set, each as its keys
 	leftTo     []string   // managers who may set any
+	keep       bool       // it is to be kept, and left to others, so that its object may not say so
 	raw, added []byte
 	namespace  string // the default
 }
@@ -59,6 +61,7 @@ func (i *Item) Entry(state string) api.InventoryEntry {
 	if !e.Hook {
 		e.Stage = i.Turn.Stage
 	}
+	e.Keep = i.keep
 	return e
 }
 
@@ -107,6 +110,7 @@ func (a *Applier) Prepare(objects []render.Object, o Options) ([]*Item, error) {
 		item.encode()
 		u.SetLabels(merge(u.GetLabels(), o.Labels))
 		u.SetAnnotations(merge(merge(u.GetAnnotations(), o.Annotations), map[string]string{health.OwnerAnnotation: o.Owner}))
+		item.keep = wish.By(u, wish.IfNotPresent) != "" && wish.By(u, wish.Kept) != ""
 		if r, ok := defined[item.Kind]; ok {
 			item.place(r)
 		} else if err := a.resolve(item); err != nil {

@@ -249,8 +249,11 @@ func (a *Applier) mayPrune(e api.InventoryEntry, ending bool, mine func(owner st
 			if ending {
 				by = cmp.Or(by, wish.By(live, wish.KeptAtEnd))
 			}
-			if by != "" {
+			switch {
+			case by != "":
 				p.Kept = "its annotation " + by + " says so"
+			case e.Keep: // what Git said of it never came to the object
+				p.Kept = "Git wanted it kept"
 			}
 		}
 	}
