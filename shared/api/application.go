@@ -217,7 +217,7 @@ type Destination struct {
 
 // SyncOptions say how to apply. What is nil has its default.
 type SyncOptions struct {
-	Prune   *bool     `json:"prune,omitempty"`   // delete what is gone from Git; default true
+	Prune   *bool     `json:"prune,omitempty"`   // delete what is gone from Git; default true, else it is left for good
 	Wait    *bool     `json:"wait,omitempty"`    // for health; default true
 	Timeout *Duration `json:"timeout,omitempty"` // of that wait; default 5m
 	Resync  *Duration `json:"resync,omitempty"`  // safety net; default 10m

@@ -36,6 +36,16 @@ func (p pruned) left(inventory []api.InventoryEntry) []api.InventoryEntry {
 	return kept
 }
 
+// forsake has what Git no longer has be nobody's concern any more, where nothing is
+// pruned: it would be odd to delete it long after that, and who deletes it by hand does
+// no harm to the application.
+func (b *Brain) forsake(l *live, gone []api.InventoryEntry) pruned {
+	for _, e := range gone {
+		b.notes.say(l.object, "NotPruned", fmt.Sprintf("left %s alone: sync.prune is false", apply.EntryName(e)))
+	}
+	return pruned{dropped: gone}
+}
+
 // goesOver says to which application an object goes over, and gives its entry.
 func (b *Brain) goesOver(l *live, p apply.Pruned, name string) api.InventoryEntry {
 	if p.Entry.To != p.To.Name {

@@ -74,7 +74,7 @@ func (b *Brain) applied(ctx context.Context, n *run, l *live) error {
 	}
 	n.appliedAt = time.Now()
 	n.due = n.appliedAt.Add(grace)
-	if n.plan[len(n.plan)-1].Last && len(apply.Gone(l.status().Inventory, n.items)) == 0 {
+	if n.plan[len(n.plan)-1].Last && n.prunes(l) == 0 {
 		return nil
 	}
 	return b.recordApplied(ctx, n, l, "health")
@@ -83,7 +83,7 @@ func (b *Brain) applied(ctx context.Context, n *run, l *live) error {
 // recordApplied says in the status that everything is applied, and for what it
 // waits.
 func (b *Brain) recordApplied(ctx context.Context, n *run, l *live, waits string) error {
-	gone := len(apply.Gone(l.status().Inventory, n.items))
+	gone := n.prunes(l)
 	b.notes.say(l.object, reasonApplied, fmt.Sprintf("applied %s: %s", n.short(), n.counted()))
 	err := b.write(ctx, n.app, l, func(s *api.ApplicationStatus) {
 		n.setApplied(s)
@@ -118,7 +118,15 @@ func (n *run) counted() string {
 func (n *run) more(l *live) bool {
 	step := n.plan[n.at]
 	return n.at+1 < len(n.plan) || len(n.pending(l, step)) > 0 ||
-		step.Last && n.spec.Sync.Prunes() && len(apply.Gone(l.status().Inventory, n.items))+len(l.status().Former) > 0
+		step.Last && (n.prunes(l) > 0 || n.spec.Sync.Prunes() && len(l.status().Former) > 0)
+}
+
+// prunes counts what is to be pruned.
+func (n *run) prunes(l *live) int {
+	if !n.spec.Sync.Prunes() {
+		return 0
+	}
+	return len(apply.Gone(l.status().Inventory, n.items))
 }
 
 // goOn takes up a run whose step was waited for, if it is ready.
@@ -144,9 +152,11 @@ func (b *Brain) goOn(ctx context.Context, w *wait, l *live, work Work) error {
 // passed goes on when all that a step waited for is ready.
 func (b *Brain) passed(ctx context.Context, n *run, l *live) error {
 	step := n.plan[n.at]
-	if step.Last && n.spec.Sync.Prunes() {
+	if gone := apply.Gone(l.status().Inventory, n.items); step.Last && !n.spec.Sync.Prunes() {
+		n.pruned = b.forsake(l, gone)
+	} else if step.Last {
 		var err error
-		if n.pruned, err = b.prune(ctx, n, l, apply.Gone(l.status().Inventory, n.items)); err != nil {
+		if n.pruned, err = b.prune(ctx, n, l, gone); err != nil {
 			return err
 		}
 		if err := b.pruneFormer(ctx, n, l); err != nil {
