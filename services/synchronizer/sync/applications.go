@@ -62,7 +62,9 @@ type app struct {
 	guard *guard // while nothing is waited for
 	fight fight
 	pace  pace
-	last  *unstructured.Unstructured // as we wrote it last, or asked for it
+	// coming is since when it waits for its owner to bring it in as Git has it.
+	coming time.Time
+	last   *unstructured.Unstructured // as we wrote it last, or asked for it
 
 	// doubtful is the resourceVersion on which a write was tried of which it isn't known
 	// whether it went through.

@@ -177,6 +177,9 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 			return b.standStill(ctx, a, l, v, owner)
 		}
 	}
+	if !v.asApplied && b.comes(ctx, a, l, r, head) {
+		return nil
+	}
 	if v.asApplied && (a.marked.Load() || sourceMarked(s)) {
 		if err := b.unmark(ctx, a, l); err != nil {
 			return err

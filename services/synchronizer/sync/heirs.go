@@ -168,7 +168,7 @@ func (b *asking) before() []string {
 // children are the Applications that are among an application's objects. Those that
 // the cluster doesn't have so yet are noted as coming.
 func (b *asking) children(ctx context.Context, key string) map[string]bool {
-	if w := b.knows(ctx, key); w != nil && !w.owns {
+	if w := b.knows(ctx, key); w != nil && len(w.owns) == 0 {
 		return nil
 	}
 	a, err := b.answer(ctx, key)

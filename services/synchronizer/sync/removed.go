@@ -20,19 +20,13 @@ const reasonRemoved = "RemovedFromGit"
 // there, nor for sure elsewhere; empty where that isn't so, or can't be known. Most
 // often what is known already is enough: that Git has it.
 func (b *Brain) removedFrom(ctx context.Context, a *app, l *live, r *repo, head Commit) (string, error) {
-	key := b.ownerOf(l.object)
-	of := b.apps.get(key)
-	if of == nil || of == a {
+	q, key := b.askOwner(a, l, r, head)
+	if q == nil {
 		return "", nil
 	}
-	q := b.ask(&run{app: of, cluster: b.own})
-	q.heads[r] = head
-	if w := b.apps.wanted.get(key); w != nil {
-		q.asOfNow(w.repo)
-		if w = q.knows(ctx, key); w != nil && (w.failed || w.has(b.itself(a.name.Namespace, a.name.Name))) {
-			b.apps.expectFrom(a.key)
-			return "", nil
-		}
+	if w := q.knows(ctx, key); w != nil && (w.failed || w.has(b.itself(a.name.Namespace, a.name.Name))) {
+		b.apps.expectFrom(a.key)
+		return "", nil
 	}
 	// It is noted before it is looked: what happens in between wakes it.
 	b.apps.expectFrom(a.key, key)
@@ -42,6 +36,22 @@ func (b *Brain) removedFrom(ctx context.Context, a *app, l *live, r *repo, head 
 		return "", err
 	}
 	return key, nil
+}
+
+// askOwner is to ask the application that has another one among its objects, by a head
+// of that one's branch; nil where there is none.
+func (b *Brain) askOwner(a *app, l *live, r *repo, head Commit) (q *asking, key string) {
+	key = b.ownerOf(l.object)
+	of := b.apps.get(key)
+	if of == nil || of == a {
+		return nil, ""
+	}
+	q = b.ask(&run{app: of, cluster: b.own})
+	q.heads[r] = head
+	if w := b.apps.wanted.get(key); w != nil {
+		q.asOfNow(w.repo)
+	}
+	return q, key
 }
 
 // itself is an application as an object of another one.

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/slipway-cd/slipway/services/synchronizer/apply"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/render"
@@ -18,7 +20,7 @@ type wanted struct {
 	generation   int64
 	inputs       []string
 	failed       bool                // it couldn't be rendered
-	owns         bool                // there are Applications among it
+	owns         map[uint64]uint64   // the Applications among it, by hashes of their identities: hashes of what they are to be
 	objects      map[uint64]struct{} // hashes of identities: of another object that has the same, more is asked
 	until        time.Time           // zero: as long as it has the same files, spec, ConfigMaps and Secrets
 }
@@ -72,7 +74,9 @@ func (n *run) rendering(result render.Result) *wanted {
 	for _, i := range n.items {
 		id := identityOf(n.cluster.name, i.Entry(""))
 		w.objects[id.hash()] = struct{}{}
-		w.owns = w.owns || id.isApplication()
+		if id.isApplication() {
+			w.own(id, i.Object)
+		}
 		asked = asked || i.Resource == (apply.Item{}).Resource // its namespace may be another once its kind is known
 	}
 	if asked {
@@ -88,6 +92,13 @@ func (b *Brain) unrendered(n *run, result render.Result, why error) {
 		w.until = time.Now().Add(freshForClaims)
 	}
 	b.apps.wanted.set(n.app.key, w)
+}
+
+func (w *wanted) own(id identity, application *unstructured.Unstructured) {
+	if w.owns == nil {
+		w.owns = map[uint64]uint64{}
+	}
+	w.owns[id.hash()] = hashOf(application)
 }
 
 func (i identity) isApplication() bool {

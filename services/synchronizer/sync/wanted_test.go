@@ -3,6 +3,7 @@ package sync
 import (
 	"testing"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/apply"
@@ -15,7 +16,7 @@ func TestWhatARenderWantsIsRemembered(t *testing.T) {
 	t.Parallel()
 	known := kube.Resource{GroupVersionResource: schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}, Namespaced: true}
 	item := func(group, kind, name string, resource kube.Resource) *apply.Item {
-		return &apply.Item{Kind: schema.GroupVersionKind{Group: group, Version: "v1", Kind: kind}, Resource: resource, Namespace: "shop", Name: name}
+		return &apply.Item{Kind: schema.GroupVersionKind{Group: group, Version: "v1", Kind: kind}, Resource: resource, Namespace: "shop", Name: name, Object: &unstructured.Unstructured{}}
 	}
 	settings := item("", "ConfigMap", "settings", known)
 	for name, c := range map[string]struct {
@@ -30,7 +31,7 @@ func TestWhatARenderWantsIsRemembered(t *testing.T) {
 	} {
 		n := &run{app: &app{key: "shop/web"}, repo: &repo{}, cluster: &cluster{name: "local"}, commit: "a", generation: 3, items: c.items}
 		w := n.rendering(render.Result{Inputs: []string{"web"}, Asked: c.asked})
-		if w.owns != c.owns || w.until.IsZero() == c.brief || w.failed || w.commit != "a" || w.generation != 3 {
+		if (len(w.owns) > 0) != c.owns || w.until.IsZero() == c.brief || w.failed || w.commit != "a" || w.generation != 3 {
 			t.Errorf("%s: %+v", name, w)
 		}
 		has := identity{"local", "", "ConfigMap", "shop", "settings"}
