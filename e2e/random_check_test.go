@@ -126,6 +126,10 @@ func (r *randomWorld) states(f *fleet, all map[string]*unstructured.Unstructured
 		case f.apps[u.GetName()] == nil && u.GetName() != "root": // told of as a leftover
 		case u.GetName() == "root" && len(f.broken) > 0: // it waits for those
 		case broken && !f.unknown(u.GetName()), waits[u.GetName()]:
+		case why == isSuspended:
+			if s := application.Status.Condition(api.ConditionSuspended); s == nil {
+				faults = append(faults, fmt.Sprintf("%s is suspended, and doesn't say so: %+v", key, application.Status.Conditions))
+			}
 		case broken:
 			if s := application.Status.Condition(api.ConditionStalled); s == nil || !strings.Contains(s.Message, "zz-broken.yaml") {
 				faults = append(faults, fmt.Sprintf("%s can't be rendered (%s), and doesn't say so: %+v", key, why, application.Status.Conditions))
@@ -189,10 +193,11 @@ func (r *randomWorld) leftovers(f *fleet, all map[string]*unstructured.Unstructu
 		if _, wanted := f.objects[key]; wanted || owner == "" || strings.HasPrefix(u.GetName(), foreign) || r.mayStay[key] {
 			continue
 		}
-		if to := goesTo(key, all); f.undecided(owner) || to != "" && f.undecided(to) || waits[strings.TrimPrefix(owner, "local/shop/")] {
+		to := goesTo(key, all)
+		if f.undecided(owner) || to != "" && f.undecided(to) || waits[strings.TrimPrefix(owner, "local/shop/")] {
 			continue
 		}
-		faults = append(faults, fmt.Sprintf("%s of %s is left", key, owner))
+		faults = append(faults, fmt.Sprintf("%s of %s is left, and goes to %q", key, owner, to))
 	}
 	return faults
 }
@@ -208,33 +213,48 @@ func (r *randomWorld) kept(key string) bool {
 		switch {
 		case wanted:
 			moved = moved || w.app != app
-		case f.broken[app] == "" || f.apps[app] == nil || moved || !r.sure.had[key]:
-			return false
+		case f.broken[app] == "" || f.broken[app] == isSuspended || f.apps[app] == nil || moved || !r.sure.had[key]:
+			return false // what suspends it may come after what else the commit has
 		}
 	}
 	return true
 }
 
 // stays says whether an object must be there though Git hasn't it any more:
-// itself or its application was made so.
+// itself or its application was made so all the time.
 func (r *randomWorld) stays(key string) bool {
 	w := r.sure.fleet.meant[key]
 	if w.hook {
 		return false // it may run again
 	}
-	if w.keep {
-		return true
-	}
+	keep, orphans := w.keep, r.sure.fleet.orphans(w.app)
 	for _, f := range r.since {
-		if now, wanted := f.meant[key]; wanted && now.app != w.app {
-			return false // that one may have taken it, and decides
-		} else if wanted {
+		now, wanted := f.meant[key]
+		if keep = keep && (!wanted || now.keep); keep {
 			continue
 		}
-		app := r.sure.fleet.apps[w.app]
-		return f.apps[w.app] == nil && app != nil && app.Spec.OnDelete == api.OnDeleteOrphan && f == r.latest()
+		if wanted && now.app != w.app {
+			return false // that one may have taken it, and decides
+		}
+		if wanted {
+			orphans = orphans && f.orphans(w.app)
+			continue
+		}
+		return orphans && f.apps[w.app] == nil && f == r.latest()
 	}
-	return false
+	return keep
+}
+
+// left says whether an object must be there though Git hasn't it any more, as long
+// as its application prunes nothing.
+func (r *randomWorld) left(key string) bool {
+	w := r.sure.fleet.meant[key]
+	for _, f := range append([]*fleet{r.sure.fleet}, r.since...) {
+		if now, wanted := f.meant[key]; wanted && now.app != w.app || f.apps[w.app] == nil || !f.leaves(w.app) {
+			return false
+		}
+	}
+	return !w.hook && r.sure.had[key]
 }
 
 // identities: what was wanted all the time is the same object still, whichever
@@ -264,6 +284,8 @@ func (r *randomWorld) identities(f *fleet, all map[string]*unstructured.Unstruct
 			same(key, uid, "was wanted all the time")
 		case r.stays(key):
 			same(key, uid, "was to be kept")
+		case r.left(key):
+			same(key, uid, "nobody was to prune")
 		}
 	}
 	return faults

@@ -96,15 +96,36 @@ func renderFleet(ctx context.Context, files map[string]string, commit string) (*
 			f.broken[name] = err.Error()
 		}
 	}
+	for name, app := range f.apps {
+		switch _, suspended := app.Metadata.Suspension(); {
+		case suspended:
+			f.broken[name] = isSuspended
+		case f.broken[name] == "" && f.sick(name):
+			f.broken[name] = "it is sick and never becomes healthy"
+		}
+	}
 	f.spread()
 	return f, nil
 }
 
-// unknown says whether an application can't be rendered, so that nobody knows what
-// it asks for.
+const isSuspended = "it is suspended"
+
+// sick says whether an application has a pod that never becomes ready.
+func (f *fleet) sick(name string) bool {
+	for _, w := range f.objects {
+		if w.app == name && mapping(w.object, "spec", "template", "metadata", "annotations")["e2e.slipway.dev/behaviour"] == "never-ready" {
+			return true
+		}
+	}
+	return false
+}
+
+// unknown says whether an application is suspended, or can't be rendered, so that
+// nobody knows what it asks for.
 func (f *fleet) unknown(name string) bool {
 	why := f.broken[name]
-	return why != "" && !strings.HasPrefix(why, "it depends on") && !strings.Contains(why, "nothing") && !strings.Contains(why, "empty")
+	known := []string{"it depends on", "it is sick", "nothing", "empty"}
+	return why != "" && !slices.ContainsFunc(known, func(k string) bool { return strings.Contains(why, k) })
 }
 
 // spread has those that depend on broken applications wait.
@@ -199,6 +220,16 @@ func (f *fleet) owner(app string) string {
 		return "local/slipway-system/root"
 	}
 	return "local/shop/" + app
+}
+
+func (f *fleet) orphans(app string) bool {
+	a := f.apps[app]
+	return a != nil && a.Spec.OnDelete == api.OnDeleteOrphan
+}
+
+func (f *fleet) leaves(app string) bool {
+	a := f.apps[app]
+	return a != nil && !a.Spec.Sync.Prunes()
 }
 
 // undecided says whether nobody can know what an application wants, or it is still

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -24,7 +25,7 @@ func (r *randomRepo) addApp(rng *rand.Rand, shape string) {
 	a := randomApp{
 		ID: id, Name: id, Dir: "apps/" + id, Shape: shape, Value: rng.IntN(100), Resync: 10,
 		Ignores: rng.IntN(3) == 0, Orphans: rng.IntN(5) == 0, Empties: rng.IntN(3) == 0,
-		Annex: rng.IntN(4) == 0, Substitutes: rng.IntN(3) == 0,
+		Annex: rng.IntN(4) == 0, Substitutes: rng.IntN(3) == 0, Leaves: rng.IntN(6) == 0, Runs: rng.IntN(3) == 0,
 	}
 	for range 2 + rng.IntN(3) {
 		a.Units = append(a.Units, r.newUnit(rng))
@@ -41,14 +42,10 @@ func (r *randomRepo) addApp(rng *rand.Rand, shape string) {
 }
 
 func (r *randomRepo) newUnit(rng *rand.Rand) unit {
-	u := unit{Kind: anyOf(rng, unitKinds), Value: rng.IntN(1000), Keep: rng.IntN(8) == 0}
+	u := unit{Kind: anyOf(rng, unitKinds), Value: rng.IntN(1000)}
 	u.Name = r.name(u.Kind)
-	switch u.Kind {
-	case "namespace", "definition":
-		u.Keep = false
-	case "forced":
-		u.Keep, u.Stage = false, rng.IntN(2)
-	default:
+	if u.wishful() {
+		u.Keep, u.Once = rng.IntN(8) == 0, rng.IntN(8) == 0
 		u.Stage = max(0, rng.IntN(5)-2)
 	}
 	return u
@@ -69,6 +66,8 @@ var mutations = []mutation{
 	{5, moveUnit},
 	{2, swapUnits},
 	{1, restage},
+	{1, changeWish},
+	{1, suspend},
 	{1, func(r *randomRepo, rng *rand.Rand) string {
 		r.Shared = rng.IntN(1000)
 		return "change what is shared"
@@ -192,11 +191,17 @@ func swapUnits(r *randomRepo, rng *rand.Rand) string {
 
 func changeApp(r *randomRepo, rng *rand.Rand) string {
 	a := r.app(rng, 0)
-	switch rng.IntN(6) {
+	switch rng.IntN(9) {
 	case 4:
 		a.Annex = !a.Annex
 	case 5:
 		a.Substitutes = !a.Substitutes
+	case 6:
+		a.Leaves = !a.Leaves
+	case 7:
+		a.Orphans = !a.Orphans
+	case 8:
+		a.Empties = !a.Empties
 	case 0:
 		a.Labels = map[string]string{"team": r.name("team")}
 	case 1:
@@ -230,6 +235,37 @@ func restage(r *randomRepo, rng *rand.Rand) string {
 	}
 	u.Stage = rng.IntN(3)
 	return "have " + u.Name + " of " + a.Name + " come " + strconv.Itoa(u.Stage)
+}
+
+// changeWish has an object say otherwise how it wants to be treated.
+func changeWish(r *randomRepo, rng *rand.Rand) string {
+	a := r.app(rng, 1)
+	if a == nil {
+		return ""
+	}
+	u := &a.Units[rng.IntN(len(a.Units))]
+	if !u.wishful() {
+		return ""
+	}
+	wish := &u.Keep
+	if rng.IntN(2) == 0 {
+		wish = &u.Once
+	}
+	*wish = !*wish
+	return fmt.Sprintf("have %s of %s be kept: %t, made once: %t", u.Name, a.Name, u.Keep, u.Once)
+}
+
+// suspend suspends an application, or goes on with the one that is.
+func suspend(r *randomRepo, rng *rand.Rand) string {
+	for i := range r.Apps {
+		if a := &r.Apps[i]; a.Suspended {
+			a.Suspended = false
+			return "resume " + a.Name
+		}
+	}
+	a := r.app(rng, 0)
+	a.Suspended = true
+	return "suspend " + a.Name
 }
 
 func changeHooks(r *randomRepo, rng *rand.Rand) string {

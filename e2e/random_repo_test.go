@@ -17,26 +17,6 @@ import (
 // fields are a mapping of a document.
 type fields = map[string]any
 
-// unit is what is added to, changed in and taken from a random repo as one: an
-// object, or a definition or namespace with what lies in it.
-type unit struct {
-	Name, Kind string
-	Value      int
-	Stage      int
-	Keep       bool // slipway.dev/prune: disabled; never changes
-}
-
-// unitKinds are what a unit may be; the more often, the likelier.
-var unitKinds = []string{
-	"configmap", "configmap", "configmap", "secret", "stringsecret", "service", "deployment", "account", "namespace", "definition", "forced", "once",
-}
-
-// wishes are what units of some kinds say of how they want to be treated.
-var wishes = map[string]fields{
-	"forced": {"slipway.dev/force": "enabled"}, // and can't be changed
-	"once":   {"slipway.dev/apply": "ifNotPresent"},
-}
-
 // hook is a Job that runs for each revision, by one of the annotations that say so.
 type hook struct {
 	When, Style string
@@ -59,8 +39,12 @@ type randomApp struct {
 	Annotations map[string]string
 	DependsOn   []string // ids of those before it
 	Ignores     bool     // data.left of ConfigMaps
-	Orphans     bool     // onDelete; never changes
-	Empties     bool     // sync.allowEmpty; never changes
+	Orphans     bool     // onDelete
+	Empties     bool     // sync.allowEmpty
+	Leaves      bool     // sync.prune: false
+	Runs        bool     // has a pod
+	Sick        bool     // whose pod never becomes ready
+	Suspended   bool
 	Resync      int      // minutes
 	Annex       bool     // its objects lie in another namespace
 	Substitutes bool     // variables, of its own and of what is shared
@@ -172,7 +156,7 @@ func (a *randomApp) document(r *randomRepo, w *local.World) fields {
 	spec := fields{
 		"source":      source,
 		"destination": fields{"namespace": "shop", "serviceAccount": "deployer"},
-		"sync":        fields{"resync": strconv.Itoa(a.Resync) + "m", "allowEmpty": a.Empties},
+		"sync":        fields{"resync": strconv.Itoa(a.Resync) + "m", "allowEmpty": a.Empties, "prune": !a.Leaves},
 	}
 	if len(a.Labels) > 0 {
 		spec["labels"] = a.Labels
@@ -199,10 +183,11 @@ func (a *randomApp) document(r *randomRepo, w *local.World) fields {
 	if a.Orphans {
 		spec["onDelete"] = "orphan"
 	}
-	return fields{
-		"apiVersion": "slipway.dev/v1alpha1", "kind": "Application",
-		"metadata": fields{"name": a.Name, "namespace": "shop"}, "spec": spec,
+	metadata := fields{"name": a.Name, "namespace": "shop"}
+	if a.Suspended {
+		metadata["annotations"] = fields{"slipway.dev/suspend": "for a while"}
 	}
+	return fields{"apiVersion": "slipway.dev/v1alpha1", "kind": "Application", "metadata": metadata, "spec": spec}
 }
 
 // files are what an Application's path holds.
@@ -221,6 +206,9 @@ func (a *randomApp) files(w *local.World) map[string]string {
 	}
 	for _, u := range a.Units {
 		put(u.Name+".yaml", u.objects(w)...)
+	}
+	if a.Runs && len(a.Units) > 0 {
+		put("runs.yaml", a.runs(w))
 	}
 	for _, h := range a.Hooks {
 		put("hook-"+h.When+".yaml", h.job(a.ID, w))
@@ -297,95 +285,6 @@ func (a *randomApp) chart(all map[string]string) {
 	all[a.Dir+"/Chart.yaml"] = text(fields{"apiVersion": "v2", "name": a.ID, "version": "0.1.0"})
 	all[a.Dir+"/values.yaml"] = text(fields{"entries": entries})
 	all[a.Dir+"/templates/entries.yaml"] = entriesTemplate
-}
-
-// metadata of a unit's object; what is there depends on its value, so that
-// labels and annotations come and go.
-func (u unit) metadata(name string) fields {
-	labels, annotations := fields{"unit": u.Name}, fields{}
-	maps.Copy(annotations, wishes[u.Kind])
-	if u.Value%2 == 0 {
-		labels["even"] = "yes"
-	}
-	if u.Value%3 == 0 {
-		annotations["example.com/third"] = strconv.Itoa(u.Value)
-	}
-	if u.Stage != 0 {
-		annotations["slipway.dev/stage"] = strconv.Itoa(u.Stage)
-	}
-	if u.Keep {
-		annotations["slipway.dev/prune"] = "disabled"
-	}
-	m := fields{"name": name, "labels": labels}
-	if len(annotations) > 0 {
-		m["annotations"] = annotations
-	}
-	return m
-}
-
-func (u unit) data() fields {
-	data := fields{"value": strconv.Itoa(u.Value), "left": "as Git says"}
-	if u.Value%5 == 0 {
-		data["variables"] = "${OWN:=none} ${SHARED:=none}"
-	}
-	for i := range u.Value % 4 {
-		data["key"+strconv.Itoa(i)] = strings.Repeat(u.Name, 1+u.Value%3)
-	}
-	return data
-}
-
-func object(version, kind string, metadata, more fields) fields {
-	o := fields{"apiVersion": version, "kind": kind, "metadata": metadata}
-	maps.Copy(o, more)
-	return o
-}
-
-// objects are a unit's documents.
-func (u unit) objects(w *local.World) []fields {
-	m := u.metadata(u.Name)
-	switch u.Kind {
-	case "secret":
-		return []fields{object("v1", "Secret", m, fields{"data": fields{"value": "djE=", "turn" + strconv.Itoa(u.Value%3): "djI="}})}
-	case "stringsecret":
-		return []fields{object("v1", "Secret", m, fields{"stringData": u.data()})}
-	case "service":
-		return []fields{object("v1", "Service", m, fields{"spec": fields{
-			"selector": fields{"app": u.Name}, "ports": []fields{{"name": "http", "port": 80 + u.Value%3, "targetPort": 8080}},
-		}})}
-	case "deployment":
-		return []fields{object("apps/v1", "Deployment", m, fields{"spec": fields{
-			"replicas": 0, "selector": fields{"matchLabels": fields{"app": u.Name}},
-			"template": fields{"metadata": fields{"labels": fields{"app": u.Name}}, "spec": fields{"containers": []fields{
-				{"name": "main", "image": w.Image(local.WebImage, "1.0.0"), "args": []string{strconv.Itoa(u.Value)}},
-			}}},
-		}})}
-	case "account":
-		return []fields{object("v1", "ServiceAccount", m, fields{"automountServiceAccountToken": u.Value%2 == 0})}
-	case "namespace":
-		in := unit{Name: u.Name, Value: u.Value}.metadata("inside")
-		in["namespace"] = u.Name
-		return []fields{object("v1", "Namespace", m, nil), object("v1", "ConfigMap", in, fields{"data": u.data()})}
-	case "definition":
-		return u.definition(m)
-	}
-	return []fields{object("v1", "ConfigMap", m, fields{"data": u.data(), "immutable": u.Kind == "forced"})}
-}
-
-// definition is a kind and an object of it.
-func (u unit) definition(m fields) []fields {
-	group, plural := u.Name+".example.com", strings.ReplaceAll(u.Name, "-", "")
-	m["name"] = plural + "." + group
-	delete(m, "annotations") // the object goes when the definition does
-	kind := strings.ToUpper(plural[:1]) + plural[1:]
-	return []fields{
-		object("apiextensions.k8s.io/v1", "CustomResourceDefinition", m, fields{"spec": fields{
-			"group": group, "scope": "Namespaced", "names": fields{"kind": kind, "plural": plural, "singular": plural, "listKind": kind + "List"},
-			"versions": []fields{{"name": "v1", "served": true, "storage": true, "schema": fields{"openAPIV3Schema": fields{
-				"type": "object", "properties": fields{"spec": fields{"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-			}}}},
-		}}),
-		object(group+"/v1", kind, unit{Name: u.Name, Value: u.Value}.metadata(u.Name), fields{"spec": u.data()}),
-	}
 }
 
 // job is a hook, which ends well.

@@ -45,13 +45,15 @@ func (r *randomWorld) round() {
 	r.t.Helper()
 	wait := r.disturbed()
 	for range 1 + r.rng.IntN(4) {
-		switch r.rng.IntN(13) {
+		switch r.rng.IntN(14) {
 		case 0:
 			r.goBack()
 		case 1:
 			r.breaks()
 		case 2:
 			r.breaksRoot()
+		case 3:
+			r.sickens()
 		default:
 			r.changes()
 		}
@@ -77,10 +79,22 @@ func (r *randomWorld) changes() {
 // breaks has an application be invalid for a while, or until the next commit.
 func (r *randomWorld) breaks() {
 	r.t.Helper()
+	r.forAWhile("break", func(a *randomApp, on bool) { a.Broken = on })
+}
+
+// sickens has an application never become healthy for a while, or until the next
+// commit.
+func (r *randomWorld) sickens() {
+	r.t.Helper()
+	r.forAWhile("sicken", func(a *randomApp, on bool) { a.Runs, a.Sick = true, on })
+}
+
+func (r *randomWorld) forAWhile(what string, ails func(a *randomApp, on bool)) {
+	r.t.Helper()
 	at := r.rng.IntN(len(r.repo.Apps))
 	id, name := r.repo.Apps[at].ID, r.repo.Apps[at].Name // what comes with it may take the application away
-	r.repo.Apps[at].Broken = true
-	r.commit("break " + name + r.andMore())
+	ails(&r.repo.Apps[at], true)
+	r.commit(what + " " + name + r.andMore())
 	if r.rng.IntN(2) == 0 {
 		r.becomes()
 	} else {
@@ -88,7 +102,7 @@ func (r *randomWorld) breaks() {
 	}
 	if at = slices.IndexFunc(r.repo.Apps, func(a randomApp) bool { return a.ID == id }); at >= 0 {
 		a := &r.repo.Apps[at]
-		a.Broken = false
+		ails(a, false)
 		r.commit("mend " + a.Name + r.andMore())
 	}
 }

@@ -127,18 +127,26 @@ func (r *randomWorld) note(commit string) {
 			r.byHand[key] = true // it is made anew by who changes it
 		}
 	}
-	if last := r.latest(); last != nil {
-		for key, w := range last.objects {
+	r.noteStays(f)
+	r.past, r.since = append(r.past, past{commit, r.repo.clone()}), append(r.since, f)
+}
+
+// noteStays remembers what may stay, since any commit that it was in, or the next,
+// had it or its application be kept: not each of them is tried.
+func (r *randomWorld) noteStays(f *fleet) {
+	all := slices.Clone(r.since)
+	if r.sure != nil {
+		all = append(all, r.sure.fleet)
+	}
+	for _, was := range all {
+		for key, w := range was.objects {
 			_, wanted := f.objects[key]
-			app := last.apps[w.app]
-			orphans := app != nil && app.Spec.OnDelete == api.OnDeleteOrphan
 			// What another one has by now, and gives up before it took it, stays, too.
-			if !wanted && w.keep || orphans && (!wanted || f.apps[w.app] == nil) {
+			if !wanted && (w.keep || was.leaves(w.app) || f.leaves(w.app)) || was.orphans(w.app) && (!wanted || f.apps[w.app] == nil) {
 				r.mayStay[key] = true
 			}
 		}
 	}
-	r.past, r.since = append(r.past, past{commit, r.repo.clone()}), append(r.since, f)
 }
 
 // latest is the fleet of the branch's head.
