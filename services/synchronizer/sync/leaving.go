@@ -57,6 +57,7 @@ func (b *Brain) goesOver(l *live, p apply.Pruned, name string) api.InventoryEntr
 			message = fmt.Sprintf("left %s alone: it may go over to %s, of which that can't be known before it is rendered as Git has it now", name, p.To.Name)
 		}
 		b.notes.say(l.object, "NotPruned", message)
+		b.log.Info("goes over", "application", b.cfg.Cluster+"/"+keyOf(l.object), "object", name, "to", p.To.Name, "sure", p.To.Sure)
 	}
 	p.Entry.To, p.Entry.Given = p.To.Name, p.To.Given
 	return p.Entry
