@@ -45,10 +45,10 @@ type randomApp struct {
 	Runs        bool     // has a pod
 	Sick        bool     // whose pod never becomes ready
 	Suspended   bool
-	Resync      int      // minutes
-	Annex       bool     // its objects lie in another namespace
-	Substitutes bool     // variables, of its own and of what is shared
-	Broken      bool     // has invalid YAML
+	Resync      int  // minutes
+	Annex       bool // its objects lie in another namespace
+	Substitutes bool // variables, of its own and of what is shared
+	Broken      bool // has invalid YAML
 	Units       []unit
 	Hooks       []hook
 }

@@ -122,7 +122,6 @@ func (u unit) definition(m fields) []fields {
 	}
 }
 
-
 // runs is a pod, which is ready at once, or never.
 func (a *randomApp) runs(w *local.World) fields {
 	name, annotations := a.ID+"-runs", fields{"e2e.slipway.dev/behaviour": "ready-after=100ms"}

@@ -202,10 +202,13 @@ func (a *applications) observe(old, obj any) {
 func asks(before, now *unstructured.Unstructured) bool {
 	was, is := before.GetAnnotations(), now.GetAnnotations()
 	return was[api.SyncAnnotation] != is[api.SyncAnnotation] || was[api.SuspendAnnotation] != is[api.SuspendAnnotation] ||
-		hasKey(was, api.SuspendAnnotation) != hasKey(is, api.SuspendAnnotation)
+		isSuspended(was) != isSuspended(is)
 }
 
-func hasKey(m map[string]string, key string) bool { _, there := m[key]; return there }
+func isSuspended(annotations map[string]string) bool {
+	_, suspended := annotations[api.SuspendAnnotation]
+	return suspended
+}
 
 // entry finds or makes what we hold of an Application, and keeps the index of
 // sources.

@@ -46,7 +46,7 @@ func (b *Brain) comes(ctx context.Context, a *app, l *live, r *repo, head Commit
 // to have another one be something else than it is.
 func (b *asking) brings(ctx context.Context, key string, object identity, is *unstructured.Unstructured) bool {
 	u := b.apps.cached(key)
-	if u == nil || hasKey(u.GetAnnotations(), api.SuspendAnnotation) {
+	if u == nil || isSuspended(u.GetAnnotations()) {
 		return false
 	}
 	w := b.knows(ctx, key)

@@ -109,7 +109,7 @@ func (i identity) isApplication() bool {
 // rendered to know it.
 func (b *asking) knows(ctx context.Context, key string) *wanted {
 	w, u := b.apps.wanted.get(key), b.apps.cached(key)
-	if w == nil || u == nil || u.GetDeletionTimestamp() != nil || u.GetGeneration() != w.generation || hasKey(u.GetAnnotations(), api.SuspendAnnotation) {
+	if w == nil || u == nil || u.GetDeletionTimestamp() != nil || u.GetGeneration() != w.generation || isSuspended(u.GetAnnotations()) {
 		return nil
 	}
 	if !w.until.IsZero() && time.Now().After(w.until) {
