@@ -190,7 +190,7 @@ func (r *randomWorld) leftovers(f *fleet, all map[string]*unstructured.Unstructu
 		if metav1.GetControllerOf(u) != nil {
 			continue // a ReplicaSet says what its Deployment does
 		}
-		if _, wanted := f.objects[key]; wanted || owner == "" || strings.HasPrefix(u.GetName(), foreign) || r.mayStay[key] {
+		if _, wanted := f.objects[key]; wanted || owner == "" || strings.HasPrefix(u.GetName(), foreign) || r.mayStay[key] || r.ever[owner] {
 			continue
 		}
 		to := goesTo(key, all)

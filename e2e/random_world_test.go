@@ -39,6 +39,7 @@ type randomWorld struct {
 	byHand   map[string]bool
 	fields   []foreignField
 	mayStay  map[string]bool
+	ever     map[string]bool   // applications that pruned nothing, and what was to be kept
 	stay     map[string]string // uids of what must stay though Git hasn't it any more
 	forced   int
 	away     sync.WaitGroup    // what people undo after a while
@@ -65,7 +66,7 @@ type sure struct {
 func newRandomWorld(t *testing.T, rng *rand.Rand, repo *randomRepo) *randomWorld {
 	t.Helper()
 	r := &randomWorld{
-		rng: rng, services: randomServices, repo: repo, byHand: map[string]bool{}, mayStay: map[string]bool{}, stay: map[string]string{},
+		rng: rng, services: randomServices, repo: repo, byHand: map[string]bool{}, mayStay: map[string]bool{}, ever: map[string]bool{}, stay: map[string]string{},
 		foreign: map[string]string{}, jobs: map[string]map[string]bool{}, progress: map[string]int{},
 	}
 	r.chaos = newChaos(t, local.Options{Files: repo.files, Images: []string{local.WebImage}, Sweep: randomSweep})
@@ -132,17 +133,23 @@ func (r *randomWorld) note(commit string) {
 }
 
 // noteStays remembers what may stay, since any commit that it was in, or the next,
-// had it or its application be kept: not each of them is tried.
+// had it or its application be kept: not each of them is tried. What is made once goes
+// on saying what it said then; and what an application that prunes nothing has let go of
+// stays its own until another one takes it, which may never come to that.
 func (r *randomWorld) noteStays(f *fleet) {
 	all := slices.Clone(r.since)
 	if r.sure != nil {
 		all = append(all, r.sure.fleet)
 	}
+	for name := range f.apps {
+		r.ever[f.owner(name)] = r.ever[f.owner(name)] || f.leaves(name)
+	}
 	for _, was := range all {
 		for key, w := range was.objects {
 			_, wanted := f.objects[key]
+			r.ever[key] = r.ever[key] || w.keep
 			// What another one has by now, and gives up before it took it, stays, too.
-			if !wanted && (w.keep || was.leaves(w.app) || f.leaves(w.app)) || was.orphans(w.app) && (!wanted || f.apps[w.app] == nil) {
+			if !wanted && (w.keep || w.once && r.ever[key] || was.leaves(w.app) || f.leaves(w.app)) || was.orphans(w.app) && (!wanted || f.apps[w.app] == nil) {
 				r.mayStay[key] = true
 			}
 		}
