@@ -48,6 +48,9 @@ func (r *randomRepo) newUnit(rng *rand.Rand) unit {
 		u.Keep, u.Once = rng.IntN(8) == 0, rng.IntN(8) == 0
 		u.Stage = max(0, rng.IntN(5)-2)
 	}
+	if u.Kind == "forced" {
+		u.Stage = rng.IntN(2)
+	}
 	return u
 }
 

@@ -206,7 +206,7 @@ func asks(before, now *unstructured.Unstructured) bool {
 }
 
 func isSuspended(annotations map[string]string) bool {
-	_, suspended := annotations[api.SuspendAnnotation]
+	_, suspended := api.Metadata{Annotations: annotations}.Suspension()
 	return suspended
 }
 

@@ -75,7 +75,7 @@ func (b *asking) brings(ctx context.Context, key string, object identity, is *un
 // hashOf is of what decides how an Application is brought in. Two that mean the same may
 // have another.
 func hashOf(application *unstructured.Unstructured) uint64 {
-	why, suspended := application.GetAnnotations()[api.SuspendAnnotation]
-	data, _ := json.Marshal([]any{application.Object["spec"], suspended, why}) // as JSON it came
+	why, _ := api.Metadata{Annotations: application.GetAnnotations()}.Suspension() // empty where it isn't suspended
+	data, _ := json.Marshal([]any{application.Object["spec"], why})                // as JSON it came
 	return maphash.Bytes(identitySeed, data)
 }

@@ -152,14 +152,8 @@ func (b *Brain) goOn(ctx context.Context, w *wait, l *live, work Work) error {
 // passed goes on when all that a step waited for is ready.
 func (b *Brain) passed(ctx context.Context, n *run, l *live) error {
 	step := n.plan[n.at]
-	if gone := apply.Gone(l.status().Inventory, n.items); step.Last && !n.spec.Sync.Prunes() {
-		n.pruned = b.forsake(l, gone)
-	} else if step.Last {
-		var err error
-		if n.pruned, err = b.prune(ctx, n, l, gone); err != nil {
-			return err
-		}
-		if err := b.pruneFormer(ctx, n, l); err != nil {
+	if step.Last {
+		if err := b.takeAway(ctx, n, l); err != nil {
 			return err
 		}
 	}
@@ -168,6 +162,19 @@ func (b *Brain) passed(ctx context.Context, n *run, l *live) error {
 	}
 	b.eventEnded(ctx, n, l, n.at)
 	return b.advance(ctx, n, l, n.at+1)
+}
+
+// takeAway deletes what is gone from Git or, where nothing is pruned, lets go of it.
+func (b *Brain) takeAway(ctx context.Context, n *run, l *live) (err error) {
+	gone := apply.Gone(l.status().Inventory, n.items)
+	if !n.spec.Sync.Prunes() {
+		n.pruned = b.forsake(l, gone)
+		return nil
+	}
+	if n.pruned, err = b.prune(ctx, n, l, gone); err != nil {
+		return err
+	}
+	return b.pruneFormer(ctx, n, l)
 }
 
 // waitsFor are what a step waits for: hooks to end and, unless the application
