@@ -169,6 +169,9 @@ func (a *applications) observe(old, obj any) {
 	if application.Status != nil {
 		entry.saw(application.Status.Attempted)
 	}
+	if updated && a.attemptedLate(entry, before, u) {
+		a.wakeups.Add(wakeup{entry.key, reasonOvertaken, false})
+	}
 	if entry.resolves(u) { // what was done meanwhile may have been without it
 		a.wakeups.Add(wakeup{entry.key, ReasonStart, false})
 	}

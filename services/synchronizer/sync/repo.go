@@ -104,6 +104,10 @@ type repo struct {
 	evaluated string
 	// passed are commits behind evaluated. Only the branch's worker uses it.
 	passed map[string]bool
+	// looking is the head with which applications were compared last, or are right
+	// now, and when that began.
+	looking   string
+	lookingAt time.Time
 }
 
 // get opens a place with the config's credentials. They go only to the address

@@ -197,6 +197,7 @@ func (b *Brain) say(ctx context.Context, a *app) error {
 // Started says that a replica has: what one that died was waiting for is in
 // nobody's memory, and found by its status.
 func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit, wake Wake, started bool) error {
+	r.looksAt(head)
 	changed, known := r.changes(ctx, r.evaluated, head.Hash())
 	if !known {
 		wake.Reason, wake.Back = ReasonStart, true
@@ -249,42 +250,8 @@ func (b *Brain) begun(a *app, head Commit) bool {
 	if u == nil {
 		return false
 	}
-	attempted, _, _ := unstructured.NestedString(u.Object, "status", "attempted")
 	generation, _, _ := unstructured.NestedInt64(u.Object, "status", "observedGeneration")
-	return attempted == head.Hash() && generation == u.GetGeneration()
-}
-
-// strayed says whether an application has to be brought to the head for what
-// another replica has attempted.
-func (b *Brain) strayed(ctx context.Context, r *repo, a *app, head Commit) bool {
-	u := b.apps.cached(a.key)
-	if u == nil {
-		return false
-	}
-	attempted, _, _ := unstructured.NestedString(u.Object, "status", "attempted")
-	return r.strayed(ctx, a.key, attempted, head)
-}
-
-// strayed says whether the head is another for an application than the commit
-// attempted, as far as that isn't behind what was evaluated: the branch went back
-// since, or it is new to this replica. What changed since it evaluated doesn't tell
-// then: a commit and its contrary are no change.
-func (r *repo) strayed(ctx context.Context, key, attempted string, head Commit) bool {
-	if attempted == "" || attempted == head.Hash() || r.passed[attempted] {
-		return false
-	}
-	if in, err := r.contains(ctx, head.Hash(), attempted); err != nil || !in {
-		return true
-	}
-	if behind, err := r.contains(ctx, r.evaluated, attempted); err != nil || !behind {
-		changed, known := r.changes(ctx, attempted, head.Hash())
-		return !known || !r.index.knows(key) || r.index.touches(key, changed)
-	}
-	if r.passed == nil || len(r.passed) >= maxLines {
-		r.passed = map[string]bool{}
-	}
-	r.passed[attempted] = true
-	return false
+	return attemptedOf(u) == head.Hash() && generation == u.GetGeneration()
 }
 
 // compare wakes an application unless it is healthy with what the head has

@@ -8,6 +8,10 @@ type wakeup struct {
 	branch      bool // key is a branch, not an application
 }
 
+// reasonOvertaken is of a wake-up that may turn out to be none: see [Brain.overtaken]. In
+// the queue it is a commit's.
+const reasonOvertaken = "overtaken"
+
 // store moves wake-ups into the durable queue, until each is there.
 func (a *applications) store(ctx context.Context) error {
 	for {
@@ -15,11 +19,7 @@ func (a *applications) store(ctx context.Context) error {
 		if shutdown {
 			return nil
 		}
-		queue := a.brain.appQ
-		if w.branch {
-			queue = a.brain.repoQ
-		}
-		err := queue.Put(ctx, w.key, Wake{Reason: w.reason})
+		err := a.put(ctx, w)
 		a.wakeups.Done(w)
 		if err == nil {
 			a.wakeups.Forget(w)
@@ -28,4 +28,17 @@ func (a *applications) store(ctx context.Context) error {
 			a.wakeups.AddRateLimited(w)
 		}
 	}
+}
+
+func (a *applications) put(ctx context.Context, w wakeup) error {
+	switch {
+	case w.branch:
+		return a.brain.repoQ.Put(ctx, w.key, Wake{Reason: w.reason})
+	case w.reason != reasonOvertaken:
+		return a.brain.appQ.Put(ctx, w.key, Wake{Reason: w.reason})
+	}
+	if head := a.brain.overtaken(ctx, w.key); head != "" {
+		return a.brain.appQ.Put(ctx, w.key, Wake{Reason: ReasonCommit, Commit: head})
+	}
+	return nil
 }
