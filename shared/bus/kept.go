@@ -7,18 +7,15 @@ import (
 	"fmt"
 	"maps"
 	"sync"
-	"time"
 )
 
 // Kept is a bucket of JSON values in the memory of every replica that watches
 // it. The watch is in step with nothing else: what must be the newest is read
-// by [Kept.Read].
+// by [Kept.Read], or after [Follower.CatchUp].
 type Kept[T any] struct {
-	bucket *Bucket
-	once   sync.Once
-	ready  chan struct{}
-	mu     sync.RWMutex
-	byKey  map[string]Version[T]
+	*Follower
+	mu    sync.RWMutex
+	byKey map[string]Version[T]
 }
 
 // Version is a value as it was stored.
@@ -35,49 +32,18 @@ func Keep[T any](ctx context.Context, b *Bus, name string, o BucketOptions) (*Ke
 	if err != nil {
 		return nil, err
 	}
-	return &Kept[T]{bucket: bucket, ready: make(chan struct{}), byKey: map[string]Version[T]{}}, nil
+	k := &Kept[T]{byKey: map[string]Version[T]{}}
+	k.Follower = bucket.Follow(k.take)
+	return k, nil
 }
 
-// Run follows the bucket until ctx ends, from its beginning again where the
-// watch was lost.
-func (k *Kept[T]) Run(ctx context.Context) error {
-	const pause = time.Second
-	for {
-		err := k.follow(ctx)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-			k.bucket.bus.log.Warn("the watch of a bucket ended, watching again", "bucket", k.bucket.name, "error", err)
-		}
-	}
-}
-
-func (k *Kept[T]) follow(ctx context.Context) error {
-	for c, err := range k.bucket.Watch(ctx) {
-		if err != nil {
-			return fmt.Errorf("watch bucket %s: %w", k.bucket.name, err)
-		}
-		var value T
-		switch {
-		case c.Current:
-			k.once.Do(func() { close(k.ready) })
-		case c.Deleted:
-			k.forget(c.Key, c.Revision)
-		case json.Unmarshal(c.Value, &value) == nil:
-			k.set(c.Key, Version[T]{value, c.Revision})
-		}
-	}
-	return nil
-}
-
-// Ready waits until everything that was there at the start is read.
-func (k *Kept[T]) Ready(ctx context.Context) error {
-	select {
-	case <-k.ready:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+func (k *Kept[T]) take(c Change) {
+	var value T
+	switch {
+	case c.Deleted:
+		k.forget(c.Key, c.Revision)
+	case json.Unmarshal(c.Value, &value) == nil:
+		k.set(c.Key, Version[T]{value, c.Revision})
 	}
 }
 

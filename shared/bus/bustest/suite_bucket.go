@@ -3,6 +3,7 @@ package bustest
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ func bucketTests() []suiteTest {
 		{name: "bucket is updated by many at once", run: bucketUpdates},
 		{name: "bucket with odd keys", run: bucketKeys},
 		{name: "bucket is watched", run: bucketWatch},
+		{name: "bucket is followed through a restart", restarts: true, run: bucketFollowed},
 		{name: "services open all at once", run: allAtOnce},
 	}
 }
@@ -134,6 +136,46 @@ func bucketWatch(s *suite) {
 	if c := next(); c.Key != "old" || !c.Deleted {
 		s.Errorf("fourth: %+v", c)
 	}
+}
+
+// bucketFollowed holds that whoever catches up has what another connection has stored
+// before, also where the watch was lost with the server.
+func bucketFollowed(s *suite) {
+	here, there := s.connect(), s.connect()
+	k := s.bucket(there, bus.BucketOptions{})
+	var mu sync.Mutex
+	var has string
+	f := s.bucket(here, bus.BucketOptions{}).Follow(func(c bus.Change) {
+		mu.Lock()
+		defer mu.Unlock()
+		has = string(c.Value)
+	})
+	s.goes(f.Run)
+	s.ok(f.Ready(s.Context()))
+	stored := func(value string) {
+		_, err := k.Put(s.Context(), "key", []byte(value))
+		s.ok(err)
+		s.ok(f.CatchUp(s.Context()))
+		mu.Lock()
+		defer mu.Unlock()
+		if has != value {
+			s.Errorf("it has caught up and has %q, not %q", has, value)
+		}
+	}
+	for i := range 20 {
+		stored(strconv.Itoa(i))
+	}
+	s.target.Stop()
+	Until(s.T, "the loss", func() bool { return here.Healthy() != nil && there.Healthy() != nil })
+	s.target.Start()
+	Until(s.T, "the connections", func() bool { return here.Healthy() == nil && there.Healthy() == nil })
+	stored("after it")
+	s.ok(k.Delete(s.Context(), "key"))
+	s.ok(f.CatchUp(s.Context()))
+	if mu.Lock(); has != "" {
+		s.Errorf("it has caught up and has %q, which is deleted", has)
+	}
+	mu.Unlock()
 }
 
 func allAtOnce(s *suite) {
