@@ -42,13 +42,6 @@ func (s *Store) Of(application, image string) (Proposal, bool) {
 	return v.Value, ok
 }
 
-// Learn reads the pair's proposal from the bucket itself: the watch is in step
-// with nothing else.
-func (s *Store) Learn(ctx context.Context, application, image string) error {
-	_, _, err := s.Read(ctx, pair(application, image))
-	return err
-}
-
 // All lists the proposals, the oldest first.
 func (s *Store) All() []Proposal {
 	var all []Proposal

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/automator/approval"
 	"github.com/slipway-cd/slipway/services/automator/manifest"
@@ -73,7 +75,7 @@ func (d *Deployer) Work(ctx context.Context, w bus.Work) error {
 	if last, _ := d.Repos.Heads.Of(r.Key); asked.only != "" && asked.only == r.decided && asked.only == last.Value.Commit {
 		return nil // the host tells of our own push
 	}
-	if err := d.learn(ctx, asked); err != nil {
+	if err := d.learn(ctx); err != nil {
 		return err
 	}
 	for range maxTries {
@@ -132,35 +134,22 @@ func (d *Deployer) pass(ctx context.Context, r *Repository, s *State, asked aske
 	return d.Repos.Heads.Record(ctx, r, s)
 }
 
-// learn reads what the items are about from the buckets themselves: the
-// watches are not in step with the queue.
-func (d *Deployer) learn(ctx context.Context, asked asked) error {
-	known := []func(context.Context) error{d.Tags.Ready, d.Health.Ready, d.Approvals.Ready, d.Repos.Heads.Ready}
+// learn waits until all is known that was stored before the work was put, by whichever
+// replica: the watches are not in step with the queue.
+func (d *Deployer) learn(ctx context.Context) error {
+	known := []func(context.Context) error{d.Tags.CatchUp, d.Health.CatchUp, d.Approvals.CatchUp, d.Repos.Heads.Ready}
 	if d.Pulls != nil {
 		known = append(known, d.Pulls.Ready)
 	}
 	if d.Waiting != nil {
-		known = append(known, d.Waiting.Ready)
+		known = append(known, d.Waiting.CatchUp)
 	}
-	for _, ready := range known {
-		if err := ready(ctx); err != nil {
-			return fmt.Errorf("wait for what is known: %w", err)
-		}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, know := range known {
+		group.Go(func() error { return know(ctx) })
 	}
-	for repo, tags := range asked.arrived {
-		if err := d.Tags.Learn(ctx, repo, tags); err != nil {
-			return err
-		}
-	}
-	for _, p := range asked.pairs {
-		if err := d.Approvals.Learn(ctx, p.app.String(), p.image.String()); err != nil {
-			return err
-		}
-	}
-	for _, app := range asked.sources {
-		if err := d.Health.Learn(ctx, app); err != nil {
-			return err
-		}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("wait for what is known: %w", err)
 	}
 	return nil
 }

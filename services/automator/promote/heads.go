@@ -253,6 +253,9 @@ func (r *Repository) catchUp(ctx context.Context, behind uint64) error {
 // commit than this one has read. The error names those that can't be read; the
 // others are.
 func (all *Repos) Catch(ctx context.Context) error {
+	if err := all.Heads.CatchUp(ctx); err != nil {
+		return err
+	}
 	const atOnce = 8
 	var mu sync.Mutex
 	var faults []error

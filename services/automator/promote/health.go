@@ -96,12 +96,6 @@ func (h *Health) Of(application events.Application) (Running, bool) {
 	return v.Value, ok
 }
 
-// Learn reads what an application runs from the bucket itself.
-func (h *Health) Learn(ctx context.Context, application events.Application) error {
-	_, _, err := h.Read(ctx, application.String())
-	return err
-}
-
 // Handle takes the events by which a synchronizer tells how applications are.
 // Only a change is stored, and has others decided on again.
 func (h *Health) Handle(ctx context.Context, e events.Event) error {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"sync"
 	"time"
@@ -50,9 +49,8 @@ func (k Known) born() time.Time {
 // Tags are the known tags of all images, in a bucket that every replica
 // watches.
 type Tags struct {
+	*bus.Follower
 	bucket *bus.Bucket
-	once   sync.Once
-	ready  chan struct{}
 	mu     sync.RWMutex
 	byRepo map[events.ImageRepository]map[string]Known
 }
@@ -63,56 +61,23 @@ func OpenTags(ctx context.Context, b *bus.Bus) (*Tags, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open known tags: %w", err)
 	}
-	return &Tags{bucket: bucket, byRepo: map[events.ImageRepository]map[string]Known{}, ready: make(chan struct{})}, nil
+	t := &Tags{bucket: bucket, byRepo: map[events.ImageRepository]map[string]Known{}}
+	t.Follower = bucket.Follow(t.take)
+	return t, nil
 }
 
-// Run follows the bucket until ctx ends, from its beginning again where the
-// watch was lost.
-func (t *Tags) Run(ctx context.Context) error {
-	const pause = time.Second
-	for {
-		err := t.follow(ctx)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-			slog.WarnContext(ctx, "the watch of known tags ended, watching again", "error", err)
-		}
+func (t *Tags) take(c bus.Change) {
+	image, err := events.ParseImage(c.Key, nil)
+	if err != nil || image.Tag == "" {
+		return
 	}
-}
-
-func (t *Tags) follow(ctx context.Context) error {
-	for c, err := range t.bucket.Watch(ctx) {
-		if err != nil {
-			return fmt.Errorf("watch known tags: %w", err)
-		}
-		if c.Current {
-			t.once.Do(func() { close(t.ready) })
-			continue
-		}
-		image, err := events.ParseImage(c.Key, nil)
-		if err != nil || image.Tag == "" {
-			continue
-		}
-		var k Known
-		switch {
-		case c.Deleted:
-			t.forget(image, c.Revision)
-		case json.Unmarshal(c.Value, &k) == nil:
-			k.revision = c.Revision
-			t.set(image.Repository, k)
-		}
-	}
-	return nil
-}
-
-// Ready waits until everything that was known at the start is read.
-func (t *Tags) Ready(ctx context.Context) error {
-	select {
-	case <-t.ready:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	var k Known
+	switch {
+	case c.Deleted:
+		t.forget(image, c.Revision)
+	case json.Unmarshal(c.Value, &k) == nil:
+		k.revision = c.Revision
+		t.set(image.Repository, k)
 	}
 }
 
@@ -146,18 +111,6 @@ func (t *Tags) Of(repo events.ImageRepository) []Known {
 		all = append(all, k)
 	}
 	return all
-}
-
-// Learn reads tags from the bucket itself. The watch is not in step with the
-// queues: another replica may have stored a tag and put the work of it, and
-// the work comes first.
-func (t *Tags) Learn(ctx context.Context, repo events.ImageRepository, tags []string) error {
-	for _, tag := range tags {
-		if _, _, err := t.Get(ctx, events.Image{Repository: repo, Tag: tag}); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Get reads one tag from the bucket itself; ok is false where it is unknown.

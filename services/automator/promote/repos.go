@@ -85,6 +85,9 @@ func NewRepos(ctx context.Context, cfg service.Config, queue *bus.Queue, log *sl
 // Wake has every repository decided on that uses the image and whose rules speak of it,
 // whether this replica has read them or another. One that nobody has read yet counts too.
 func (all *Repos) Wake(ctx context.Context, image events.Image) error {
+	if err := all.Heads.CatchUp(ctx); err != nil {
+		return err
+	}
 	for key, r := range all.byKey {
 		if !all.uses(r, image.Repository) || !all.may(r, func(s Speak) bool { return s.of(image.Repository) }) {
 			continue
@@ -110,6 +113,9 @@ func (all *Repos) dates(image events.Image) bool {
 // WakeWaiting has every repository decided on whose rules may look at what an
 // application runs.
 func (all *Repos) WakeWaiting(ctx context.Context, application string) error {
+	if err := all.Heads.CatchUp(ctx); err != nil {
+		return err
+	}
 	for key, r := range all.byKey {
 		if !all.may(r, func(s Speak) bool { return s.Broken || s.Waits }) {
 			continue
