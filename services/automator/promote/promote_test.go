@@ -142,6 +142,21 @@ func TestASweepTellsOnlyWhatAPolicyWouldChoose(t *testing.T) {
 	}
 }
 
+// What is known and better may be kept out, and what no webhook told of is next.
+func TestASweepFindsWhatIsBehindAHeldVersion(t *testing.T) {
+	b := start(t, map[string]string{holdFile: hold(`digest: "` + digestA + `"`)})
+	b.pushed("1.2.0", digestA)
+	must(t, b.work("ghcr.io/acme/web:1.2.0"))
+	for _, tag := range []string{"1.0.0", "1.1.0"} {
+		b.catalog.set("ghcr.io/acme/web:"+tag, digestB)
+	}
+	must(t, b.sweep.Work(t.Context(), bus.Work{Key: "ghcr.io/acme/web", Items: []string{"sweep"}}))
+	told := b.told(events.ArtifactPublishedType)
+	if len(told) != 1 || told[0].Payload.(events.ArtifactPublished).Tag != "1.1.0" {
+		t.Fatalf("told %+v, want 1.1.0 alone", told)
+	}
+}
+
 func TestATagThatIsNotThereYetIsAskedForAgain(t *testing.T) {
 	b := start(t, nil)
 	must(t, b.tags.Put(t.Context(), events.ImageRepository{Host: "ghcr.io", Path: "acme/web"}, promote.Known{Tag: "1.1.0", Chain: "c"}))

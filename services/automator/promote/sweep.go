@@ -103,7 +103,7 @@ func (s *Sweeper) Work(ctx context.Context, w bus.Work) error {
 	if err != nil {
 		return bus.Permanent(err)
 	}
-	if err := s.Tags.Ready(ctx); err != nil {
+	if err := s.Tags.CatchUp(ctx); err != nil {
 		return fmt.Errorf("wait for known tags: %w", err)
 	}
 	// Another replica may know better who uses it. What can't be read now is
@@ -222,9 +222,7 @@ func (s *Sweeper) chosen(ctx context.Context, repo events.ImageRepository, tags 
 			if rule == nil || rule.broken != nil || app.Blocked != nil || rule.Mode == api.Never {
 				continue
 			}
-			if choice, err := policy.Choose(rule.Track, question(rule, current(app, repo), tags)); err == nil {
-				set[choice.Tag] = true
-			}
+			set[missed(rule, current(app, repo), tags)] = true
 			for _, tag := range s.proven(ctx, rule, app.Name, repo, tags) {
 				set[tag] = true
 			}
@@ -237,6 +235,23 @@ func (s *Sweeper) chosen(ctx context.Context, repo events.ImageRepository, tags 
 		}
 	}
 	return all
+}
+
+// missed is the best of the found tags for an application, where it is better than what is in
+// use; empty for none. What is known and not in use may be kept out: held, rejected, or waited
+// for.
+func missed(rule *Rule, from events.Image, tags []Known) string {
+	q := question(rule, from, tags)
+	for {
+		choice, err := policy.Choose(rule.Track, q)
+		if err != nil || choice.Tag == "" {
+			return ""
+		}
+		if slices.ContainsFunc(tags, func(k Known) bool { return k.Tag == choice.Tag && k.found }) {
+			return choice.Tag
+		}
+		q.Tags = slices.DeleteFunc(q.Tags, func(t policy.Tag) bool { return t.Name == choice.Tag })
+	}
 }
 
 // tell publishes what a webhook should have told.
