@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,70 +22,42 @@ import (
 // randomSweep finds pushes of which nobody was told.
 const randomSweep = 3 * time.Second
 
-// fault is something that goes wrong for a while; run returns when it is over.
-// No two of a round have the same victim.
-type fault struct {
-	name, victim string
-	run          func(*randomWorld, *rand.Rand)
-}
-
-func killed(name string) fault {
-	return fault{"kill " + name, name, func(r *randomWorld, rng *rand.Rand) {
-		<-r.kill(name, millis(rng, 900), millis(rng, 700))
-	}}
-}
-
-func paused(name string) fault {
-	return fault{"pause " + name, name, func(r *randomWorld, rng *rand.Rand) {
-		after, away := millis(rng, 600), millis(rng, 4000)
-		r.say("  %s is stopped after %s for %s", name, after.Round(time.Millisecond), away.Round(time.Millisecond))
-		time.Sleep(after)
-		if err := r.w.Process(name).Pause(); err != nil {
-			r.t.Error(err)
-		}
-		time.Sleep(away)
-		if err := r.w.Process(name).Resume(); err != nil {
-			r.t.Error(err)
-		}
-	}}
-}
-
 var randomFaults = []fault{
 	killed("synchronizer"), killed("second"), killed("synchronizer"), killed("second"), killed("bus"), killed("git-receiver"),
 	paused("synchronizer"), paused("second"),
-	{"the synchronizer dies at a message", "synchronizer", diesAtMessage},
-	{"the API server is out", "API", apiIsOut},
-	{"webhooks come late, twice and in disorder", "webhooks", webhooksInDisorder},
-	{"the API server refuses some", "refusals", someRefused},
+	{"the synchronizer dies at a message", []string{"synchronizer", "API"}, diesAtMessage},
+	{"the API server is out", []string{"API"}, apiIsOut},
+	{"webhooks come late, twice and in disorder", []string{"webhooks"}, webhooksInDisorder},
+	{"the API server refuses some", []string{"refusals"}, someRefused},
 }
 
 // diesAtMessage kills it at one of what the synchronizers and the API server say.
-func diesAtMessage(r *randomWorld, rng *rand.Rand) {
-	trap := r.trap("synchronizer")
+func diesAtMessage(c *chaos, rng *rand.Rand) {
+	trap := c.trap("synchronizer")
 	var left atomic.Int32
 	left.Store(int32(1 + rng.IntN(150)))
-	r.say("  kill the synchronizer at message %d", left.Load())
-	trap.at(r.w.APIProxy, func(local.Chunk) bool { return left.Add(-1) == 0 })
+	c.say("  kill the synchronizer at message %d", left.Load())
+	trap.at(c.w.APIProxy, func(local.Chunk) bool { return left.Add(-1) == 0 })
 	restarted := trap.restart(millis(rng, 300))
 	time.Sleep(2*time.Second + millis(rng, 1000))
-	r.w.APIProxy.Hook(nil)
+	c.w.APIProxy.Hook(nil)
 	trap.disarm()
 	<-restarted
 }
 
-func apiIsOut(r *randomWorld, rng *rand.Rand) {
+func apiIsOut(c *chaos, rng *rand.Rand) {
 	time.Sleep(millis(rng, 500))
 	away := millis(rng, 2500)
-	r.say("  the API server is out for %s", away.Round(time.Millisecond))
-	r.w.APIProxy.Hook(func(local.Chunk) local.Fate { return local.Cut })
+	c.say("  the API server is out for %s", away.Round(time.Millisecond))
+	c.w.APIProxy.Hook(func(local.Chunk) local.Fate { return local.Cut })
 	time.Sleep(away)
-	r.w.APIProxy.Hook(nil)
+	c.w.APIProxy.Hook(nil)
 }
 
 // someRefused has the API server refuse some objects for a while.
-func someRefused(r *randomWorld, rng *rand.Rand) {
+func someRefused(c *chaos, rng *rand.Rand) {
 	away := millis(rng, 4000)
-	r.say("  the API server refuses some for %s", away.Round(time.Millisecond))
+	c.say("  the API server refuses some for %s", away.Round(time.Millisecond))
 	policy := object("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", fields{"name": foreign}, fields{"spec": fields{
 		"matchConstraints": fields{"resourceRules": []any{fields{
 			"apiGroups": []any{"", "apps"}, "apiVersions": []any{"*"}, "resources": []any{"*"}, "operations": []any{"CREATE", "UPDATE"},
@@ -97,60 +68,46 @@ func someRefused(r *randomWorld, rng *rand.Rand) {
 	binding := object("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", fields{"name": foreign}, fields{"spec": fields{
 		"policyName": foreign, "validationActions": []any{"Deny"},
 	}})
-	ctx := r.t.Context()
+	ctx := c.t.Context()
 	resources := []string{"validatingadmissionpolicies", "validatingadmissionpolicybindings"}
 	at := func(i int) dynamic.ResourceInterface {
-		return r.o.Clients.Dynamic.Resource(schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: resources[i]})
+		return c.o.Clients.Dynamic.Resource(schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: resources[i]})
 	}
 	for i, o := range []fields{policy, binding} {
 		if _, err := at(i).Create(ctx, &unstructured.Unstructured{Object: o}, metav1.CreateOptions{}); err != nil {
-			r.t.Errorf("refuse some objects: %v", err)
+			c.t.Errorf("refuse some objects: %v", err)
 		}
 	}
 	time.Sleep(away)
 	for i := range resources {
 		if err := at(i).Delete(ctx, foreign, metav1.DeleteOptions{}); err != nil {
-			r.t.Errorf("refuse some objects no more: %v", err)
+			c.t.Errorf("refuse some objects no more: %v", err)
 		}
 	}
 }
 
-func webhooksInDisorder(r *randomWorld, rng *rand.Rand) {
-	r.w.Door.HoldGit(true)
-	before := len(r.w.Door.FromGit())
+func webhooksInDisorder(c *chaos, rng *rand.Rand) {
+	c.w.Door.HoldGit(true)
+	before := len(c.w.Door.FromGit())
 	time.Sleep(millis(rng, 2000))
-	r.w.Door.HoldGit(false)
-	all := r.w.Door.FromGit()
+	c.w.Door.HoldGit(false)
+	all := c.w.Door.FromGit()
 	late := all[before:]
 	if len(all) > 0 {
 		late = append(slices.Clone(late), late...)
 		late = append(late, anyOf(rng, all)) // of long ago
 	}
-	r.say("  %d webhooks come late and in disorder", len(late))
+	c.say("  %d webhooks come late and in disorder", len(late))
 	for _, i := range rng.Perm(len(late)) {
-		if err := parts.Eventually(r.t.Context(), patience, func() error { return r.tell(late[i]) }); err != nil {
-			r.t.Errorf("tell of a push: %v", err)
+		if err := parts.Eventually(c.t.Context(), patience, func() error { return c.tell(late[i]) }); err != nil {
+			c.t.Errorf("tell of a push: %v", err)
 		}
 	}
 }
 
 // disturbed begins up to three faults, and gives what waits for their end.
 func (r *randomWorld) disturbed() (wait func()) {
-	var all sync.WaitGroup
-	victims := map[string]bool{}
-	for range r.rng.IntN(4) {
-		f := anyOf(r.rng, randomFaults)
-		if f.name == "the API server is out" && victims["synchronizer"] || f.victim == "synchronizer" && victims["API"] {
-			continue // they use the same proxy
-		}
-		if victims[f.victim] {
-			continue
-		}
-		victims[f.victim] = true
-		rng := rand.New(rand.NewPCG(r.rng.Uint64(), 0))
-		all.Go(func() { f.run(r, rng) })
-	}
-	return all.Wait
+	return r.suffers(r.rng, randomFaults)
 }
 
 // foreignField is a field that somebody else has set, which stays.

@@ -28,8 +28,8 @@ type Observer struct {
 	w       *World
 }
 
-// Observe connects to a world that is ready.
-func (w *World) Observe(ctx context.Context) (*Observer, error) {
+// ObserveBus connects to the bus of a world.
+func (w *World) ObserveBus(ctx context.Context) (*bus.Bus, error) {
 	cfg, err := service.Load(w.Config)
 	if err != nil {
 		return nil, err
@@ -42,6 +42,15 @@ func (w *World) Observe(ctx context.Context) (*Observer, error) {
 	b, err := bus.Connect(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the bus: %w", err)
+	}
+	return b, nil
+}
+
+// Observe connects to a world that is ready.
+func (w *World) Observe(ctx context.Context) (*Observer, error) {
+	b, err := w.ObserveBus(ctx)
+	if err != nil {
+		return nil, err
 	}
 	config, err := kube.Load(kube.Options{Kubeconfig: w.Kubeconfig})
 	if err != nil {

@@ -8,8 +8,20 @@ import "path/filepath"
 func (w *World) AddSynchronizer(name, cluster, kubeconfig string) (*Process, error) {
 	s := w.settings
 	s.Cluster, s.Kubeconfig = cluster, kubeconfig
+	return w.addProcess(name, "synchronizer", s)
+}
+
+// AddAutomator adds another replica of the automator as a process that is not started
+// yet, on the same bus, with its own data, and behind the registry's proxy.
+func (w *World) AddAutomator(name string) (*Process, error) {
+	s := w.settings
+	s.RegistryEndpoint = w.RegistryProxy.Addr
+	return w.addProcess(name, "automator", s)
+}
+
+func (w *World) addProcess(name, service string, s settings) (*Process, error) {
 	s.Data = filepath.Join(w.opts.Dir, "data-"+name)
-	for _, p := range []*string{&s.Hooks, &s.Metrics} {
+	for _, p := range []*string{&s.Hooks, &s.Metrics, &s.API} {
 		addr, err := freeAddr()
 		if err != nil {
 			return nil, err
@@ -20,7 +32,7 @@ func (w *World) AddSynchronizer(name, cluster, kubeconfig string) (*Process, err
 	if err != nil {
 		return nil, err
 	}
-	p := newProcess(name, w.opts.Dir, filepath.Join(w.opts.Bin, "synchronizer"), file)
+	p := newProcess(name, w.opts.Dir, filepath.Join(w.opts.Bin, service), file)
 	p.MetricsURL = "http://" + s.Metrics
 	w.Processes = append(w.Processes, p)
 	return p, nil

@@ -1,0 +1,314 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/slipway-cd/slipway/e2e/local"
+	"github.com/slipway-cd/slipway/e2e/parts"
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/api"
+)
+
+// settles waits until the branch's head has what every rule wants, and what waits for
+// people is asked of them.
+func (r *releaseWorld) settles() {
+	r.t.Helper()
+	must(r.t, parts.Eventually(r.t.Context(), patience, r.running))
+	err := parts.Eventually(r.t.Context(), patience, func() error {
+		if _, err := r.head(); err != nil {
+			return err
+		}
+		held, err := r.held()
+		if err != nil {
+			return err
+		}
+		open, err := r.proposals()
+		if err != nil {
+			return err
+		}
+		var faults []string
+		for _, a := range r.repo.Apps {
+			for _, s := range a.slots() {
+				if fault := r.fault(a, s, held, open); fault != "" {
+					faults = append(faults, a.Name+": "+fault)
+				}
+			}
+		}
+		return faultsOf(faults)
+	})
+	if err != nil {
+		r.t.Fatalf("the branch is not as its rules want it: %v", err)
+	}
+	r.backAgain()
+	r.say("  is as wanted: %d applications", len(r.repo.Apps))
+}
+
+// fault says what is wrong with a reference; empty for nothing.
+func (r *releaseWorld) fault(a releaseApp, s slot, held []api.HoldSpec, open []proposal) string {
+	now := r.refs[s]
+	if digests := r.tags[s.image][now.tag]; now.digest != "" && !slices.Contains(digests, now.digest) {
+		return fmt.Sprintf("%s:%s never was %s", s.image, now.tag, now.digest)
+	}
+	best, digest := r.best(a, s, held)
+	if best == "" || a.Suspended || a.Mode == "never" {
+		return ""
+	}
+	if a.Mode == "automatic" {
+		return fmt.Sprintf("%s is at %s@%.14s, and could be at %s@%.14s", s.image, now.tag, now.digest, best, digest)
+	}
+	image := r.w.Registry.Addr + "/" + s.image
+	for _, p := range open {
+		if p.Application == "local/shop/"+a.Name && p.Image == image && (p.State == "rejected" || p.State == "open" && p.Digest == digest) {
+			return ""
+		}
+	}
+	return fmt.Sprintf("nobody is asked whether %s goes from %s to %s@%.14s", s.image, now.tag, best, digest)
+}
+
+// best is where a rule has a reference go: the greatest of what was pushed and isn't held,
+// where that is greater than what is there; else empty.
+func (r *releaseWorld) best(a releaseApp, s slot, held []api.HoldSpec) (best, digest string) {
+	st, now := streamOf(s.image), r.refs[s]
+	greatest := -1
+	for tag, digests := range r.tags[s.image] {
+		n, ok := st.order(tag, a.Wide)
+		is := digests[len(digests)-1]
+		isHeld := slices.ContainsFunc(held, func(h api.HoldSpec) bool { // by any that has the folder, too: they move together
+			return slices.ContainsFunc(r.repo.Apps, func(b releaseApp) bool { return b.owner() == a.owner() && h.Application == "local/shop/"+b.Name }) && h.Image == r.w.Registry.Addr+"/"+s.image && (h.Digest == is || h.Tag == tag)
+		})
+		if ok && !isHeld && n > greatest {
+			greatest, best, digest = n, tag, is
+		}
+	}
+	at, reads := st.order(now.tag, a.Wide)
+	switch {
+	case best == "":
+	case st.moves && now.tag == best:
+		if now.digest == digest {
+			return "", ""
+		}
+	case (reads || st.ranged) && at >= greatest:
+		return "", ""
+	}
+	return best, digest
+}
+
+// backAgain holds that what people went back from is not there again.
+func (r *releaseWorld) backAgain() {
+	r.t.Helper()
+	for s, digests := range r.left {
+		if digests[r.refs[s].digest] {
+			r.t.Errorf("%s of %s is at %s@%s again, from which a person went back", s.image, s.owner, r.refs[s].tag, r.refs[s].digest)
+		}
+	}
+}
+
+// proposal is what the API shows of one.
+type proposal struct {
+	ID          string `json:"id"`
+	Application string `json:"application"`
+	Image       string `json:"image"`
+	To          string `json:"to"`
+	Digest      string `json:"digest"`
+	State       string `json:"state"`
+}
+
+func (r *releaseWorld) proposals() (all []proposal, err error) {
+	return all, r.ask(http.MethodGet, "/v1/approvals?state=all", nil, &all)
+}
+
+// denied is a status that a request wasn't meant to have.
+type denied struct {
+	status int
+	body   string
+}
+
+func (a denied) Error() string { return fmt.Sprintf("answered %d: %s", a.status, a.body) }
+
+// ask asks the automator's API as maria.
+func (r *releaseWorld) ask(method, path string, body, into any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(r.t.Context(), method, r.w.APIURL+path, bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+local.MariasToken)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	if res.StatusCode >= http.StatusBadRequest {
+		return denied{res.StatusCode, string(answer)}
+	}
+	return json.Unmarshal(answer, into)
+}
+
+// asks asks until it is answered; what is refused stays so.
+func (r *releaseWorld) asks(path string, body any) (status int) {
+	r.t.Helper()
+	must(r.t, parts.Eventually(r.t.Context(), patience, func() error {
+		var answer struct {
+			ChainID string `json:"chainId"`
+		}
+		err := r.ask(http.MethodPost, path, body, &answer)
+		status, r.requests[answer.ChainID] = http.StatusOK, true
+		if a, is := errors.AsType[denied](err); is && a.status < http.StatusInternalServerError {
+			status, err = a.status, nil
+		}
+		return err
+	}))
+	return status
+}
+
+// votes has people decide on most of what is asked, and says whether they did on any.
+func (r *releaseWorld) votes() (voted bool) {
+	r.t.Helper()
+	all, err := r.proposals()
+	must(r.t, err)
+	for _, p := range all {
+		if p.State != "open" || r.rng.IntN(4) == 0 {
+			continue
+		}
+		decision := anyOf(r.rng, []string{"approved", "approved", "rejected"})
+		status := r.asks("/v1/approvals/"+p.ID+"/votes", map[string]any{"decision": decision})
+		r.say("  %s: %s to %s: %d", decision, p.Application, p.To, status)
+		voted = true
+	}
+	return voted
+}
+
+// rollsBack asks for a rollback of an application, which may be refused.
+func (r *releaseWorld) rollsBack() {
+	r.t.Helper()
+	a := r.some()
+	for _, s := range a.slots() {
+		r.hands[s] = true
+	}
+	status := r.asks("/v1/requests", map[string]any{"kind": "rollback", "application": "local/shop/" + a.Name, "reason": "it is tried"})
+	r.say("  asked for a rollback of %s: %d", a.Name, status)
+}
+
+// letsGo asks for the end of a hold.
+func (r *releaseWorld) letsGo() {
+	r.t.Helper()
+	must(r.t, parts.Eventually(r.t.Context(), patience, func() error { _, err := r.head(); return err }))
+	held, err := r.held()
+	must(r.t, err)
+	if len(held) == 0 {
+		return
+	}
+	h := anyOf(r.rng, held)
+	for s := range r.refs {
+		r.hands[s] = true
+		delete(r.left[s], h.Digest)
+	}
+	status := r.asks("/v1/requests", map[string]any{"kind": "release", "application": h.Application, "image": h.Image, "digest": h.Digest, "tag": h.Tag})
+	r.say("  asked for %s of %s to be let go: %d", h.Digest, h.Application, status)
+}
+
+// goesBack has the branch be what it was some commits ago.
+func (r *releaseWorld) goesBack() {
+	r.t.Helper()
+	if len(r.past) < 3 {
+		return
+	}
+	to := r.past[len(r.past)-2-r.rng.IntN(2)]
+	must(r.t, parts.Eventually(r.t.Context(), patience, func() error {
+		_, err := r.maria.Git(r.t.Context(), "push", "-q", "--force", "origin", to.commit+":refs/heads/main")
+		return err
+	}))
+	next := r.repo.Next
+	r.repo = to.repo.clone()
+	r.repo.Next = next // names are never used for two things
+	r.past = append(r.past, to)
+	_, err := r.maria.Git(r.t.Context(), "reset", "-q", "--hard", to.commit)
+	must(r.t, err)
+	r.refs, err = r.referencesIn()
+	must(r.t, err)
+	clear(r.wrote)
+	clear(r.former)
+	clear(r.left)
+	r.say("  back to %.12s", to.commit)
+}
+
+// nothingElse holds at the end that nothing is left to do, that nothing was given up, that
+// each image that nobody meddled with came in by one commit, and that each move was told
+// once.
+func (r *releaseWorld) nothingElse() {
+	r.t.Helper()
+	must(r.t, parts.Eventually(r.t.Context(), patience, r.quiet))
+	r.settles()
+	dead, err := r.o.Bus.Dead(r.t.Context())
+	must(r.t, err)
+	for _, d := range dead {
+		r.t.Errorf("dead letter: %s", d)
+	}
+	merged := map[string]int{}
+	for _, s := range r.events() {
+		switch p := s.Event.Payload.(type) {
+		case events.ChangeMerged:
+			version := p.To
+			if _, digest, pinned := strings.Cut(p.To, "@"); pinned {
+				version = digest
+			}
+			merged[p.Commit+" "+p.Application+" "+p.Image+"@"+version]++
+		case events.DecisionMade:
+			const together = "is rendered of, too" // one of two that share a folder was let go
+			if p.Outcome == events.Blocked && !r.requests[s.Event.ChainID] && !strings.Contains(p.Reason, together) {
+				r.t.Errorf("%s of %s is blocked: %s", p.Image, p.Application, p.Reason)
+			}
+		}
+	}
+	in := map[string]int{}
+	for _, m := range r.historyOf("config") {
+		for _, end := range m.ends() {
+			in[end]++
+			if n := merged[m.hash+" "+end]; n != 1 {
+				r.t.Errorf("%s in commit %s was told %d times", end, m.hash, n)
+			}
+		}
+	}
+	for _, a := range r.repo.Apps {
+		for _, s := range a.slots() {
+			for _, digests := range r.tags[s.image] {
+				for _, digest := range digests {
+					end := "local/shop/" + a.Name + " " + r.w.Registry.Addr + "/" + s.image + "@" + digest
+					if n := in[end]; n > 1 && !r.hands[s] {
+						r.t.Errorf("%s is in %d commits", end, n)
+					}
+				}
+			}
+		}
+	}
+}
+
+// quiet errs while an automator has work, or an event waits for one.
+func (r *releaseWorld) quiet() error {
+	for _, name := range []string{"automator", "second"} {
+		text, err := r.w.Process(name).Metrics(r.t.Context())
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, "slipway_bus_waiting_keys") && !strings.Contains(line, "sweeps") && !strings.HasSuffix(strings.TrimSpace(line), " 0") {
+				return fmt.Errorf("%s: %s", name, line)
+			}
+		}
+	}
+	return nil
+}

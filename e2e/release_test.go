@@ -1,0 +1,283 @@
+package e2e_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/slipway-cd/slipway/e2e/local"
+	"github.com/slipway-cd/slipway/e2e/parts"
+)
+
+// TestRandomReleases pushes images of all kinds of tags at random, to applications that
+// name them in all kinds of files, while people change those files, their rules, and what
+// runs; automators, bus and receivers are killed and stopped, the Git host and the registry
+// are out, and webhooks are lost, come late, twice and in disorder. Whenever all is quiet,
+// the branch's head has the best of what every rule wants, of what nobody holds; and but for
+// that every byte is as people have written it.
+// SLIPWAY_FAULTS_DURATION says for how long, SLIPWAY_FAULTS_SEED repeats a schedule; without
+// them it is a short one that has found faults.
+func TestRandomReleases(t *testing.T) {
+	t.Parallel()
+	const foundFaults = 11
+	n := uint64(foundFaults)
+	if os.Getenv("SLIPWAY_FAULTS_DURATION") != "" {
+		n = uint64(time.Now().UnixNano())
+	}
+	rng, end := seedOr(t, n), duration(t, 15*time.Second)
+	r := newReleaseWorld(t, rng)
+	r.settles()
+	rounds := 0
+	for until := time.Now().Add(end); time.Now().Before(until) && !t.Failed(); rounds++ {
+		r.say("round %d", rounds)
+		r.round()
+	}
+	if t.Failed() {
+		return
+	}
+	r.nothingElse()
+	r.say("%d rounds, %d commits of people, %d images, kills: %v", rounds, len(r.past), len(r.all), r.kills)
+}
+
+var releaseFaults = []fault{
+	killed("automator"), killed("second"), killed("automator"), killed("second"), killed("bus"), killed("registry-receiver"), killed("git-receiver"),
+	paused("automator"), paused("second"),
+	{"webhooks of the Git host come late, twice and in disorder", []string{"webhooks"}, webhooksInDisorder},
+	{"webhooks of the registry are lost", []string{"images"}, imagesUntold},
+	{"webhooks of the registry come again", []string{"images"}, imagesToldAgain},
+	{"the registry is out", []string{"registry"}, registryIsOut},
+	{"the Git host is out", []string{"Git"}, hostIsOut},
+}
+
+// round disturbs, pushes and changes, and waits until all is as it should be.
+func (r *releaseWorld) round() {
+	r.t.Helper()
+	wait := r.suffers(r.rng, releaseFaults)
+	for range 1 + r.rng.IntN(6) {
+		if r.rng.IntN(3) > 0 {
+			r.pushNext(anyOf(r.rng, streams))
+		} else {
+			anyOf(r.rng, acts).run(r)
+		}
+		time.Sleep(millis(r.rng, 300)) // until the next one comes
+	}
+	wait()
+	r.settles()
+	if r.votes() {
+		r.settles()
+	}
+}
+
+// acts are what people do; more of a name come more often.
+var acts = []struct {
+	name string
+	run  func(*releaseWorld)
+}{
+	{"note", func(r *releaseWorld) { r.change(r.notes) }},
+	{"note", func(r *releaseWorld) { r.change(r.notes) }},
+	{"add", func(r *releaseWorld) { r.change(r.adds) }},
+	{"remove", func(r *releaseWorld) { r.change(r.removes) }},
+	{"move", func(r *releaseWorld) { r.change(r.moves) }},
+	{"mode", func(r *releaseWorld) { r.change(r.changesMode) }},
+	{"track", func(r *releaseWorld) { r.change(r.changesTrack) }},
+	{"suspend", func(r *releaseWorld) { r.change(r.suspends) }},
+	{"revert", func(r *releaseWorld) { r.change(r.reverts) }},
+	{"revert", func(r *releaseWorld) { r.change(r.reverts) }},
+	{"pin", func(r *releaseWorld) { r.change(r.pins) }},
+	{"go back", (*releaseWorld).goesBack},
+	{"roll back", (*releaseWorld).rollsBack},
+	{"let go", (*releaseWorld).letsGo},
+}
+
+// some is an application, by where it is in the repo.
+func (r *releaseWorld) some() *releaseApp { return &r.repo.Apps[r.rng.IntN(len(r.repo.Apps))] }
+
+var layouts = []string{"plain", "twins", "kustomize", "overlay", "values", "digests"}
+
+// those are an application and those that share its folder, whose rules are the same.
+func (r *releaseWorld) those() (all []*releaseApp) {
+	owner := r.some().owner()
+	for i := range r.repo.Apps {
+		if a := &r.repo.Apps[i]; a.owner() == owner {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+func (r *releaseWorld) addApp(layout string) {
+	id := r.repo.name("app")
+	a := releaseApp{Name: id, Dir: "apps/" + id, Layout: layout, Mode: anyOf(r.rng, []string{"automatic", "automatic", "manual"}), Wide: r.rng.IntN(2) == 0}
+	images := 1
+	if layout == "plain" || layout == "kustomize" {
+		images += r.rng.IntN(2)
+	}
+	for _, i := range r.rng.Perm(len(streams))[:images] {
+		a.Images = append(a.Images, streams[i].image)
+	}
+	if layout == "twins" {
+		a.Folder, a.Mode = r.repo.name("folder"), "automatic"
+		other := a
+		other.Name = r.repo.name("app")
+		r.repo.Apps = append(r.repo.Apps, other)
+	}
+	r.repo.Apps = append(r.repo.Apps, a)
+	for _, s := range a.slots() {
+		tag := streamOf(s.image).first()
+		r.refs[s] = ref{tag, r.tags[s.image][tag][0]}
+		if layout == "overlay" || (layout == "plain" || layout == "twins") && r.rng.IntN(2) == 0 {
+			r.refs[s] = ref{tag: tag} // the automator pins it once it moves
+		}
+	}
+}
+
+func (r *releaseWorld) notes() (string, func()) {
+	all := r.those()
+	for _, a := range all {
+		a.Note++
+	}
+	return "note something in " + all[0].owner(), nil
+}
+
+func (r *releaseWorld) adds() (string, func()) {
+	if len(r.repo.Apps) > 9 {
+		return "", nil
+	}
+	r.addApp(anyOf(r.rng, layouts))
+	return "add " + r.repo.Apps[len(r.repo.Apps)-1].Name, nil
+}
+
+func (r *releaseWorld) removes() (string, func()) {
+	if len(r.repo.Apps) < 4 {
+		return "", nil
+	}
+	owner := r.some().owner()
+	r.repo.Apps = slices.DeleteFunc(r.repo.Apps, func(a releaseApp) bool { return a.owner() == owner })
+	return "remove " + owner, nil
+}
+
+// moves an application's files to another folder.
+func (r *releaseWorld) moves() (string, func()) {
+	all, dir := r.those(), "apps/"+r.repo.name("dir")
+	for _, a := range all {
+		a.Dir = dir
+	}
+	return "move " + all[0].owner() + " to " + dir, nil
+}
+
+func (r *releaseWorld) changesMode() (string, func()) {
+	modes := []string{"automatic", "automatic", "never", "manual"}
+	all := r.those()
+	if all[0].Folder != "" {
+		modes = modes[:3]
+	}
+	mode := anyOf(r.rng, modes)
+	for _, a := range all {
+		a.Mode = mode
+	}
+	return "have " + all[0].owner() + " be " + mode, nil
+}
+
+func (r *releaseWorld) changesTrack() (string, func()) {
+	all := r.those()
+	for _, a := range all {
+		a.Wide = !a.Wide
+	}
+	return fmt.Sprintf("have %s want more: %v", all[0].owner(), all[0].Wide), nil
+}
+
+func (r *releaseWorld) suspends() (string, func()) {
+	all := r.those()
+	for _, a := range all {
+		a.Suspended = !a.Suspended
+	}
+	return fmt.Sprintf("suspend %s: %v", all[0].owner(), all[0].Suspended), nil
+}
+
+// reverts has a reference be what it was before the automator moved it.
+func (r *releaseWorld) reverts() (string, func()) {
+	var all []slot
+	for _, s := range r.repo.slots() {
+		if r.wrote[s] == r.refs[s] && slices.ContainsFunc(r.former[s], func(f ref) bool { return f != r.refs[s] }) {
+			all = append(all, s)
+		}
+	}
+	if len(all) == 0 {
+		return "", nil
+	}
+	s := anyOf(r.rng, all)
+	from, to := r.refs[s], r.refs[s]
+	for to == from {
+		to = anyOf(r.rng, r.former[s])
+	}
+	r.refs[s] = to
+	return fmt.Sprintf("revert %s of %s from %s to %s", s.image, s.owner, from.tag, to.tag), func() {
+		if r.left[s] == nil {
+			r.left[s] = map[string]bool{}
+		}
+		r.left[s][from.digest] = true
+		r.handled(s)
+	}
+}
+
+// handled says that a person has set a reference.
+func (r *releaseWorld) handled(s slot) {
+	r.hands[s] = true
+	delete(r.wrote, s)
+	delete(r.left[s], r.refs[s].digest)
+}
+
+// pins has a reference be any that its rule may want.
+func (r *releaseWorld) pins() (string, func()) {
+	s := anyOf(r.rng, r.repo.slots())
+	var tags []string
+	for tag := range r.tags[s.image] {
+		if _, ok := streamOf(s.image).order(tag, true); ok {
+			tags = append(tags, tag)
+		}
+	}
+	slices.Sort(tags)
+	tag := anyOf(r.rng, tags)
+	r.refs[s] = ref{tag, anyOf(r.rng, r.tags[s.image][tag])}
+	return fmt.Sprintf("pin %s of %s to %s", s.image, s.owner, tag), func() { r.handled(s) }
+}
+
+// imagesUntold loses what the registry tells for a while.
+func imagesUntold(c *chaos, rng *rand.Rand) {
+	c.w.Door.HoldRegistry(true)
+	time.Sleep(millis(rng, 2000))
+	c.w.Door.HoldRegistry(false)
+	c.say("  the registry is heard again")
+}
+
+func imagesToldAgain(c *chaos, rng *rand.Rand) {
+	all := c.w.Door.FromRegistry()
+	for range rng.IntN(12) {
+		d := anyOf(rng, all)
+		if err := parts.Eventually(c.t.Context(), patience, func() error { return c.tell(d) }); err != nil {
+			c.t.Errorf("tell of an image: %v", err)
+		}
+	}
+}
+
+func registryIsOut(c *chaos, rng *rand.Rand) {
+	time.Sleep(millis(rng, 500))
+	away := millis(rng, 2500)
+	c.say("  the registry is out for %s", away.Round(time.Millisecond))
+	c.w.RegistryProxy.Hook(func(local.Chunk) local.Fate { return local.Cut })
+	time.Sleep(away)
+	c.w.RegistryProxy.Hook(nil)
+}
+
+func hostIsOut(c *chaos, rng *rand.Rand) {
+	time.Sleep(millis(rng, 500))
+	away := millis(rng, 2000)
+	c.git.deaf.Store(rng.IntN(2) == 0)
+	c.say("  the Git host is out for %s; it does what it is asked for: %v", away.Round(time.Millisecond), !c.git.deaf.Load())
+	c.git.out.Store(true)
+	time.Sleep(away)
+	c.git.out.Store(false)
+}

@@ -1,0 +1,55 @@
+package e2e_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// fault is something that goes wrong for a while; run returns when it is over.
+// No two of a round have a victim in common.
+type fault struct {
+	name    string
+	victims []string
+	run     func(*chaos, *rand.Rand)
+}
+
+func killed(name string) fault {
+	return fault{"kill " + name, []string{name}, func(c *chaos, rng *rand.Rand) {
+		<-c.kill(name, millis(rng, 900), millis(rng, 700))
+	}}
+}
+
+func paused(name string) fault {
+	return fault{"pause " + name, []string{name}, func(c *chaos, rng *rand.Rand) {
+		after, away := millis(rng, 600), millis(rng, 4000)
+		c.say("  %s is stopped after %s for %s", name, after.Round(time.Millisecond), away.Round(time.Millisecond))
+		time.Sleep(after)
+		if err := c.w.Process(name).Pause(); err != nil {
+			c.t.Error(err)
+		}
+		time.Sleep(away)
+		if err := c.w.Process(name).Resume(); err != nil {
+			c.t.Error(err)
+		}
+	}}
+}
+
+// suffers begins up to three of the faults, and gives what waits for their end.
+func (c *chaos) suffers(rng *rand.Rand, faults []fault) (wait func()) {
+	var all sync.WaitGroup
+	victims := map[string]bool{}
+	for range rng.IntN(4) {
+		f := anyOf(rng, faults)
+		if slices.ContainsFunc(f.victims, func(v string) bool { return victims[v] }) {
+			continue
+		}
+		for _, v := range f.victims {
+			victims[v] = true
+		}
+		own := rand.New(rand.NewPCG(rng.Uint64(), 0))
+		all.Go(func() { f.run(c, own) })
+	}
+	return all.Wait
+}
