@@ -61,7 +61,7 @@ func (d *Due) At(ctx context.Context, key, item string, at time.Time) error {
 func (d *Due) Run(ctx context.Context) error {
 	var watching sync.WaitGroup
 	defer watching.Wait()
-	watching.Go(func() { d.watch(ctx) })
+	watching.Go(func() { _ = d.bucket.Follow(func(c bus.Change) { d.take(ctx, c) }).Run(ctx) }) // it ends with ctx alone
 	for {
 		select {
 		case <-ctx.Done():
@@ -88,36 +88,15 @@ func (d *Due) put(ctx context.Context, entry due) error {
 	return d.bucket.Delete(ctx, entry.id())
 }
 
-// watch follows the bucket, from its beginning again where the watch was lost.
-func (d *Due) watch(ctx context.Context) {
-	const pause = time.Second
-	for {
-		err := d.follow(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-			slog.WarnContext(ctx, "the watch of due times ended, watching again", "error", err)
-		}
+func (d *Due) take(ctx context.Context, c bus.Change) {
+	var entry due
+	switch {
+	case c.Deleted:
+		d.forget(c.Key)
+	case json.Unmarshal(c.Value, &entry) == nil:
+		entry.revision = c.Revision
+		d.set(ctx, entry, time.Until(entry.At))
 	}
-}
-
-func (d *Due) follow(ctx context.Context) error {
-	for c, err := range d.bucket.Watch(ctx) {
-		if err != nil {
-			return fmt.Errorf("watch due times: %w", err)
-		}
-		var entry due
-		switch {
-		case c.Current:
-		case c.Deleted:
-			d.forget(c.Key)
-		case json.Unmarshal(c.Value, &entry) == nil:
-			entry.revision = c.Revision
-			d.set(ctx, entry, time.Until(entry.At))
-		}
-	}
-	return nil
 }
 
 func (d *Due) set(ctx context.Context, entry due, wait time.Duration) {
