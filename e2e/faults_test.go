@@ -46,6 +46,16 @@ func duration(t *testing.T, enough time.Duration) time.Duration {
 	return d
 }
 
+// search is a random one for who gives it time, and else a short one by a seed that has
+// found faults.
+func search(t *testing.T, foundFaults uint64) (rng *rand.Rand, end time.Duration) {
+	t.Helper()
+	if os.Getenv("SLIPWAY_FAULTS_DURATION") != "" {
+		foundFaults = uint64(time.Now().UnixNano())
+	}
+	return seedOr(t, foundFaults), duration(t, 15*time.Second)
+}
+
 // round is one disturbance of the world; more of a weight come more often.
 type round struct {
 	name   string

@@ -26,7 +26,7 @@ var randomFaults = []fault{
 	killed("synchronizer"), killed("second"), killed("synchronizer"), killed("second"), killed("bus"), killed("git-receiver"),
 	paused("synchronizer"), paused("second"),
 	{"the synchronizer dies at a message", []string{"synchronizer", "API"}, diesAtMessage},
-	{"the API server is out", []string{"API"}, apiIsOut},
+	{"the API server is out", []string{"API"}, isOut("the API server", func(w *local.World) *local.Proxy { return w.APIProxy })},
 	{"webhooks come late, twice and in disorder", []string{"webhooks"}, webhooksInDisorder},
 	{"the API server refuses some", []string{"refusals"}, someRefused},
 }
@@ -43,15 +43,6 @@ func diesAtMessage(c *chaos, rng *rand.Rand) {
 	c.w.APIProxy.Hook(nil)
 	trap.disarm()
 	<-restarted
-}
-
-func apiIsOut(c *chaos, rng *rand.Rand) {
-	time.Sleep(millis(rng, 500))
-	away := millis(rng, 2500)
-	c.say("  the API server is out for %s", away.Round(time.Millisecond))
-	c.w.APIProxy.Hook(func(local.Chunk) local.Fate { return local.Cut })
-	time.Sleep(away)
-	c.w.APIProxy.Hook(nil)
 }
 
 // someRefused has the API server refuse some objects for a while.

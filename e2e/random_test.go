@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -18,11 +17,7 @@ import (
 func TestRandomRepos(t *testing.T) {
 	t.Parallel()
 	const foundFaults = 1795713896894851636
-	n := uint64(foundFaults)
-	if os.Getenv("SLIPWAY_FAULTS_DURATION") != "" {
-		n = uint64(time.Now().UnixNano())
-	}
-	rng, end := seedOr(t, n), duration(t, 15*time.Second)
+	rng, end := search(t, foundFaults)
 	r := newRandomWorld(t, rng, newRandomRepo(rng))
 	r.becomes()
 	r.putForeign()

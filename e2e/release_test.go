@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -23,11 +22,7 @@ import (
 func TestRandomReleases(t *testing.T) {
 	t.Parallel()
 	const foundFaults = 11
-	n := uint64(foundFaults)
-	if os.Getenv("SLIPWAY_FAULTS_DURATION") != "" {
-		n = uint64(time.Now().UnixNano())
-	}
-	rng, end := seedOr(t, n), duration(t, 15*time.Second)
+	rng, end := search(t, foundFaults)
 	r := newReleaseWorld(t, rng)
 	r.settles()
 	rounds := 0
@@ -48,7 +43,7 @@ var releaseFaults = []fault{
 	{"webhooks of the Git host come late, twice and in disorder", []string{"webhooks"}, webhooksInDisorder},
 	{"webhooks of the registry are lost", []string{"images"}, imagesUntold},
 	{"webhooks of the registry come again", []string{"images"}, imagesToldAgain},
-	{"the registry is out", []string{"registry"}, registryIsOut},
+	{"the registry is out", []string{"registry"}, isOut("the registry", func(w *local.World) *local.Proxy { return w.RegistryProxy })},
 	{"the Git host is out", []string{"Git"}, hostIsOut},
 }
 
@@ -261,15 +256,6 @@ func imagesToldAgain(c *chaos, rng *rand.Rand) {
 			c.t.Errorf("tell of an image: %v", err)
 		}
 	}
-}
-
-func registryIsOut(c *chaos, rng *rand.Rand) {
-	time.Sleep(millis(rng, 500))
-	away := millis(rng, 2500)
-	c.say("  the registry is out for %s", away.Round(time.Millisecond))
-	c.w.RegistryProxy.Hook(func(local.Chunk) local.Fate { return local.Cut })
-	time.Sleep(away)
-	c.w.RegistryProxy.Hook(nil)
 }
 
 func hostIsOut(c *chaos, rng *rand.Rand) {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/slipway-cd/slipway/e2e/local"
 )
 
 // fault is something that goes wrong for a while; run returns when it is over.
@@ -34,6 +36,18 @@ func paused(name string) fault {
 			c.t.Error(err)
 		}
 	}}
+}
+
+// isOut cuts what is behind a proxy off for a while.
+func isOut(what string, behind func(*local.World) *local.Proxy) func(*chaos, *rand.Rand) {
+	return func(c *chaos, rng *rand.Rand) {
+		time.Sleep(millis(rng, 500))
+		away := millis(rng, 2500)
+		c.say("  %s is out for %s", what, away.Round(time.Millisecond))
+		behind(c.w).Hook(func(local.Chunk) local.Fate { return local.Cut })
+		time.Sleep(away)
+		behind(c.w).Hook(nil)
+	}
 }
 
 // suffers begins up to three of the faults, and gives what waits for their end.
