@@ -190,7 +190,7 @@ func (r *randomWorld) leftovers(f *fleet, all map[string]*unstructured.Unstructu
 		if metav1.GetControllerOf(u) != nil {
 			continue // a ReplicaSet says what its Deployment does
 		}
-		if _, wanted := f.objects[key]; wanted || owner == "" || strings.HasPrefix(u.GetName(), foreign) || r.mayStay[key] || r.ever[owner] {
+		if _, wanted := f.objects[key]; wanted || owner == "" || strings.HasPrefix(u.GetName(), foreign) || r.mayStay[key] {
 			continue
 		}
 		to := goesTo(key, all)
@@ -348,6 +348,12 @@ func (r *randomWorld) remember(f *fleet, all map[string]*unstructured.Unstructur
 		if u := all[key]; u != nil && (f.broken[w.app] == "" || goesTo(key, all) != "") {
 			now.uids[key], now.had[key] = string(u.GetUID()), u.GetAnnotations()[ownerAnnotation] == f.owner(w.app)
 			delete(r.mayStay, key)
+		}
+	}
+	leave := r.leave(f)
+	for key, u := range all { // who has it now has let go of it, or may have
+		if owner := u.GetAnnotations()[ownerAnnotation]; leave[owner] && f.owner(f.objects[key].app) != owner {
+			r.mayStay[key] = true
 		}
 	}
 	r.sure, r.since, r.byHand = now, nil, map[string]bool{}

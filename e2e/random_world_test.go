@@ -39,7 +39,7 @@ type randomWorld struct {
 	byHand   map[string]bool
 	fields   []foreignField
 	mayStay  map[string]bool
-	ever     map[string]bool   // applications that pruned nothing, and what was to be kept
+	ever     map[string]bool   // what was to be kept
 	stay     map[string]string // uids of what must stay though Git hasn't it any more
 	forced   int
 	away     sync.WaitGroup    // what people undo after a while
@@ -135,25 +135,39 @@ func (r *randomWorld) note(commit string) {
 // noteStays remembers what may stay, since any commit that it was in, or the next,
 // had it or its application be kept: not each of them is tried. What is made once goes
 // on saying what it said then; and what an application that prunes nothing has let go of
-// stays its own until another one takes it, which may never come to that.
+// stays, unless another one has taken it.
 func (r *randomWorld) noteStays(f *fleet) {
 	all := slices.Clone(r.since)
 	if r.sure != nil {
 		all = append(all, r.sure.fleet)
 	}
-	for name := range f.apps {
-		r.ever[f.owner(name)] = r.ever[f.owner(name)] || f.leaves(name)
-	}
+	leave := r.leave(f)
 	for _, was := range all {
 		for key, w := range was.objects {
 			_, wanted := f.objects[key]
 			r.ever[key] = r.ever[key] || w.keep
 			// What another one has by now, and gives up before it took it, stays, too.
-			if !wanted && (w.keep || w.once && r.ever[key] || was.leaves(w.app) || f.leaves(w.app)) || was.orphans(w.app) && (!wanted || f.apps[w.app] == nil) {
+			if !wanted && (w.keep || w.once && r.ever[key] || leave[f.owner(w.app)]) || was.orphans(w.app) && (!wanted || f.apps[w.app] == nil) {
 				r.mayStay[key] = true
 			}
 		}
 	}
+}
+
+// leave are the applications that prune nothing by a fleet, or by one since the last check
+// and then, as objects name them.
+func (r *randomWorld) leave(f *fleet) map[string]bool {
+	all := append(slices.Clone(r.since), f)
+	if r.sure != nil {
+		all = append(all, r.sure.fleet)
+	}
+	leave := map[string]bool{}
+	for _, was := range all {
+		for name := range was.apps {
+			leave[was.owner(name)] = leave[was.owner(name)] || was.leaves(name)
+		}
+	}
+	return leave
 }
 
 // latest is the fleet of the branch's head.
