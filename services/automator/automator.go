@@ -155,7 +155,7 @@ func assemble(ctx context.Context, s *service.Service) (*parts, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	revisions := &promote.Revisions{Registry: client}
-	p.sweeper = &promote.Sweeper{Health: p.health, Revisions: revisions, Aliases: s.Config.Aliases(), Tags: p.tags, Queue: p.queues.sweeps, Registry: client, Repos: p.repos, Bus: s.Bus, Log: s.Log, Interval: s.Config.Sweep.Interval}
+	p.sweeper = &promote.Sweeper{Health: p.health, Revisions: revisions, Aliases: s.Config.Aliases(), Tags: p.tags, Queue: p.queues.sweeps, Images: p.queues.images, Registry: client, Repos: p.repos, Bus: s.Bus, Log: s.Log, Interval: s.Config.Sweep.Interval}
 	p.confirmer = &promote.Confirmer{Tags: p.tags, Queue: p.queues.images, Registry: client, Repos: p.repos, Aliases: s.Config.Aliases(), Log: s.Log}
 	p.deployer, err = p.newDeployer(client, revisions, announcer)
 	return p, err
@@ -206,7 +206,7 @@ func (p *parts) run(ctx context.Context) error {
 		bus.Subscription
 		handle bus.Handler
 	}{
-		{bus.Subscription{Name: "automator", Types: []events.Type{events.ArtifactPublishedType}, Concurrency: 16}, p.confirmer.Handle},
+		{bus.Subscription{Name: "automator", Types: []events.Type{events.ArtifactPublishedType, events.ArtifactDeletedType}, Concurrency: 16}, p.confirmer.Handle},
 		{bus.Subscription{Name: "automator-refs", Types: []events.Type{events.RefUpdatedType}}, p.repos.Handle},
 		{bus.Subscription{Name: "automator-health", Types: []events.Type{
 			events.PipelineRunFinishedType, events.ServiceDeployedType, events.ServiceUpgradedType, events.ServiceRolledBackType,

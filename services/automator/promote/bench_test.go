@@ -208,7 +208,7 @@ func (b *bench) open(t testing.TB, url string) {
 	must(t, err)
 	run(t, b.health.Run, b.votes.Run)
 	revisions := &promote.Revisions{Registry: b.catalog}
-	b.sweep = &promote.Sweeper{Tags: b.tags, Queue: queue("sweeps"), Registry: b.catalog, Repos: b.repos, Bus: b.bus, Log: log, Interval: time.Hour, Health: b.health, Revisions: revisions}
+	b.sweep = &promote.Sweeper{Tags: b.tags, Queue: queue("sweeps"), Images: b.confirm.Queue, Registry: b.catalog, Repos: b.repos, Bus: b.bus, Log: log, Interval: time.Hour, Health: b.health, Revisions: revisions}
 	b.deploy = &promote.Deployer{Repos: b.repos, Tags: b.tags, Bus: b.bus, Log: log, Name: "Slipway", Email: "s@example.com", Announcer: announcer, NewImages: b.sweep.New, Health: b.health, Approvals: b.votes, Due: b.due, Revisions: revisions}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/slipway-cd/slipway/events"
@@ -26,7 +27,7 @@ type Resolver interface {
 // delays nobody else's.
 type Confirmer struct {
 	Tags     *Tags
-	Queue    *bus.Queue // keys: image repositories; items: tags
+	Queue    *bus.Queue // keys: image repositories; items: tags, those that may be gone behind "gone "
 	Registry Resolver
 	Repos    *Repos
 	Aliases  events.Aliases
@@ -36,6 +37,9 @@ type Confirmer struct {
 // Handle takes an event of a push: a known tag and an item of work, both
 // durable when it returns nil.
 func (c *Confirmer) Handle(ctx context.Context, e events.Event) error {
+	if p, ok := e.Payload.(events.ArtifactDeleted); ok {
+		return c.deleted(ctx, p, e.Time)
+	}
 	p, ok := e.Payload.(events.ArtifactPublished)
 	if !ok || p.Tag == "" {
 		return nil // a push by digest moves nothing
@@ -49,6 +53,30 @@ func (c *Confirmer) Handle(ctx context.Context, e events.Event) error {
 		return err
 	}
 	return c.Queue.Put(ctx, repo.String(), p.Tag)
+}
+
+// gone goes before a tag in an item of work: it was known, and may be no longer there.
+const gone = "gone "
+
+// deleted has the registry asked for what somebody has deleted: a tag, or by its digest
+// whatever tags stood for it. What was pushed since is left to that push.
+func (c *Confirmer) deleted(ctx context.Context, p events.ArtifactDeleted, at time.Time) error {
+	repo, err := events.ParseImageRepository(p.Key(), c.Aliases)
+	if err != nil {
+		return bus.Permanent(err)
+	}
+	if err := c.Tags.CatchUp(ctx); err != nil {
+		return err
+	}
+	for _, k := range c.Tags.Of(repo) {
+		if k.At.After(at) || p.Tag != "" && k.Tag != p.Tag || p.Tag == "" && k.Digest != p.Digest {
+			continue
+		}
+		if err := c.Queue.Put(ctx, repo.String(), gone+k.Tag); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // note stores that a tag was pushed. Of two events about one tag the later
@@ -86,8 +114,12 @@ func (c *Confirmer) Work(ctx context.Context, w bus.Work) error {
 		return bus.Permanent(err)
 	}
 	var failed []error
-	for _, tag := range w.Items {
-		if err := c.confirm(ctx, events.Image{Repository: repo, Tag: tag}, w.Since); err != nil {
+	for _, item := range w.Items {
+		since, tag := w.Since, item
+		if name, is := strings.CutPrefix(item, gone); is {
+			since, tag = time.Time{}, name // nobody says that it is about to come
+		}
+		if err := c.confirm(ctx, events.Image{Repository: repo, Tag: tag}, since); err != nil {
 			failed = append(failed, err)
 		}
 	}
@@ -102,7 +134,10 @@ func (c *Confirmer) confirm(ctx context.Context, image events.Image, since time.
 	found, err := c.Registry.Resolve(ctx, image)
 	if errors.Is(err, registry.ErrNotFound) && time.Since(since) > settle {
 		c.Log.InfoContext(ctx, "tag is not in the registry", "image", image.String())
-		return c.Tags.Drop(ctx, image)
+		if err := c.Tags.Drop(ctx, image); err != nil {
+			return err
+		}
+		return c.Repos.Wake(ctx, image) // it may have been proposed, or waited for
 	}
 	if err != nil {
 		return err

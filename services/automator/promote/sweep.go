@@ -29,6 +29,7 @@ type Lister interface {
 type Sweeper struct {
 	Tags     *Tags
 	Queue    *bus.Queue // keys: image repositories; items: sweep
+	Images   *bus.Queue // the [Confirmer]'s
 	Registry Lister
 	Repos    *Repos
 	Bus      *bus.Bus
@@ -116,9 +117,12 @@ func (s *Sweeper) Work(ctx context.Context, w bus.Work) error {
 	}
 	names, err := s.Registry.Tags(ctx, repo)
 	if errors.Is(err, registry.ErrNotFound) {
-		return nil // nothing was ever pushed there
+		return s.vanished(ctx, repo, nil) // nothing was ever pushed there, or all of it is deleted
 	}
 	if err != nil {
+		return err
+	}
+	if err := s.vanished(ctx, repo, names); err != nil {
 		return err
 	}
 	tags, failed := s.look(ctx, repo, names)
@@ -131,6 +135,32 @@ func (s *Sweeper) Work(ctx context.Context, w bus.Work) error {
 		}
 	}
 	return failed
+}
+
+// mostGone is of how many tags one sweep has the registry asked whether they are there:
+// one that keeps little may have deleted thousands.
+const mostGone = 100
+
+// vanished has the registry asked for known tags that it doesn't list: what is deleted must
+// not be deployed any more.
+func (s *Sweeper) vanished(ctx context.Context, repo events.ImageRepository, names []string) error {
+	listed := make(map[string]bool, len(names))
+	for _, name := range names {
+		listed[name] = true
+	}
+	n := 0
+	for _, k := range s.Tags.Of(repo) {
+		if k.Digest == "" || listed[k.Tag] {
+			continue
+		}
+		if n++; n > mostGone {
+			break
+		}
+		if err := s.Images.Put(ctx, repo.String(), gone+k.Tag); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unasked stands for a digest while it is only asked which tag a policy would
