@@ -83,7 +83,7 @@ func (r *releaseWorld) best(a releaseApp, s slot, held []api.HoldSpec) (best, di
 		isHeld := slices.ContainsFunc(held, func(h api.HoldSpec) bool { // by any that has the folder, too: they move together
 			return slices.ContainsFunc(r.repo.Apps, func(b releaseApp) bool { return b.owner() == a.owner() && h.Application == "local/shop/"+b.Name }) && h.Image == r.w.Registry.Addr+"/"+s.image && (h.Digest == is || h.Tag == tag)
 		})
-		if ok && !isHeld && n > greatest {
+		if ok && !isHeld && !r.gone[is] && n > greatest {
 			greatest, best, digest = n, tag, is
 		}
 	}

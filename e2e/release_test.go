@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -82,6 +83,7 @@ var acts = []struct {
 	{"revert", func(r *releaseWorld) { r.change(r.reverts) }},
 	{"revert", func(r *releaseWorld) { r.change(r.reverts) }},
 	{"pin", func(r *releaseWorld) { r.change(r.pins) }},
+	{"delete", (*releaseWorld).deletes},
 	{"go back", (*releaseWorld).goesBack},
 	{"roll back", (*releaseWorld).rollsBack},
 	{"let go", (*releaseWorld).letsGo},
@@ -229,8 +231,8 @@ func (r *releaseWorld) handled(s slot) {
 func (r *releaseWorld) pins() (string, func()) {
 	s := anyOf(r.rng, r.repo.slots())
 	var tags []string
-	for tag := range r.tags[s.image] {
-		if _, ok := streamOf(s.image).order(tag, true); ok {
+	for tag, digests := range r.tags[s.image] {
+		if _, ok := streamOf(s.image).order(tag, true); ok && !r.gone[digests[len(digests)-1]] {
 			tags = append(tags, tag)
 		}
 	}
@@ -238,6 +240,29 @@ func (r *releaseWorld) pins() (string, func()) {
 	tag := anyOf(r.rng, tags)
 	r.refs[s] = ref{tag, anyOf(r.rng, r.tags[s.image][tag])}
 	return fmt.Sprintf("pin %s of %s to %s", s.image, s.owner, tag), func() { r.handled(s) }
+}
+
+// deletes has an image that nothing uses deleted from the registry.
+func (r *releaseWorld) deletes() {
+	r.t.Helper()
+	s := anyOf(r.rng, streams)
+	var tags []string
+	for tag, digests := range r.tags[s.image] {
+		digest := digests[len(digests)-1]
+		used := slices.ContainsFunc(slices.Collect(maps.Values(r.refs)), func(f ref) bool { return f.digest == digest })
+		if tag != s.first() && !s.moves && !used && !r.gone[digest] {
+			tags = append(tags, tag)
+		}
+	}
+	if len(tags) == 0 {
+		return
+	}
+	slices.Sort(tags)
+	tag := anyOf(r.rng, tags)
+	digest := r.tags[s.image][tag][len(r.tags[s.image][tag])-1]
+	must(r.t, parts.DeleteImage(r.t.Context(), r.w.Registry.Addr, s.image, digest))
+	r.gone[digest] = true
+	r.say("  deleted %s:%s", s.image, tag)
 }
 
 // imagesUntold loses what the registry tells for a while.

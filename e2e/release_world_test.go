@@ -28,6 +28,7 @@ type releaseWorld struct {
 
 	pushes   map[string]int                 // of each stream
 	tags     map[string]map[string][]string // of each stream: the digests that a tag had
+	gone     map[string]bool                // digests that were deleted
 	wrote    map[slot]ref                   // what the automator is seen to have written last
 	former   map[slot][]ref
 	hands    map[slot]bool            // whose references people set, or had set
@@ -49,7 +50,7 @@ const noCluster = os.DevNull // a kubeconfig that nobody reads
 func newReleaseWorld(t *testing.T, rng *rand.Rand) *releaseWorld {
 	t.Helper()
 	r := &releaseWorld{
-		rng: rng, repo: &releaseRepo{}, refs: map[slot]ref{}, pushes: map[string]int{}, tags: map[string]map[string][]string{}, wrote: map[slot]ref{},
+		rng: rng, repo: &releaseRepo{}, refs: map[slot]ref{}, pushes: map[string]int{}, tags: map[string]map[string][]string{}, wrote: map[slot]ref{}, gone: map[string]bool{},
 		former: map[slot][]ref{}, hands: map[slot]bool{}, left: map[slot]map[string]bool{}, requests: map[string]bool{},
 	}
 	host := &gitHost{}

@@ -37,6 +37,18 @@ func PushImage(ctx context.Context, registryAddr, repo, tag string, opts ImageOp
 	return hash.String(), nil
 }
 
+// DeleteImage deletes an image, with all tags that stand for it.
+func DeleteImage(ctx context.Context, registryAddr, repo, digest string) error {
+	ref, err := name.NewDigest(fmt.Sprintf("%s/%s@%s", registryAddr, repo, digest), name.Insecure)
+	if err == nil {
+		err = remote.Delete(ref, remote.WithContext(ctx))
+	}
+	if err != nil {
+		return fmt.Errorf("delete %s of %s: %w", digest, repo, err)
+	}
+	return nil
+}
+
 func pushOne(ctx context.Context, ref name.Tag, labels map[string]string) (v1.Hash, error) {
 	image, err := randomImage(labels, v1.Platform{OS: "linux", Architecture: "amd64"})
 	if err != nil {
