@@ -21,11 +21,7 @@ func TestRandomRepos(t *testing.T) {
 	r := newRandomWorld(t, rng, newRandomRepo(rng))
 	r.becomes()
 	r.putForeign()
-	rounds := 0
-	for until := time.Now().Add(end); time.Now().Before(until) && !t.Failed(); rounds++ {
-		r.say("round %d", rounds)
-		r.round()
-	}
+	rounds := r.rounds(end, r.round)
 	if t.Failed() {
 		return
 	}

@@ -93,12 +93,7 @@ func newRandomWorld(t *testing.T, rng *rand.Rand, repo *randomRepo) *randomWorld
 
 // running says whether everything that runs is ready.
 func (r *randomWorld) running() error {
-	for _, name := range r.services {
-		if err := r.w.Process(name).Ready(r.t.Context()); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.areReady(r.services)
 }
 
 func (r *randomWorld) head() string {

@@ -22,7 +22,7 @@ func (r *releaseWorld) settles() {
 	r.t.Helper()
 	must(r.t, parts.Eventually(r.t.Context(), patience, r.running))
 	err := parts.Eventually(r.t.Context(), patience, func() error {
-		if _, err := r.head(); err != nil {
+		if err := r.head(); err != nil {
 			return err
 		}
 		held, err := r.held()
@@ -121,7 +121,8 @@ type proposal struct {
 }
 
 func (r *releaseWorld) proposals() (all []proposal, err error) {
-	return all, r.ask(http.MethodGet, "/v1/approvals?state=all", nil, &all)
+	err = r.ask(http.MethodGet, "/v1/approvals?state=all", nil, &all)
+	return all, err
 }
 
 // denied is a status that a request wasn't meant to have.
@@ -166,7 +167,10 @@ func (r *releaseWorld) asks(path string, body any) (status int) {
 			ChainID string `json:"chainId"`
 		}
 		err := r.ask(http.MethodPost, path, body, &answer)
-		status, r.requests[answer.ChainID] = http.StatusOK, true
+		status = http.StatusOK
+		if answer.ChainID != "" {
+			r.requests[answer.ChainID] = true
+		}
 		if a, is := errors.AsType[denied](err); is && a.status < http.StatusInternalServerError {
 			status, err = a.status, nil
 		}
@@ -206,7 +210,7 @@ func (r *releaseWorld) rollsBack() {
 // letsGo asks for the end of a hold.
 func (r *releaseWorld) letsGo() {
 	r.t.Helper()
-	must(r.t, parts.Eventually(r.t.Context(), patience, func() error { _, err := r.head(); return err }))
+	must(r.t, parts.Eventually(r.t.Context(), patience, r.head))
 	held, err := r.held()
 	must(r.t, err)
 	if len(held) == 0 {
@@ -297,18 +301,7 @@ func (r *releaseWorld) nothingElse() {
 	}
 }
 
-// quiet errs while an automator has work, or an event waits for one.
+// quiet errs while an automator has work, but for its sweeps.
 func (r *releaseWorld) quiet() error {
-	for _, name := range []string{"automator", "second"} {
-		text, err := r.w.Process(name).Metrics(r.t.Context())
-		if err != nil {
-			return err
-		}
-		for line := range strings.Lines(text) {
-			if strings.HasPrefix(line, "slipway_bus_waiting_keys") && !strings.Contains(line, "sweeps") && !strings.HasSuffix(strings.TrimSpace(line), " 0") {
-				return fmt.Errorf("%s: %s", name, line)
-			}
-		}
-	}
-	return nil
+	return errors.Join(r.noWork("automator", "sweeps"), r.noWork("second", "sweeps"))
 }

@@ -26,11 +26,7 @@ func TestRandomReleases(t *testing.T) {
 	rng, end := search(t, foundFaults)
 	r := newReleaseWorld(t, rng)
 	r.settles()
-	rounds := 0
-	for until := time.Now().Add(end); time.Now().Before(until) && !t.Failed(); rounds++ {
-		r.say("round %d", rounds)
-		r.round()
-	}
+	rounds := r.rounds(end, r.round)
 	if t.Failed() {
 		return
 	}
@@ -56,7 +52,7 @@ func (r *releaseWorld) round() {
 		if r.rng.IntN(3) > 0 {
 			r.pushNext(anyOf(r.rng, streams))
 		} else {
-			anyOf(r.rng, acts).run(r)
+			anyOf(r.rng, acts)(r)
 		}
 		time.Sleep(millis(r.rng, 300)) // until the next one comes
 	}
@@ -67,26 +63,23 @@ func (r *releaseWorld) round() {
 	}
 }
 
-// acts are what people do; more of a name come more often.
-var acts = []struct {
-	name string
-	run  func(*releaseWorld)
-}{
-	{"note", func(r *releaseWorld) { r.change(r.notes) }},
-	{"note", func(r *releaseWorld) { r.change(r.notes) }},
-	{"add", func(r *releaseWorld) { r.change(r.adds) }},
-	{"remove", func(r *releaseWorld) { r.change(r.removes) }},
-	{"move", func(r *releaseWorld) { r.change(r.moves) }},
-	{"mode", func(r *releaseWorld) { r.change(r.changesMode) }},
-	{"track", func(r *releaseWorld) { r.change(r.changesTrack) }},
-	{"suspend", func(r *releaseWorld) { r.change(r.suspends) }},
-	{"revert", func(r *releaseWorld) { r.change(r.reverts) }},
-	{"revert", func(r *releaseWorld) { r.change(r.reverts) }},
-	{"pin", func(r *releaseWorld) { r.change(r.pins) }},
-	{"delete", (*releaseWorld).deletes},
-	{"go back", (*releaseWorld).goesBack},
-	{"roll back", (*releaseWorld).rollsBack},
-	{"let go", (*releaseWorld).letsGo},
+// acts are what people do; what is there twice comes more often.
+var acts = []func(*releaseWorld){
+	func(r *releaseWorld) { r.change(r.notes) },
+	func(r *releaseWorld) { r.change(r.notes) },
+	func(r *releaseWorld) { r.change(r.adds) },
+	func(r *releaseWorld) { r.change(r.removes) },
+	func(r *releaseWorld) { r.change(r.moves) },
+	func(r *releaseWorld) { r.change(r.changesMode) },
+	func(r *releaseWorld) { r.change(r.changesTrack) },
+	func(r *releaseWorld) { r.change(r.suspends) },
+	func(r *releaseWorld) { r.change(r.reverts) },
+	func(r *releaseWorld) { r.change(r.reverts) },
+	func(r *releaseWorld) { r.change(r.pins) },
+	(*releaseWorld).deletes,
+	(*releaseWorld).goesBack,
+	(*releaseWorld).rollsBack,
+	(*releaseWorld).letsGo,
 }
 
 // some is an application, by where it is in the repo.

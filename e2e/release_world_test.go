@@ -84,14 +84,7 @@ func newReleaseWorld(t *testing.T, rng *rand.Rand) *releaseWorld {
 	return r
 }
 
-func (r *releaseWorld) running() error {
-	for _, name := range releaseServices {
-		if err := r.w.Process(name).Ready(r.t.Context()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (r *releaseWorld) running() error { return r.areReady(releaseServices) }
 
 // release pushes an image at a tag.
 func (r *releaseWorld) release(s stream, tag string) {
@@ -120,22 +113,23 @@ func (r *releaseWorld) pushNext(s stream) {
 }
 
 // templates are the files of the repo as it is meant to be.
-func (r *releaseWorld) templates(repo *releaseRepo) map[string]string {
-	return repo.templates(r.w.Registry.Addr, r.w.RepoURL)
+func (r *releaseWorld) templates() map[string]string {
+	return r.repo.templates(r.w.Registry.Addr, r.w.RepoURL)
 }
 
 // head brings the branch's head to the person's clone, and reads the references there.
 // Everything else has to be as people have written it.
-func (r *releaseWorld) head() (commit string, err error) {
+func (r *releaseWorld) head() error {
 	r.t.Helper()
 	if _, err := r.maria.Git(r.t.Context(), "fetch", "-q", "origin", "main"); err != nil {
-		return "", err
+		return err
 	}
 	if _, err := r.maria.Git(r.t.Context(), "reset", "-q", "--hard", "FETCH_HEAD"); err != nil {
-		return "", err
+		return err
 	}
-	if commit, err = r.maria.Git(r.t.Context(), "rev-parse", "HEAD"); err != nil || len(r.past) == 0 {
-		return commit, err
+	commit, err := r.maria.Git(r.t.Context(), "rev-parse", "HEAD")
+	if err != nil || len(r.past) == 0 {
+		return err
 	}
 	refs, err := r.referencesIn()
 	if err != nil {
@@ -148,12 +142,12 @@ func (r *releaseWorld) head() (commit string, err error) {
 		}
 	}
 	r.refs = refs
-	return commit, nil
+	return nil
 }
 
 // referencesIn reads the clone, which has nothing but what people wrote, and holds.
 func (r *releaseWorld) referencesIn() (map[slot]ref, error) {
-	refs, left := map[slot]ref{}, r.templates(r.repo)
+	refs, left := map[slot]ref{}, r.templates()
 	err := filepath.WalkDir(r.maria.Dir, func(name string, d os.DirEntry, err error) error {
 		path, relErr := filepath.Rel(r.maria.Dir, name)
 		if err := errors.Join(err, relErr); err != nil {
@@ -193,7 +187,7 @@ type act func() (message string, known func())
 func (r *releaseWorld) change(what act) {
 	r.t.Helper()
 	must(r.t, parts.Eventually(r.t.Context(), patience, func() error {
-		if _, err := r.head(); err != nil {
+		if err := r.head(); err != nil {
 			return err
 		}
 		repo, refs := r.repo, maps.Clone(r.refs)
@@ -229,7 +223,7 @@ func (r *releaseWorld) pushFiles(message string) (commit string, err error) {
 	}
 	r.repo.Next++ // no two commits are the same
 	files := map[string]string{"README.md": fmt.Sprintf("%d: %s\n", r.repo.Next, message)}
-	for name, template := range r.templates(r.repo) {
+	for name, template := range r.templates() {
 		files[name] = fill(template, r.refs)
 	}
 	if err := r.maria.Commit(ctx, message, files); err != nil {

@@ -38,6 +38,26 @@ func paused(name string) fault {
 	}}
 }
 
+// rounds has one after the other until the time is over, or the test has failed, and gives
+// how many there were.
+func (c *chaos) rounds(during time.Duration, round func()) (n int) {
+	for until := time.Now().Add(during); time.Now().Before(until) && !c.t.Failed(); n++ {
+		c.say("round %d", n)
+		round()
+	}
+	return n
+}
+
+// areReady errs unless each of the processes says that it is ready.
+func (c *chaos) areReady(names []string) error {
+	for _, name := range names {
+		if err := c.w.Process(name).Ready(c.t.Context()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // isOut cuts what is behind a proxy off for a while.
 func isOut(what string, behind func(*local.World) *local.Proxy) func(*chaos, *rand.Rand) {
 	return func(c *chaos, rng *rand.Rand) {
