@@ -171,8 +171,12 @@ func TestHistoryIsFetchedWhenItIsAskedFor(t *testing.T) {
 	w.Git("commit", "-q", "--allow-empty", "-m", "forced")
 	w.Git("push", "-q", "-f", "origin", "HEAD:main")
 	forced := fetch(t, m)
-	if _, err := m.Between(t.Context(), head.Hash(), forced.Hash()); !errors.Is(err, gitrepo.ErrGap) {
-		t.Fatalf("between a dropped commit and the new head: %v, want ErrGap", err)
+	since, err := m.Between(t.Context(), head.Hash(), forced.Hash())
+	if !errors.Is(err, gitrepo.ErrGap) || len(since) != 1 || since[0].Hash() != forced.Hash() {
+		t.Fatalf("between a dropped commit and the new head: %d commits and %v, want the one since they parted, and ErrGap", len(since), err)
+	}
+	if back, err := m.Between(t.Context(), forced.Hash(), first); !errors.Is(err, gitrepo.ErrGap) || len(back) != 0 {
+		t.Fatalf("between a dropped commit and one behind it: %d commits and %v, want none, and ErrGap", len(back), err)
 	}
 }
 

@@ -26,42 +26,55 @@ func (m *Mirror) Contains(ctx context.Context, head *Commit, ancestor string) (b
 }
 
 // Between gives the commits behind to that are not behind from, oldest
-// first, to included. It errs with [ErrGap] when from is not behind to.
+// first, to included. It errs with [ErrGap] when from is not behind to, as after
+// a forced push; the commits are then those since the two parted, as far as the
+// mirror has from and that isn't long ago, else none.
 func (m *Mirror) Between(ctx context.Context, from, to string) ([]*Commit, error) {
 	start, end := plumbing.NewHash(from), plumbing.NewHash(to)
-	commits, found, cut, err := m.walk(start, end)
-	if err == nil && !found && cut {
-		if err := m.deepen(ctx, end, start); err != nil {
+	w, err := m.walk(start, end)
+	if err == nil && !w.found && w.cut {
+		if err := m.deepen(ctx, end, start); err != nil && !errors.Is(err, ErrGap) {
 			return nil, err
 		}
-		commits, found, _, err = m.walk(start, end)
+		w, err = m.walk(start, end)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case w.found:
+		return w.commits, nil
 	}
-	if !found {
-		return nil, fmt.Errorf("walk from %s to %s: %w", from, to, ErrGap)
+	err = fmt.Errorf("walk from %s to %s: %w", from, to, ErrGap)
+	if w.parted && !w.cut {
+		return w.commits, err
 	}
-	return commits, nil
+	return nil, err
 }
 
-// walk collects what lies behind end and not behind start. found says that
-// start was met, cut that the mirror's history ended before it was.
-func (m *Mirror) walk(start, end plumbing.Hash) (commits []*Commit, found, cut bool, err error) {
+// walked is what lies behind a commit and not behind another.
+type walked struct {
+	commits []*Commit
+	found   bool // the other was met
+	parted  bool // what lies behind the other was
+	cut     bool // the mirror's history ended before one of them
+}
+
+func (m *Mirror) walk(start, end plumbing.Hash) (w walked, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old, _, err := m.behind(start, plumbing.ZeroHash, nil)
 	if err != nil {
-		return nil, false, true, ignoreMissing(err)
+		return walked{cut: true}, ignoreMissing(err)
 	}
 	fresh, cut, err := m.behind(end, start, old)
 	if err != nil {
-		return nil, false, false, err
+		return w, err
 	}
+	w.cut, w.found = cut, start == end
 	for _, c := range fresh {
-		found = found || slices.Contains(c.ParentHashes, start)
+		w.found = w.found || slices.Contains(c.ParentHashes, start)
+		w.parted = w.parted || slices.ContainsFunc(c.ParentHashes, func(p plumbing.Hash) bool { return old[p] != nil })
 	}
-	found = found || start == end
 	order := make([]*object.Commit, 0, len(fresh))
 	for _, c := range fresh {
 		order = append(order, c)
@@ -69,11 +82,11 @@ func (m *Mirror) walk(start, end plumbing.Hash) (commits []*Commit, found, cut b
 	for _, c := range oldestFirst(order) {
 		wrapped, err := m.wrap(c)
 		if err != nil {
-			return nil, false, false, err
+			return walked{}, err
 		}
-		commits = append(commits, wrapped)
+		w.commits = append(w.commits, wrapped)
 	}
-	return commits, found, cut, nil
+	return w, nil
 }
 
 // ignoreMissing turns "not in the mirror" into "not found yet".

@@ -31,27 +31,30 @@ func NewAnnouncer(ctx context.Context, b *bus.Bus) (*Announcer, error) {
 // CatchUp tells of every change between the last commit that was recorded and
 // head, and gives those commits. A repository that is met for the first time
 // begins at its head. They are told again until [Announcer.Record] is called.
-func (a *Announcer) CatchUp(ctx context.Context, r *Repository, head *gitrepo.Commit) ([]*gitrepo.Commit, error) {
+// After a forced push they are those since the two parted; forced says that others may not
+// be able to tell which those are.
+func (a *Announcer) CatchUp(ctx context.Context, r *Repository, head *gitrepo.Commit) (commits []*gitrepo.Commit, forced bool, err error) {
 	if r.announced == head.Hash() {
-		return nil, nil
+		return nil, false, nil
 	}
 	e, err := a.bucket.Get(ctx, r.Key)
 	if errors.Is(err, bus.ErrNotFound) {
-		return nil, a.Record(ctx, r, head)
+		return nil, false, a.Record(ctx, r, head)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read announced commit of %s: %w", r.Key, err)
+		return nil, false, fmt.Errorf("read announced commit of %s: %w", r.Key, err)
 	}
-	commits, err := r.mirror.Between(ctx, string(e.Value), head.Hash())
-	if err != nil && !errors.Is(err, gitrepo.ErrGap) {
-		return nil, err // after a forced push there is nothing in line to tell of
+	commits, err = r.mirror.Between(ctx, string(e.Value), head.Hash())
+	forced = errors.Is(err, gitrepo.ErrGap)
+	if err != nil && !forced {
+		return nil, false, err
 	}
 	for _, c := range commits {
 		if err := a.Tell(ctx, r, c); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
-	return commits, nil
+	return commits, forced, nil
 }
 
 // Record keeps that everything up to a commit is told and decided on.

@@ -97,7 +97,7 @@ func (d *Deployer) Work(ctx context.Context, w bus.Work) error {
 
 // pass deals with a repository as it is at one head.
 func (d *Deployer) pass(ctx context.Context, r *Repository, s *State, asked asked) error {
-	commits, err := d.Announcer.CatchUp(ctx, r, s.Head)
+	commits, forced, err := d.Announcer.CatchUp(ctx, r, s.Head)
 	if err != nil {
 		return err
 	}
@@ -111,6 +111,11 @@ func (d *Deployer) pass(ctx context.Context, r *Repository, s *State, asked aske
 	}
 	if s, err = d.serve(ctx, r, s, slices.Concat(reverts, rollbacks, asked.requests)); err != nil {
 		return err
+	}
+	if forced { // what is pushed from here on is in line with this, for whoever goes on after a crash
+		if err := d.Announcer.Record(ctx, r, s.Head); err != nil {
+			return err
+		}
 	}
 	if err := d.settleWaiting(ctx, r, s, asked.merges); err != nil {
 		return err

@@ -1,0 +1,64 @@
+package promote_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/bus"
+)
+
+// forces has the branch go back by one commit, and gives what its head was.
+func (b *bench) forces() (dropped string) {
+	b.t.Helper()
+	b.git.Pull()
+	dropped = b.git.Git("rev-parse", "HEAD")
+	b.git.Git("reset", "-q", "--hard", "HEAD~1")
+	b.git.Git("push", "-q", "-f", "origin", "HEAD:main")
+	return dropped
+}
+
+func (b *bench) merged() (commits []string) {
+	for _, e := range b.told(events.ChangeMergedType) {
+		commits = append(commits, e.Payload.(events.ChangeMerged).Commit)
+	}
+	return commits
+}
+
+func TestWhatLandsAfterAForcedPushIsToldByWhoeverGoesOn(t *testing.T) {
+	b := deployed(t, nil, "1.1.0", "1.2.0")
+	dropped := b.forces()
+	// Another replica moves it again and dies before it tells; a person commits, too.
+	b.git.Git("cherry-pick", dropped)
+	b.git.Git("commit", "-q", "--amend", "--no-edit", "--date=2026-01-01T00:00:00Z")
+	again := b.git.Git("rev-parse", "HEAD")
+	b.git.Git("push", "-q", "origin", "HEAD:main")
+	b.git.Commit("a person's", map[string]string{"README.md": "# Shop\n"})
+	must(t, b.work("head"))
+	if got := b.merged(); len(got) != 3 || got[2] != again {
+		t.Fatalf("told of %v, want %s last", got, again)
+	}
+}
+
+func TestWhoKnowsNothingOfAForcedPushFindsItRecorded(t *testing.T) {
+	b := deployed(t, nil, "1.1.0", "1.2.0")
+	b.forces()
+	forced := b.git.Git("rev-parse", "HEAD")
+	announced, err := b.bus.Bucket(t.Context(), "slipway-announced", bus.BucketOptions{})
+	must(t, err)
+	pushes := 0
+	b.before = func(r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/git-receive-pack") {
+			return
+		}
+		pushes++
+		if e, err := announced.Get(t.Context(), b.key); err != nil || string(e.Value) != forced {
+			t.Errorf("as it pushes, %.10s is recorded (%v), want %.10s: the pushed commit would be in line with nothing", e.Value, err, forced)
+		}
+	}
+	must(t, b.work("ghcr.io/acme/web:1.2.0"))
+	if pushes == 0 || b.uses() != "1.2.0" {
+		t.Fatalf("%d pushes, uses %s", pushes, b.uses())
+	}
+}
