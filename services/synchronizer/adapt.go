@@ -169,16 +169,13 @@ func (s said) Unwrap() []error { return []error{s.is, s.error} }
 func (m mirror) Between(ctx context.Context, from, to string) ([]sync.Commit, error) {
 	commits, err := m.m.Between(ctx, from, to)
 	if errors.Is(err, gitrepo.ErrGap) {
-		return nil, fmt.Errorf("%w: %w", sync.ErrGap, err)
-	}
-	if err != nil {
-		return nil, err
+		err = fmt.Errorf("%w: %w", sync.ErrGap, err)
 	}
 	all := make([]sync.Commit, len(commits))
 	for i, c := range commits {
 		all[i] = commit{c}
 	}
-	return all, nil
+	return all, err
 }
 
 func (m mirror) ChangedPaths(ctx context.Context, from, to string) ([]string, error) {

@@ -294,7 +294,8 @@ func (b *Brain) chains(ctx context.Context, n *run, s *api.ApplicationStatus, he
 	if base == head.Hash() {
 		commits = nil
 	} else if base != "" {
-		if between, err := n.repo.between(ctx, base, head.Hash()); err == nil && len(between) > 0 {
+		// After a forced push they are those since the two parted, where that can be told.
+		if between, err := n.repo.between(ctx, base, head.Hash()); (err == nil || errors.Is(err, ErrGap)) && len(between) > 0 {
 			commits = between
 		}
 	}
