@@ -83,6 +83,9 @@ func (d *Deployer) Work(ctx context.Context, w bus.Work) error {
 		if err != nil {
 			return err
 		}
+		if asked.swept && r.decided != "" && r.decided != s.Head.Hash() {
+			d.Log.InfoContext(ctx, "the sweep found a push that no webhook told of", "repository", r.Key, "commit", s.Head.Hash())
+		}
 		if err := d.foretell(ctx, r, s); err != nil {
 			return err
 		}

@@ -32,6 +32,8 @@ type asked struct {
 	// only is the commit of which alone it is said that the branch moved to it;
 	// empty where there is more to do.
 	only string
+	// swept says that nobody told of anything.
+	swept bool
 	// arrived are the tags that arrived.
 	arrived map[events.ImageRepository][]string
 	// pairs are to be decided on again.
@@ -50,6 +52,7 @@ type asked struct {
 func readItems(items []string) asked {
 	a := asked{arrived: map[events.ImageRepository][]string{}}
 	if len(items) == 1 {
+		a.swept = items[0] == sweep
 		if commit, ok := strings.CutPrefix(items[0], head+" "); ok {
 			a.only = commit
 		}

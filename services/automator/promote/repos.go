@@ -210,6 +210,17 @@ func (all *Repos) WakeAll(ctx context.Context) error {
 	return nil
 }
 
+// sweep has every repository looked at: most Git hosts tell of a push once, and nobody may
+// have listened.
+func (all *Repos) sweep(ctx context.Context) error {
+	for key := range all.byKey {
+		if err := all.queue.Put(ctx, key, sweep); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Handle takes the event of a ref that moved: a person changed applications,
 // policies or references. Our own pushes are known already, unless another replica has
 // read another commit since: the branch went back.

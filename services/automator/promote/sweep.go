@@ -24,8 +24,8 @@ type Lister interface {
 	Tags(ctx context.Context, image events.ImageRepository) ([]string, error)
 }
 
-// Sweeper finds the pushes that no webhook told of. Each image repository is
-// swept by one replica at a time.
+// Sweeper finds the pushes that no webhook told of, of images and to the config's
+// repositories. Each repository is swept by one replica at a time.
 type Sweeper struct {
 	Tags     *Tags
 	Queue    *bus.Queue // keys: image repositories; items: sweep
@@ -45,6 +45,7 @@ type Sweeper struct {
 	swept map[events.ImageRepository]bool // since the start of this replica
 }
 
+// sweep is the item of who is to be swept: an image repository, or one of the config's.
 const sweep = "sweep"
 
 // New has repositories swept that this replica has not had swept yet: at the
@@ -70,7 +71,8 @@ func (s *Sweeper) New(ctx context.Context, repos []events.ImageRepository) error
 	return nil
 }
 
-// Run has every repository in use swept once an interval, until ctx ends.
+// Run has every image repository in use, and every branch of the config, swept once an
+// interval, until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) error {
 	for {
 		// A tenth of jitter keeps replicas apart.
@@ -79,6 +81,9 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(wait):
+		}
+		if err := s.Repos.sweep(ctx); err != nil && ctx.Err() == nil {
+			s.Log.WarnContext(ctx, "can't queue a sweep of the config's repositories", "error", err.Error())
 		}
 		if err := s.Repos.Catch(ctx); err != nil && ctx.Err() == nil {
 			s.Log.WarnContext(ctx, "sweep without some repositories", "error", err.Error())
