@@ -125,14 +125,16 @@ func (m *Mirror) download(ctx context.Context, s fetchSession, adv *packp.AdvRef
 		return m.hostError("fetch from", err)
 	}
 	defer res.Close()
+	err = packfile.UpdateObjectStorage(m.store, demux(req.Capabilities, res, nil))
+	if err != nil && !errors.Is(err, packfile.ErrEmptyPackfile) {
+		return m.hostError("receive objects from", err)
+	}
+	// Who dies before this is told of the same again; what is said to be there and isn't
+	// would never come.
 	if depth > 0 {
 		if err := m.store.SetShallow(newShallows(shallows, res)); err != nil {
 			return fmt.Errorf("record shallow commits of mirror: %w", err)
 		}
-	}
-	err = packfile.UpdateObjectStorage(m.store, demux(req.Capabilities, res, nil))
-	if err != nil && !errors.Is(err, packfile.ErrEmptyPackfile) {
-		return m.hostError("receive objects from", err)
 	}
 	m.fetches++
 	return nil
@@ -177,39 +179,6 @@ func demux(caps *capability.List, r io.Reader, words *bytes.Buffer) io.Reader {
 
 // deeper is by how many commits history is brought, step by step.
 var deeper = []int{50, 1000, math.MaxInt32}
-
-// deepen brings history until commit is known, in growing steps, and errs
-// with [ErrGap] when the whole history doesn't have it.
-func (m *Mirror) deepen(ctx context.Context, head, commit plumbing.Hash) error {
-	m.network.Lock()
-	defer m.network.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, m.opts.Timeout)
-	defer cancel()
-	for _, depth := range deeper {
-		m.mu.Lock()
-		shallows, err := m.store.Shallow()
-		known := m.store.HasEncodedObject(commit) == nil
-		m.mu.Unlock()
-		if err != nil {
-			return fmt.Errorf("read shallow commits of mirror: %w", err)
-		}
-		if known {
-			return nil
-		}
-		if len(shallows) == 0 {
-			break
-		}
-		if err := m.deepenTo(ctx, depth); err != nil {
-			return err
-		}
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.store.HasEncodedObject(commit) != nil {
-		return fmt.Errorf("look for %s in the history of %s: %w", commit, head, ErrGap)
-	}
-	return nil
-}
 
 func (m *Mirror) deepenTo(ctx context.Context, depth int) error {
 	s, err := m.host.fetchSession(ctx)

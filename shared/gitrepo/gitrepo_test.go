@@ -180,6 +180,48 @@ func TestHistoryIsFetchedWhenItIsAskedFor(t *testing.T) {
 	}
 }
 
+// A mirror that was killed as it wrote down where the branch is, or where its history ends,
+// has objects, and not all that lie between them.
+func TestAMirrorThatLostItsPlaceFindsWhatIsBetween(t *testing.T) {
+	const branch, end = "refs/heads/main", "shallow"
+	for name, lost := range map[string][]string{"the branch": {branch}, "the end of its history": {end}, "both": {branch, end}} {
+		t.Run(name, func(t *testing.T) {
+			w := gitrepotest.Start(t, nil).Create("acme/config.git", map[string]string{"a.yaml": "a: 0\n"})
+			first := w.Git("rev-parse", "HEAD")
+			for i := range 3 {
+				w.Commit(fmt.Sprintf("former %d", i), map[string]string{"a.yaml": fmt.Sprintf("a: %d\n", -i)})
+			}
+			dir := t.TempDir()
+			reopen := func() *gitrepo.Mirror {
+				m, err := gitrepo.Open(t.Context(), gitrepo.Options{URL: w.URL, Branch: "main", Dir: dir})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return m
+			}
+			had := fetch(t, reopen()).Hash()
+			for i := range 3 {
+				w.Commit(fmt.Sprintf("change %d", i), map[string]string{"a.yaml": fmt.Sprintf("a: %d\n", i+1)})
+			}
+			for _, file := range lost {
+				if err := os.Truncate(filepath.Join(dir, file), 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m := reopen()
+			for from, want := range map[string]int{had: 3, first: 6} {
+				commits, err := m.Between(t.Context(), from, fetch(t, m).Hash())
+				if err != nil && !errors.Is(err, gitrepo.ErrGap) { // it finds out, and is fetched anew
+					commits, err = m.Between(t.Context(), from, fetch(t, m).Hash())
+				}
+				if err != nil || len(commits) != want {
+					t.Fatalf("from %.10s to the head there are %d commits (%v), want %d", from, len(commits), err, want)
+				}
+			}
+		})
+	}
+}
+
 func TestChangedPathsAreThoseThatDiffer(t *testing.T) {
 	w := gitrepotest.Start(t, nil).Create("acme/config.git", map[string]string{"a/x.yaml": "1\n", "a/y.yaml": "1\n", "b": "1\n"})
 	m := open(t, w.URL)

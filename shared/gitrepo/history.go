@@ -32,8 +32,12 @@ func (m *Mirror) Contains(ctx context.Context, head *Commit, ancestor string) (b
 func (m *Mirror) Between(ctx context.Context, from, to string) ([]*Commit, error) {
 	start, end := plumbing.NewHash(from), plumbing.NewHash(to)
 	w, err := m.walk(start, end)
-	if err == nil && !w.found && w.cut {
-		if err := m.deepen(ctx, end, start); err != nil && !errors.Is(err, ErrGap) {
+	for _, depth := range deeper {
+		if err != nil || w.found || !w.cut {
+			break
+		}
+		// That the mirror has from doesn't say that it has all since.
+		if err := m.lengthen(ctx, depth); err != nil {
 			return nil, err
 		}
 		w, err = m.walk(start, end)
@@ -43,6 +47,8 @@ func (m *Mirror) Between(ctx context.Context, from, to string) ([]*Commit, error
 		return nil, err
 	case w.found:
 		return w.commits, nil
+	case w.cut && m.whole():
+		return nil, fmt.Errorf("walk from %s to %s: commits are missing: %w", from, to, errDamaged)
 	}
 	err = fmt.Errorf("walk from %s to %s: %w", from, to, ErrGap)
 	if w.parted && !w.cut {
@@ -56,15 +62,26 @@ type walked struct {
 	commits []*Commit
 	found   bool // the other was met
 	parted  bool // what lies behind the other was
-	cut     bool // the mirror's history ended before one of them
+	cut     bool // the mirror's history ended before the other was
+}
+
+// whole says whether the mirror's history is said to have no end but the first commits. It
+// is fetched anew then: its caller misses some.
+func (m *Mirror) whole() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	shallows, err := m.store.Shallow()
+	m.suspect = err != nil || len(shallows) == 0
+	return m.suspect
 }
 
 func (m *Mirror) walk(start, end plumbing.Hash) (w walked, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old, _, err := m.behind(start, plumbing.ZeroHash, nil)
-	if err != nil {
-		return walked{cut: true}, ignoreMissing(err)
+	missing := errors.Is(err, plumbing.ErrObjectNotFound)
+	if err != nil && !missing {
+		return w, err
 	}
 	fresh, cut, err := m.behind(end, start, old)
 	if err != nil {
@@ -74,6 +91,9 @@ func (m *Mirror) walk(start, end plumbing.Hash) (w walked, err error) {
 	for _, c := range fresh {
 		w.found = w.found || slices.Contains(c.ParentHashes, start)
 		w.parted = w.parted || slices.ContainsFunc(c.ParentHashes, func(p plumbing.Hash) bool { return old[p] != nil })
+	}
+	if missing { // whoever asks may want to read it, too
+		w.cut, w.found = w.cut || w.found, false
 	}
 	order := make([]*object.Commit, 0, len(fresh))
 	for _, c := range fresh {
@@ -87,14 +107,6 @@ func (m *Mirror) walk(start, end plumbing.Hash) (w walked, err error) {
 		w.commits = append(w.commits, wrapped)
 	}
 	return w, nil
-}
-
-// ignoreMissing turns "not in the mirror" into "not found yet".
-func ignoreMissing(err error) error {
-	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		return nil
-	}
-	return err
 }
 
 // behindLimit bounds a walk: past it, a commit that isn't found counts as
