@@ -84,7 +84,13 @@ func busToken(file string) (string, error) {
 		return "", fmt.Errorf("make the data folder: %w", err)
 	}
 	token = hex.EncodeToString(raw)
-	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
+	// Who is killed as it is written would find an empty one, and not start again.
+	partly := file + ".partly"
+	err = os.WriteFile(partly, []byte(token+"\n"), 0o600)
+	if err == nil {
+		err = os.Rename(partly, file)
+	}
+	if err != nil {
 		return "", fmt.Errorf("write the bus's token: %w", err)
 	}
 	return token, nil
