@@ -22,7 +22,7 @@ func (r *releaseWorld) settles() {
 	r.t.Helper()
 	must(r.t, parts.Eventually(r.t.Context(), patience, r.running))
 	err := parts.Eventually(r.t.Context(), patience, func() error {
-		if err := r.head(); err != nil {
+		if err := errors.Join(r.consumersIdle(), r.head()); err != nil {
 			return err
 		}
 		held, err := r.held()
@@ -57,7 +57,7 @@ func (r *releaseWorld) fault(a releaseApp, s slot, held []api.HoldSpec, open []p
 		return fmt.Sprintf("%s:%s never was %s", s.image, now.tag, now.digest)
 	}
 	best, digest := r.best(a, s, held)
-	if best == "" || a.Suspended || a.Mode == "never" {
+	if best == "" || r.stays(a.owner()) != "" {
 		return ""
 	}
 	if a.Mode == "automatic" {
@@ -78,8 +78,8 @@ func (r *releaseWorld) best(a releaseApp, s slot, held []api.HoldSpec) (best, di
 	st, now := streamOf(s.image), r.refs[s]
 	greatest := -1
 	for tag, digests := range r.tags[s.image] {
-		n, ok := st.order(tag, a.Wide)
 		is := digests[len(digests)-1]
+		n, ok := r.order(a, s.image, tag, is)
 		isHeld := slices.ContainsFunc(held, func(h api.HoldSpec) bool { // by any that has the folder, too: they move together
 			return slices.ContainsFunc(r.repo.Apps, func(b releaseApp) bool { return b.owner() == a.owner() && h.Application == "local/shop/"+b.Name }) && h.Image == r.w.Registry.Addr+"/"+s.image && (h.Digest == is || h.Tag == tag)
 		})
@@ -90,11 +90,12 @@ func (r *releaseWorld) best(a releaseApp, s slot, held []api.HoldSpec) (best, di
 	at, reads := st.order(now.tag, a.Wide)
 	switch {
 	case best == "":
-	case st.moves && now.tag == best:
-		if now.digest == digest {
+	case now.tag == best:
+		if a.Exact != "" || !st.moves && a.Follow == "" || now.digest == digest {
 			return "", ""
 		}
-	case (reads || st.ranged) && at >= greatest:
+	case a.Follow != "" || a.Exact != "":
+	case (reads || st.ranged) && (at == greatest || at > greatest && !a.Downgrade):
 		return "", ""
 	}
 	return best, digest
@@ -200,6 +201,7 @@ func (r *releaseWorld) votes() (voted bool) {
 func (r *releaseWorld) rollsBack() {
 	r.t.Helper()
 	a := r.some()
+	r.asked[a.owner()] = true
 	for _, s := range a.slots() {
 		r.hands[s] = true
 	}

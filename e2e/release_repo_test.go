@@ -26,6 +26,7 @@ type releaseApp struct {
 	Note      int // what people change
 	Mode      string
 	Wide      bool // more versions are wanted
+	gates
 	Suspended bool
 }
 
@@ -93,8 +94,8 @@ func (r *releaseRepo) rules(registry string) string {
 	b.WriteString("apiVersion: slipway.dev/v1alpha1\nkind: DeploymentPolicy\nmetadata: {name: rules}\nspec:\n  rules:\n")
 	for _, a := range r.Apps {
 		for _, image := range a.Images {
-			fmt.Fprintf(&b, "  - applications: [local/shop/%s]\n    images: [%s/%s]\n    track: %s\n    mode: %s\n    approvals: {count: 1, from: [maria]}\n",
-				a.Name, registry, image, streamOf(image).track(a.Wide), a.Mode)
+			fmt.Fprintf(&b, "  - applications: [local/shop/%s]\n    images: [%s/%s]\n    mode: %s\n    approvals: {count: 1, from: [maria]}\n%s",
+				a.Name, registry, image, a.Mode, a.yaml(streamOf(image).track(a.Wide)))
 		}
 	}
 	return b.String()

@@ -47,6 +47,7 @@ var releaseFaults = []fault{
 // round disturbs, pushes and changes, and waits until all is as it should be.
 func (r *releaseWorld) round() {
 	r.t.Helper()
+	r.toldNow = map[string]bool{}
 	wait := r.suffers(r.rng, releaseFaults)
 	for range 1 + r.rng.IntN(6) {
 		if r.rng.IntN(3) > 0 {
@@ -59,6 +60,10 @@ func (r *releaseWorld) round() {
 	wait()
 	r.settles()
 	if r.votes() {
+		r.settles()
+	}
+	if r.rng.IntN(2) == 0 {
+		r.tellsHealth()
 		r.settles()
 	}
 }
@@ -76,6 +81,11 @@ var acts = []func(*releaseWorld){
 	func(r *releaseWorld) { r.change(r.reverts) },
 	func(r *releaseWorld) { r.change(r.reverts) },
 	func(r *releaseWorld) { r.change(r.pins) },
+	func(r *releaseWorld) { r.change(r.changesGates) },
+	func(r *releaseWorld) { r.change(r.changesGates) },
+	func(r *releaseWorld) { r.change(r.changesGates) },
+	(*releaseWorld).tellsHealth,
+	(*releaseWorld).tellsHealth,
 	(*releaseWorld).deletes,
 	(*releaseWorld).goesBack,
 	(*releaseWorld).rollsBack,
@@ -114,8 +124,12 @@ func (r *releaseWorld) addApp(layout string) {
 		other.Name = r.repo.name("app")
 		r.repo.Apps = append(r.repo.Apps, other)
 	}
+	if r.rng.IntN(2) == 0 && a.Folder == "" {
+		a.gates = r.gatesFor(&a)
+	}
 	r.repo.Apps = append(r.repo.Apps, a)
 	for _, s := range a.slots() {
+		r.hands[s] = a.Follow != "" || a.Exact != "" || a.Downgrade
 		tag := streamOf(s.image).first()
 		r.refs[s] = ref{tag, r.tags[s.image][tag][0]}
 		if layout == "overlay" || (layout == "plain" || layout == "twins") && r.rng.IntN(2) == 0 {

@@ -34,6 +34,10 @@ type releaseWorld struct {
 	hands    map[slot]bool            // whose references people set, or had set
 	left     map[slot]map[string]bool // digests that people went back from
 	requests map[string]bool          // chains of what was asked for, which may be refused
+	asked    map[string]bool          // owners of which a rollback was asked for
+	at       string                   // the branch's head, as it was seen last
+	told     map[string]*runs         // by application
+	toldNow  map[string]bool          // in this round
 }
 
 // releasePast is a commit of a person that was the branch's head.
@@ -51,7 +55,7 @@ func newReleaseWorld(t *testing.T, rng *rand.Rand) *releaseWorld {
 	t.Helper()
 	r := &releaseWorld{
 		rng: rng, repo: &releaseRepo{}, refs: map[slot]ref{}, pushes: map[string]int{}, tags: map[string]map[string][]string{}, wrote: map[slot]ref{}, gone: map[string]bool{},
-		former: map[slot][]ref{}, hands: map[slot]bool{}, left: map[slot]map[string]bool{}, requests: map[string]bool{},
+		former: map[slot][]ref{}, hands: map[slot]bool{}, left: map[slot]map[string]bool{}, requests: map[string]bool{}, asked: map[string]bool{}, told: map[string]*runs{},
 	}
 	host := &gitHost{}
 	empty := func(*local.World) map[string]string { return map[string]string{"README.md": "# Empty\n"} }
@@ -135,8 +139,12 @@ func (r *releaseWorld) head() error {
 	if err != nil {
 		r.t.Fatalf("at %.12s: %v", commit, err)
 	}
+	r.at = commit
 	for s, now := range refs {
 		if was := r.refs[s]; now != was {
+			if why := r.stays(s.owner); why != "" && !r.asked[s.owner] {
+				r.t.Errorf("%s of %s went from %s to %s, but %s", s.image, s.owner, was.tag, now.tag, why)
+			}
 			r.wrote[s] = now
 			r.former[s] = append(r.former[s], was)
 		}
