@@ -28,23 +28,29 @@ func NewAnnouncer(ctx context.Context, b *bus.Bus) (*Announcer, error) {
 	return &Announcer{bus: b, bucket: bucket}, nil
 }
 
-// CatchUp tells of every change between the last commit that was recorded and
+// Learn reads up to which commit all is told and decided on, by whichever replica.
+func (a *Announcer) Learn(ctx context.Context, r *Repository) error {
+	e, err := a.bucket.Get(ctx, r.Key)
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		return fmt.Errorf("read announced commit of %s: %w", r.Key, err)
+	}
+	r.announced = string(e.Value)
+	return nil
+}
+
+// CatchUp tells of every change between the commit that was recorded last and
 // head, and gives those commits. A repository that is met for the first time
 // begins at its head. They are told again until [Announcer.Record] is called.
 // After a forced push they are those since the two parted; forced says that others may not
 // be able to tell which those are.
 func (a *Announcer) CatchUp(ctx context.Context, r *Repository, head *gitrepo.Commit) (commits []*gitrepo.Commit, forced bool, err error) {
-	if r.announced == head.Hash() {
+	switch r.announced {
+	case head.Hash():
 		return nil, false, nil
-	}
-	e, err := a.bucket.Get(ctx, r.Key)
-	if errors.Is(err, bus.ErrNotFound) {
+	case "":
 		return nil, false, a.Record(ctx, r, head)
 	}
-	if err != nil {
-		return nil, false, fmt.Errorf("read announced commit of %s: %w", r.Key, err)
-	}
-	commits, err = r.mirror.Between(ctx, string(e.Value), head.Hash())
+	commits, err = r.mirror.Between(ctx, r.announced, head.Hash())
 	forced = errors.Is(err, gitrepo.ErrGap)
 	if err != nil && !forced {
 		return nil, false, err

@@ -72,11 +72,11 @@ func (d *Deployer) Work(ctx context.Context, w bus.Work) error {
 		return bus.Permanent(fmt.Errorf("repository %s is not in the config", w.Key))
 	}
 	asked := readItems(w.Items)
-	if last, _ := d.Repos.Heads.Of(r.Key); asked.only != "" && asked.only == r.decided && asked.only == last.Value.Commit {
-		return nil // the host tells of our own push
-	}
-	if err := d.learn(ctx); err != nil {
+	if err := d.learn(ctx, r); err != nil {
 		return err
+	}
+	if asked.only != "" && asked.only == r.decided && asked.only == r.announced {
+		return nil // the host tells of our own push
 	}
 	for range maxTries {
 		s, err := r.Refresh(ctx)
@@ -103,6 +103,9 @@ func (d *Deployer) pass(ctx context.Context, r *Repository, s *State, asked aske
 	commits, forced, err := d.Announcer.CatchUp(ctx, r, s.Head)
 	if err != nil {
 		return err
+	}
+	for moved := range moves(commits) {
+		r.reconsider(moved.app) // a person may have changed it back
 	}
 	reverts, err := d.reverts(ctx, r, s, commits)
 	if err != nil {
@@ -144,8 +147,11 @@ func (d *Deployer) pass(ctx context.Context, r *Repository, s *State, asked aske
 
 // learn waits until all is known that was stored before the work was put, by whichever
 // replica: the watches are not in step with the queue.
-func (d *Deployer) learn(ctx context.Context) error {
-	known := []func(context.Context) error{d.Tags.CatchUp, d.Health.CatchUp, d.Approvals.CatchUp, d.Repos.Heads.Ready}
+func (d *Deployer) learn(ctx context.Context, r *Repository) error {
+	known := []func(context.Context) error{
+		d.Tags.CatchUp, d.Health.CatchUp, d.Approvals.CatchUp, d.Repos.Heads.Ready,
+		func(ctx context.Context) error { return d.Announcer.Learn(ctx, r) },
+	}
 	if d.Pulls != nil {
 		known = append(known, d.Pulls.Ready)
 	}

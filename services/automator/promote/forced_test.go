@@ -62,3 +62,51 @@ func TestWhoKnowsNothingOfAForcedPushFindsItRecorded(t *testing.T) {
 		t.Fatalf("%d pushes, uses %s", pushes, b.uses())
 	}
 }
+
+// takesBack is a person's revert of the last commit.
+func (b *bench) takesBack() {
+	b.t.Helper()
+	b.git.Pull()
+	b.git.Git("revert", "--no-edit", "HEAD")
+	b.git.Git("push", "-q", "origin", "HEAD:main")
+}
+
+// What another replica has moved, and a person has moved back, is as this one has read it
+// before: there is nothing between the two to see.
+func TestAReplicaSeesWhatCameAndWentWhileAnotherWorked(t *testing.T) {
+	for name, c := range map[string]struct {
+		person      func(b *bench)
+		uses, holds string
+	}{
+		"by a revert":      {(*bench).takesBack, "1.1.0", "placed sha256:11"},
+		"by a forced push": {func(b *bench) { b.forces() }, "1.2.0", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			one := deployed(t, nil, "1.1.0")
+			two := one.replica()
+			must(t, two.work("head"))
+			one.pushed("1.2.0", digestOf(1))
+			must(t, one.work("ghcr.io/acme/web:1.2.0"))
+			c.person(one)
+			must(t, two.work("head"))
+			if got := two.holds(); two.uses() != c.uses || got != c.holds {
+				t.Errorf("uses %s, want %s; holds %q, want %q; %q", two.uses(), c.uses, got, c.holds, two.decisions())
+			}
+		})
+	}
+}
+
+func TestARevertOfWhatNobodyHasRecordedIsARevert(t *testing.T) {
+	b := deployed(t, nil, "1.1.0", "1.2.0")
+	announced, err := b.bus.Bucket(t.Context(), "slipway-announced", bus.BucketOptions{})
+	must(t, err)
+	b.git.Pull()
+	_, err = announced.Put(t.Context(), b.key, []byte(b.git.Git("rev-parse", "HEAD~1"))) // who moved it has died since
+	must(t, err)
+	b.takesBack()
+	other := b.replica()
+	must(t, other.work("head"))
+	if got := other.holds(); other.uses() != "1.1.0" || got != "placed sha256:11" {
+		t.Errorf("uses %s, holds %q; %q", other.uses(), got, other.decisions())
+	}
+}

@@ -36,7 +36,8 @@ type Repository struct {
 	behind    uint64                      // the revision in Heads that caught is not behind
 	pending   map[events.Application]bool // touched, and not decided on yet
 	before    *State                      // the last one on which all was decided
-	announced string                      // the last commit whose changes are told
+	announced string                      // the commit up to which all is told and decided on
+	by        string                      // the one by way of which pending was found
 	foretold  *State                      // of whose rules the others know
 	decided   string                      // the commit on which all was decided last
 }
@@ -233,9 +234,13 @@ func (all *Repos) Handle(ctx context.Context, e events.Event) error {
 		if r.Name != p.Repository || p.Ref != "refs/heads/"+r.Branch {
 			continue
 		}
-		last, _ := all.Heads.Of(key)
-		if s := r.worked(); s != nil && s.Head.Hash() == p.After && last.Value.Commit == p.After {
-			continue
+		if s := r.worked(); s != nil && s.Head.Hash() == p.After {
+			if err := all.Heads.CatchUp(ctx); err != nil {
+				return err
+			}
+			if last, _ := all.Heads.Of(key); last.Value.Commit == p.After {
+				continue
+			}
 		}
 		if err := all.queue.Put(ctx, key, strings.TrimSpace(head+" "+p.After)); err != nil {
 			return err
@@ -265,12 +270,29 @@ func (r *Repository) worked() *State {
 	return r.state
 }
 
-// Refresh fetches the head and reads what it says.
+// Refresh fetches the head and reads what it says, by way of the commit on which all was
+// decided last: what another replica has changed, and a person has changed back, is as this
+// one has read it before, and is new all the same.
 func (r *Repository) Refresh(ctx context.Context) (*State, error) {
 	c, err := r.mirror.Fetch(ctx)
 	if err != nil {
 		return nil, err
 	}
+	s := r.worked()
+	if s == nil || r.announced == "" || r.announced == s.Head.Hash() || r.announced == c.Hash() || r.announced == r.by {
+		return r.advance(ctx, c)
+	}
+	r.by = r.announced
+	decided, err := r.mirror.Commit(r.by)
+	if err != nil { // it was taken off the branch, or is older than what the mirror has
+		return r.move(ctx, nil, c)
+	}
+	if s, err = r.advance(ctx, decided); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	r.before = s
+	r.mu.Unlock()
 	return r.advance(ctx, c)
 }
 
@@ -301,17 +323,24 @@ func (r *Repository) reconsider(app events.Application) {
 func (r *Repository) settled() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.pending, r.before = nil, nil
+	r.pending, r.before, r.by = nil, nil, ""
 }
 
-// advance reads what a commit says.
+// advance reads what a commit says, over what is known of the last one.
 func (r *Repository) advance(ctx context.Context, c *gitrepo.Commit) (*State, error) {
+	s := r.worked()
+	if s.current(c.Hash(), time.Now()) {
+		return s, nil
+	}
+	return r.move(ctx, s, c)
+}
+
+// move reads what a commit says, over what is known of an older one, or nil. The repository
+// is the caller's work.
+func (r *Repository) move(ctx context.Context, old *State, c *gitrepo.Commit) (*State, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.state.current(c.Hash(), time.Now()) {
-		return r.state, nil
-	}
-	s, touched, err := r.read(ctx, r.state, c)
+	s, touched, err := r.read(ctx, old, c)
 	if err != nil {
 		return nil, err
 	}

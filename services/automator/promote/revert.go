@@ -23,21 +23,17 @@ func (d *Deployer) reverts(ctx context.Context, r *Repository, s *State, commits
 	if err != nil || old == nil {
 		return nil, err
 	}
-	ours := map[pair]string{} // where our own commits among them moved to
-	for _, c := range commits {
-		for _, change := range ParseMessage(c.Message()) {
-			ours[pair{change.Application, change.Image}] = change.To
-		}
-	}
+	ours := moves(commits)
 	var all []Request
 	for _, app := range r.touched(s) {
 		was := old.Applications[app.Name]
-		if was == nil {
-			continue
-		}
-		for image := range repositories(was) {
-			from, to := current(was, image), current(app, image)
-			if from == to || !uses(app, image) || from.Reference() == "" || ours[pair{app.Name, image}] == to.Reference() {
+		for image := range repositories(app) {
+			to := current(app, image)
+			from, moved := ours[pair{app.Name, image}]
+			if !moved && was != nil {
+				from = current(was, image)
+			}
+			if from == to || from.Reference() == "" {
 				continue
 			}
 			back, err := d.goesBack(ctx, r, s, app, from, to)
@@ -53,6 +49,19 @@ func (d *Deployer) reverts(ctx context.Context, r *Repository, s *State, commits
 		}
 	}
 	return all, nil
+}
+
+// moves are where our own commits have moved references to, the last of each.
+func moves(commits []*gitrepo.Commit) map[pair]events.Image {
+	all := map[pair]events.Image{}
+	for _, c := range commits {
+		for _, change := range ParseMessage(c.Message()) {
+			if to, ok := referenced(change.Image, change.To); ok {
+				all[pair{change.Application, change.Image}] = to
+			}
+		}
+	}
+	return all
 }
 
 // lastPersons is the last commit that isn't the automator's.
