@@ -91,7 +91,7 @@ func (r *releaseWorld) best(a releaseApp, s slot, held []api.HoldSpec) (best, di
 	switch {
 	case best == "":
 	case now.tag == best:
-		if a.Exact != "" || !st.moves && a.Follow == "" || now.digest == digest {
+		if a.Exact != "" || a.TagOnly || !st.moves && a.Follow == "" || now.digest == digest {
 			return "", ""
 		}
 	case a.Follow != "" || a.Exact != "":
@@ -105,7 +105,7 @@ func (r *releaseWorld) best(a releaseApp, s slot, held []api.HoldSpec) (best, di
 func (r *releaseWorld) backAgain() {
 	r.t.Helper()
 	for s, digests := range r.left {
-		if digests[r.refs[s].digest] {
+		if is := r.refs[s].digest; is != "" && digests[is] {
 			r.t.Errorf("%s of %s is at %s@%s again, from which a person went back", s.image, s.owner, r.refs[s].tag, r.refs[s].digest)
 		}
 	}
@@ -303,7 +303,11 @@ func (r *releaseWorld) nothingElse() {
 	}
 }
 
-// quiet errs while an automator has work, but for its sweeps.
+// quiet errs while an automator has work, but for its sweeps, and images that aren't there.
 func (r *releaseWorld) quiet() error {
-	return errors.Join(r.noWork("automator", "sweeps"), r.noWork("second", "sweeps"))
+	but := []string{"sweeps"}
+	if len(r.gone) > 0 {
+		but = append(but, "images") // one that is deleted may have been told of again, and is waited for
+	}
+	return errors.Join(r.noWork("automator", but...), r.noWork("second", but...))
 }

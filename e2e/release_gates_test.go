@@ -17,6 +17,7 @@ type gates struct {
 	Exact         string // a tag
 	Frozen        bool
 	Downgrade     bool
+	TagOnly       bool // no digest is written
 }
 
 // yaml is the rule's track, and the fields that go with it.
@@ -33,6 +34,8 @@ func (g gates) yaml(track string) string {
 		text += "    after: {application: local/shop/" + g.After + "}\n"
 	case g.Frozen:
 		text += "    freeze: [{cron: \"* * * * *\", duration: 1h}]\n"
+	case g.TagOnly:
+		text += "    pin: tag\n"
 	case g.Downgrade:
 		text += "    allowDowngrade: true\n"
 	}
@@ -66,7 +69,7 @@ func (r *releaseWorld) gatesFor(a *releaseApp) (g gates) {
 		}
 	}
 	slices.Sort(tags)
-	switch n := r.rng.IntN(8); {
+	switch n := r.rng.IntN(9); {
 	case n < 2 && len(others) > 0:
 		g.After = anyOf(r.rng, others).Name
 	case n < 4 && len(others) > 0:
@@ -77,6 +80,8 @@ func (r *releaseWorld) gatesFor(a *releaseApp) (g gates) {
 		g.Frozen = true
 	case n == 6:
 		g.Downgrade = true
+	case n == 7 && (a.Layout == "plain" || a.Layout == "twins"):
+		g.TagOnly = true
 	}
 	return g
 }
