@@ -209,7 +209,13 @@ func (d *Deployer) settleWaiting(ctx context.Context, r *Repository, s *State, l
 	if d.Waiting == nil {
 		return nil
 	}
-	for key, v := range d.Waiting.All() {
+	all := d.Waiting.All()
+	for _, name := range look {
+		if _, waits := all[name.String()]; !waits {
+			r.reconsider(name) // who ended it may have died before it was decided on
+		}
+	}
+	for key, v := range all {
 		name, err := events.ParseApplication(key)
 		if err != nil || v.Value.Repo != r.Key {
 			continue

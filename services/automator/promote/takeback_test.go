@@ -128,6 +128,18 @@ func TestARollbackThatAPersonClosedEnds(t *testing.T) {
 	}
 }
 
+func TestWhoForgetsARollbackAndDiesLeavesItsApplicationToBeDecidedOn(t *testing.T) {
+	b, _ := behind(t, "rollback: pullRequest")
+	must(t, b.ask(promote.Request{Kind: promote.Rollback}))
+	b.pushed("1.3.0", digestOf(3))
+	must(t, b.work("ghcr.io/acme/web:1.3.0"))
+	must(t, b.deploy.Waiting.Delete(t.Context(), "production/shop/web"))
+	must(t, b.work("merges production/shop/web"))
+	if b.uses() != "1.3.0" {
+		t.Errorf("uses %s: %q", b.uses(), b.decisions())
+	}
+}
+
 // A second request adds to the first: none is lost.
 func TestWhatWaitsStaysWithTheNextRequest(t *testing.T) {
 	b, host := behind(t, "rollback: pullRequest")
