@@ -34,7 +34,9 @@ func (a *Announcer) Learn(ctx context.Context, r *Repository) error {
 	if err != nil && !errors.Is(err, bus.ErrNotFound) {
 		return fmt.Errorf("read announced commit of %s: %w", r.Key, err)
 	}
-	r.announced = string(e.Value)
+	if e.Revision > r.revision { // else a follower of the bus has answered, which is behind
+		r.announced, r.revision = string(e.Value), e.Revision
+	}
 	return nil
 }
 
@@ -68,10 +70,11 @@ func (a *Announcer) Record(ctx context.Context, r *Repository, c *gitrepo.Commit
 	if r.announced == c.Hash() {
 		return nil
 	}
-	if _, err := a.bucket.Put(ctx, r.Key, []byte(c.Hash())); err != nil {
+	revision, err := a.bucket.Put(ctx, r.Key, []byte(c.Hash()))
+	if err != nil {
 		return fmt.Errorf("record announced commit of %s: %w", r.Key, err)
 	}
-	r.announced = c.Hash()
+	r.announced, r.revision = c.Hash(), revision
 	return nil
 }
 

@@ -37,6 +37,7 @@ type Repository struct {
 	pending   map[events.Application]bool // touched, and not decided on yet
 	before    *State                      // the last one on which all was decided
 	announced string                      // the commit up to which all is told and decided on
+	revision  uint64                      // of announced
 	by        string                      // the one by way of which pending was found
 	foretold  *State                      // of whose rules the others know
 	decided   string                      // the commit on which all was decided last
