@@ -275,7 +275,8 @@ func (r *releaseWorld) nothingElse() {
 			merged[p.Commit+" "+p.Application+" "+p.Image+"@"+version]++
 		case events.DecisionMade:
 			const together = "is rendered of, too" // one of two that share a folder was let go
-			if p.Outcome == events.Blocked && !r.requests[s.Event.ChainID] && !strings.Contains(p.Reason, together) {
+			unread := r.broken && strings.Contains(p.Reason, "policies/rules.yaml")
+			if p.Outcome == events.Blocked && !r.requests[s.Event.ChainID] && !unread && !strings.Contains(p.Reason, together) {
 				r.t.Errorf("%s of %s is blocked: %s", p.Image, p.Application, p.Reason)
 			}
 		}

@@ -88,6 +88,9 @@ func (r *releaseWorld) gatesFor(a *releaseApp) (g gates) {
 
 // stays says why nothing of an owner's may move but what people move; empty where it may.
 func (r *releaseWorld) stays(owner string) string {
+	if r.repo.Broken {
+		return "the rules can't be read"
+	}
 	for _, a := range r.repo.Apps {
 		switch {
 		case a.owner() != owner:
@@ -100,6 +103,12 @@ func (r *releaseWorld) stays(owner string) string {
 		}
 	}
 	return ""
+}
+
+// breaks has the rules be such as can't be read, or mends them.
+func (r *releaseWorld) breaks() (string, func()) {
+	r.repo.Broken = !r.repo.Broken
+	return fmt.Sprintf("break the rules: %v", r.repo.Broken), func() { r.broken = true }
 }
 
 // runs is what was told of an application.

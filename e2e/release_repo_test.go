@@ -47,8 +47,9 @@ func (a releaseApp) slots() (all []slot) {
 
 // releaseRepo is what a random config repo holds, but for the references.
 type releaseRepo struct {
-	Next int // of names
-	Apps []releaseApp
+	Next   int // of names
+	Apps   []releaseApp
+	Broken bool // the rules can't be read
 }
 
 func (r *releaseRepo) clone() *releaseRepo {
@@ -97,6 +98,9 @@ func (r *releaseRepo) rules(registry string) string {
 			fmt.Fprintf(&b, "  - applications: [local/shop/%s]\n    images: [%s/%s]\n    mode: %s\n    approvals: {count: 1, from: [maria]}\n%s",
 				a.Name, registry, image, a.Mode, a.yaml(streamOf(image).track(a.Wide)))
 		}
+	}
+	if r.Broken {
+		b.WriteString("  - {applications: [\n")
 	}
 	return b.String()
 }

@@ -30,6 +30,9 @@ func TestRandomReleases(t *testing.T) {
 	if t.Failed() {
 		return
 	}
+	if r.repo.Broken {
+		r.change(r.breaks)
+	}
 	r.nothingElse()
 	r.say("%d rounds, %d commits of people, %d images, kills: %v", rounds, len(r.past), len(r.all), r.kills)
 }
@@ -49,6 +52,9 @@ func (r *releaseWorld) round() {
 	r.t.Helper()
 	r.toldNow = map[string]bool{}
 	wait := r.suffers(r.rng, releaseFaults)
+	if r.repo.Broken {
+		r.change(r.breaks)
+	}
 	for range 1 + r.rng.IntN(6) {
 		if r.rng.IntN(3) > 0 {
 			r.pushNext(anyOf(r.rng, streams))
@@ -86,6 +92,7 @@ var acts = []func(*releaseWorld){
 	func(r *releaseWorld) { r.change(r.changesGates) },
 	(*releaseWorld).tellsHealth,
 	(*releaseWorld).tellsHealth,
+	func(r *releaseWorld) { r.change(r.breaks) },
 	(*releaseWorld).deletes,
 	(*releaseWorld).goesBack,
 	(*releaseWorld).rollsBack,

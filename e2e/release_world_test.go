@@ -35,6 +35,7 @@ type releaseWorld struct {
 	left     map[slot]map[string]bool // digests that people went back from
 	requests map[string]bool          // chains of what was asked for, which may be refused
 	asked    map[string]bool          // owners of which a rollback was asked for
+	broken   bool                     // the rules couldn't be read at times
 	at       string                   // the branch's head, as it was seen last
 	told     map[string]*runs         // by application
 	toldNow  map[string]bool          // in this round
