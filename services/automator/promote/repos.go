@@ -285,11 +285,11 @@ func (r *Repository) Refresh(ctx context.Context) (*State, error) {
 	}
 	r.by = r.announced
 	decided, err := r.mirror.Commit(r.by)
+	if err == nil {
+		s, err = r.advance(ctx, decided)
+	}
 	if err != nil { // it was taken off the branch, or is older than what the mirror has
 		return r.move(ctx, nil, c)
-	}
-	if s, err = r.advance(ctx, decided); err != nil {
-		return nil, err
 	}
 	r.mu.Lock()
 	r.before = s
