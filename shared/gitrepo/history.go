@@ -47,7 +47,7 @@ func (m *Mirror) Between(ctx context.Context, from, to string) ([]*Commit, error
 		return nil, err
 	case w.found:
 		return w.commits, nil
-	case w.cut && m.whole():
+	case w.cut && m.incomplete():
 		return nil, fmt.Errorf("walk from %s to %s: commits are missing: %w", from, to, errDamaged)
 	}
 	err = fmt.Errorf("walk from %s to %s: %w", from, to, ErrGap)
@@ -65,14 +65,17 @@ type walked struct {
 	cut     bool // the mirror's history ended before the other was
 }
 
-// whole says whether the mirror's history is said to have no end but the first commits. It
-// is fetched anew then: its caller misses some.
-func (m *Mirror) whole() bool {
+// incomplete says whether the mirror's history is said to have no end but the first commits,
+// of which the caller misses some. It is fetched anew then.
+func (m *Mirror) incomplete() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	shallows, err := m.store.Shallow()
-	m.suspect = err != nil || len(shallows) == 0
-	return m.suspect
+	if err == nil && len(shallows) > 0 {
+		return false // the host itself has no more
+	}
+	m.suspect = true
+	return true
 }
 
 func (m *Mirror) walk(start, end plumbing.Hash) (w walked, err error) {

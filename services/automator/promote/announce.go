@@ -1,10 +1,12 @@
 package promote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/api"
@@ -28,14 +30,16 @@ func NewAnnouncer(ctx context.Context, b *bus.Bus) (*Announcer, error) {
 	return &Announcer{bus: b, bucket: bucket}, nil
 }
 
-// Learn reads up to which commit all is told and decided on, by whichever replica.
+// Learn reads up to which commit all is told, and on which all was decided last, by whichever
+// replica.
 func (a *Announcer) Learn(ctx context.Context, r *Repository) error {
 	e, err := a.bucket.Get(ctx, r.Key)
 	if err != nil && !errors.Is(err, bus.ErrNotFound) {
 		return fmt.Errorf("read announced commit of %s: %w", r.Key, err)
 	}
 	if e.Revision > r.revision { // else a follower of the bus has answered, which is behind
-		r.announced, r.revision = string(e.Value), e.Revision
+		r.told, r.based, _ = strings.Cut(string(e.Value), " ")
+		r.based, r.revision = cmp.Or(r.based, r.told), e.Revision
 	}
 	return nil
 }
@@ -46,13 +50,13 @@ func (a *Announcer) Learn(ctx context.Context, r *Repository) error {
 // After a forced push they are those since the two parted; forced says that others may not
 // be able to tell which those are.
 func (a *Announcer) CatchUp(ctx context.Context, r *Repository, head *gitrepo.Commit) (commits []*gitrepo.Commit, forced bool, err error) {
-	switch r.announced {
+	switch r.told {
 	case head.Hash():
 		return nil, false, nil
 	case "":
 		return nil, false, a.Record(ctx, r, head)
 	}
-	commits, err = r.mirror.Between(ctx, r.announced, head.Hash())
+	commits, err = r.mirror.Between(ctx, r.told, head.Hash())
 	forced = errors.Is(err, gitrepo.ErrGap)
 	if err != nil && !forced {
 		return nil, false, err
@@ -67,14 +71,27 @@ func (a *Announcer) CatchUp(ctx context.Context, r *Repository, head *gitrepo.Co
 
 // Record keeps that everything up to a commit is told and decided on.
 func (a *Announcer) Record(ctx context.Context, r *Repository, c *gitrepo.Commit) error {
-	if r.announced == c.Hash() {
+	return a.record(ctx, r, c.Hash(), c.Hash())
+}
+
+// RecordTold keeps that everything up to a commit is told, and not decided on yet.
+func (a *Announcer) RecordTold(ctx context.Context, r *Repository, c *gitrepo.Commit) error {
+	return a.record(ctx, r, c.Hash(), r.based)
+}
+
+func (a *Announcer) record(ctx context.Context, r *Repository, told, based string) error {
+	if r.told == told && r.based == based {
 		return nil
 	}
-	revision, err := a.bucket.Put(ctx, r.Key, []byte(c.Hash()))
+	value := told
+	if based != told {
+		value += " " + based
+	}
+	revision, err := a.bucket.Put(ctx, r.Key, []byte(value))
 	if err != nil {
 		return fmt.Errorf("record announced commit of %s: %w", r.Key, err)
 	}
-	r.announced, r.revision = c.Hash(), revision
+	r.told, r.based, r.revision = told, based, revision
 	return nil
 }
 

@@ -75,7 +75,7 @@ func (d *Deployer) Work(ctx context.Context, w bus.Work) error {
 	if err := d.learn(ctx, r); err != nil {
 		return err
 	}
-	if asked.only != "" && asked.only == r.decided && asked.only == r.announced {
+	if asked.only != "" && asked.only == r.decided && asked.only == r.based {
 		return nil // the host tells of our own push
 	}
 	for range maxTries {
@@ -83,7 +83,7 @@ func (d *Deployer) Work(ctx context.Context, w bus.Work) error {
 		if err != nil {
 			return err
 		}
-		if asked.swept && r.decided != "" && r.decided != s.Head.Hash() {
+		if asked.swept && r.based != "" && r.based != s.Head.Hash() {
 			d.Log.InfoContext(ctx, "the sweep found a push that no webhook told of", "repository", r.Key, "commit", s.Head.Hash())
 		}
 		if err := d.foretell(ctx, r, s); err != nil {
@@ -119,7 +119,7 @@ func (d *Deployer) pass(ctx context.Context, r *Repository, s *State, asked aske
 		return err
 	}
 	if forced { // what is pushed from here on is in line with this, for whoever goes on after a crash
-		if err := d.Announcer.Record(ctx, r, s.Head); err != nil {
+		if err := d.Announcer.RecordTold(ctx, r, s.Head); err != nil {
 			return err
 		}
 	}
@@ -141,8 +141,11 @@ func (d *Deployer) pass(ctx context.Context, r *Repository, s *State, asked aske
 	if err := d.Announcer.Record(ctx, r, s.Head); err != nil {
 		return err
 	}
+	if err := d.Repos.Heads.Record(ctx, r, s); err != nil {
+		return err
+	}
 	r.decided = s.Head.Hash()
-	return d.Repos.Heads.Record(ctx, r, s)
+	return nil
 }
 
 // learn waits until all is known that was stored before the work was put, by whichever

@@ -30,17 +30,18 @@ type Repository struct {
 	fault    error      // of the last time
 	faulted  time.Time
 
-	mu        sync.Mutex                  // one load at a time
-	state     *State                      // by the repository's work
-	caught    *State                      // by who only has to answer for it, since the last work
-	behind    uint64                      // the revision in Heads that caught is not behind
-	pending   map[events.Application]bool // touched, and not decided on yet
-	before    *State                      // the last one on which all was decided
-	announced string                      // the commit up to which all is told and decided on
-	revision  uint64                      // of announced
-	by        string                      // the one by way of which pending was found
-	foretold  *State                      // of whose rules the others know
-	decided   string                      // the commit on which all was decided last
+	mu       sync.Mutex                  // one load at a time
+	state    *State                      // by the repository's work
+	caught   *State                      // by who only has to answer for it, since the last work
+	behind   uint64                      // the revision in Heads that caught is not behind
+	pending  map[events.Application]bool // touched, and not decided on yet
+	before   *State                      // the last one on which all was decided
+	told     string                      // the commit up to which all is told, by whichever replica
+	based    string                      // the one on which all was decided last, by whichever replica
+	revision uint64                      // of told and based
+	by       string                      // the one by way of which pending was found
+	foretold *State                      // of whose rules the others know
+	decided  string                      // the commit on which this replica decided last
 }
 
 // Repos are the config's repositories.
@@ -280,10 +281,10 @@ func (r *Repository) Refresh(ctx context.Context) (*State, error) {
 		return nil, err
 	}
 	s := r.worked()
-	if s == nil || r.announced == "" || r.announced == s.Head.Hash() || r.announced == c.Hash() || r.announced == r.by {
+	if s == nil || r.based == "" || r.based == s.Head.Hash() || r.based == c.Hash() || r.based == r.by {
 		return r.advance(ctx, c)
 	}
-	r.by = r.announced
+	r.by = r.based
 	decided, err := r.mirror.Commit(r.by)
 	if err == nil {
 		s, err = r.advance(ctx, decided)
