@@ -76,6 +76,44 @@ func TestAManualRuleWaitsForItsPeople(t *testing.T) {
 	}
 }
 
+// What ends a proposal for a while is no decision of people: they are asked again.
+func TestAProposalComesBackWithWhatEndedIt(t *testing.T) {
+	suspended := strings.Replace(application("web", "shop", "apps/web"), "namespace: shop", "namespace: shop, annotations: {slipway.dev/suspend: not now}", 1)
+	for name, change := range map[string]map[string]string{
+		"the application is suspended": {"cluster/web.yaml": suspended},
+		"the rules can't be read":      {"policies/shop.yaml": policyFile + "  - {applications: [\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, ruled(manual))
+			b.at(time.Now())
+			b.pushed("1.1.0", digestA)
+			must(t, b.work("ghcr.io/acme/web:1.1.0"))
+			before := map[string]string{}
+			for file, data := range change {
+				before[file] = b.git.Git("show", "HEAD:"+file) + "\n"
+				change[file] = strings.ReplaceAll(data, "REPO", b.url)
+			}
+			b.git.Commit("for a while", change)
+			must(t, b.work("head"))
+			if got := b.ends(); got != "1.1.0 cancelled" {
+				t.Fatalf("ended: %q; %q", got, b.decisions())
+			}
+			b.git.Commit("no longer", before)
+			for range 2 {
+				must(t, b.work("head", web))
+			}
+			if p := b.proposal(); p.Status != "" || b.last() != "propose: 1.1.0 is the best; 0 of 2 approvals" {
+				t.Fatalf("the proposal is %q; %q", p.Status, b.decisions())
+			}
+			b.vote("maria", "approved", false)
+			b.vote("omar", "approved", false)
+			if b.uses() != "1.1.0" {
+				t.Errorf("uses %s: %q", b.uses(), b.decisions())
+			}
+		})
+	}
+}
+
 func TestARejectedVersionStaysOutAndTheNextIsProposed(t *testing.T) {
 	b := start(t, ruled(manual))
 	b.at(time.Now())

@@ -166,7 +166,8 @@ func (d Decision) ask(rule *Rule, f Facts, reason string) (Decision, approval.Ve
 		Application: d.Application.Name.String(), Image: d.Image.String(), From: d.From.Reference(), To: d.Target.Reference(),
 		Digest: d.digest, Rule: rule.Name, RuleHash: rule.Hash,
 	}
-	if p == nil || p.Binding != b || p.Status == events.Approved || p.Status != "" && p.Chain != d.Chain {
+	// What was cancelled, as while the application was suspended, nobody has decided on.
+	if p == nil || p.Binding != b || p.Status == events.Approved || p.Status == events.Cancelled || p.Status != "" && p.Chain != d.Chain {
 		former := ""
 		if p != nil && p.Status != "" {
 			former = p.ID
