@@ -55,9 +55,9 @@ func TestWhatIsDeletedIsACandidateNoLonger(t *testing.T) {
 			if p := b.proposal(); p.Digest != digestB {
 				t.Fatalf("proposed %+v", p)
 			}
-			run(t, func(ctx context.Context) error { return b.confirm.Queue.Run(ctx, b.confirm.Work) })
 			b.catalog.remove("ghcr.io/acme/web:1.2.0")
 			told(b)
+			run(t, func(ctx context.Context) error { return b.confirm.Queue.Run(ctx, b.confirm.Work) })
 			bustest.Until(t, "it is forgotten", func() bool { return !b.knowsTag("1.2.0") })
 			must(t, b.work("ghcr.io/acme/web:1.2.0"))
 			if p := b.proposal(); p.Digest != digestA || p.Status != "" || !b.knowsTag("1.1.0") {
