@@ -104,10 +104,11 @@ func (d *Deployer) pass(ctx context.Context, r *Repository, s *State, asked aske
 	if err != nil {
 		return err
 	}
-	for moved := range moves(commits) {
+	ours := moves(commits)
+	for moved := range ours {
 		r.reconsider(moved.app) // a person may have changed it back
 	}
-	reverts, err := d.reverts(ctx, r, s, commits)
+	reverts, err := d.reverts(ctx, r, s, commits, ours)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/shared/bus"
+	"github.com/slipway-cd/slipway/shared/bus/bustest"
 )
 
 // A person's commit of which the Git host told nobody is found, also where no synchronizer
@@ -25,9 +26,5 @@ func TestASweepFindsACommitThatNoWebhookToldOf(t *testing.T) {
 	repos, err := b.bus.Queue(t.Context(), "repos", bus.QueueOptions{})
 	must(t, err)
 	run(t, b.sweep.Run, func(ctx context.Context) error { return repos.Run(ctx, b.deploy.Work) })
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for b.uses() != "1.1.0" {
-		must(t, ctx.Err())
-	}
+	bustest.Until(t, "it is deployed", func() bool { return b.uses() == "1.1.0" })
 }

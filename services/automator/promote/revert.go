@@ -13,8 +13,8 @@ import (
 // reverts are the rollbacks that people made in Git themselves: a reference
 // moved away from a version that the automator wrote, to a former or an older
 // one. Each asks for a hold on what was abandoned, so that it doesn't come back
-// by itself.
-func (d *Deployer) reverts(ctx context.Context, r *Repository, s *State, commits []*gitrepo.Commit) ([]Request, error) {
+// by itself. ours are the [moves] of the commits.
+func (d *Deployer) reverts(ctx context.Context, r *Repository, s *State, commits []*gitrepo.Commit, ours map[pair]events.Image) ([]Request, error) {
 	last := lastPersons(commits)
 	if last == nil {
 		return nil, nil
@@ -23,7 +23,6 @@ func (d *Deployer) reverts(ctx context.Context, r *Repository, s *State, commits
 	if err != nil || old == nil {
 		return nil, err
 	}
-	ours := moves(commits)
 	var all []Request
 	for _, app := range r.touched(s) {
 		was := old.Applications[app.Name]
