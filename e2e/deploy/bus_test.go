@@ -1,7 +1,6 @@
 package deploy_test
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -61,9 +60,7 @@ func startProduction(t *testing.T) *production {
 	for _, process := range p.Processes {
 		must(t, process.Start())
 	}
-	ready, cancel := context.WithTimeout(ctx, 40*time.Second)
-	defer cancel()
-	p.must(t, p.Ready(ready))
+	p.must(t, p.Ready(ctx))
 	must(t, p.Cluster.Apply(ctx, p.RootApplication()))
 	return p
 }
@@ -137,9 +134,7 @@ func (p *production) must(t *testing.T, err error) {
 // TestProductionWorksWithTheLeastRights brings a pushed image to running, as the
 // overlay production lets the services, and tries what it doesn't let them.
 func TestProductionWorksWithTheLeastRights(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	p := startProduction(t)
+	ctx, p := t.Context(), startProduction(t)
 	p.must(t, p.AllReady(ctx, 3, nil))
 	_, err := p.Push(ctx, local.WebImage, "1.1.0")
 	must(t, err)

@@ -29,7 +29,7 @@ const (
 )
 
 // Eventually calls check until it returns nil, ctx ends or the timeout has passed; the
-// last two return what check said last.
+// last two return what check said last, before it said so for the sake of ctx.
 func Eventually(ctx context.Context, timeout time.Duration, check func() error) error {
 	return EventuallyEvery(ctx, 10*time.Millisecond, timeout, check)
 }
@@ -37,18 +37,23 @@ func Eventually(ctx context.Context, timeout time.Duration, check func() error) 
 // EventuallyEvery is [Eventually] for a check that is dear: it waits for so long
 // between two.
 func EventuallyEvery(ctx context.Context, pause, timeout time.Duration, check func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+	start, late := time.Now(), time.After(timeout)
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
+	var last error
 	for {
 		err := check()
 		if err == nil {
 			return nil
 		}
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("not within %s: %w", timeout, err)
+			return fmt.Errorf("%w after %s: %w", context.Cause(ctx), time.Since(start).Round(time.Millisecond), last)
+		case <-late:
+			return fmt.Errorf("not within %s: %w", timeout, last)
 		case <-tick.C:
 		}
 	}
