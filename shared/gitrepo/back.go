@@ -11,33 +11,58 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// Back walks from a commit along the first parents, the newest first, itself
-// included, until look is false or the history ends; at most max commits. More
-// history is fetched where the mirror has less.
+// Back walks the history of a commit, itself included, the newest first and each commit
+// before its parents, until look is false or the history ends. It goes along at most max
+// first parents, and through what was merged into them. More history is fetched where the
+// mirror has less.
 func (m *Mirror) Back(ctx context.Context, from *Commit, most int, look func(*Commit) bool) error {
-	at := from.c.Hash
+	const merged = 10 // commits for each first parent, at most, so that no walk is endless
+	waiting, seen := []past{{from, true}}, map[plumbing.Hash]bool{from.c.Hash: true}
 	deepened := false
-	for range most {
-		c, err := m.Commit(at.String())
-		if errors.Is(err, plumbing.ErrObjectNotFound) && !deepened {
-			if err := m.lengthen(ctx, most); err != nil {
-				return err
-			}
-			deepened = true
-			c, err = m.Commit(at.String())
+	for firsts, looked := 0, 0; len(waiting) > 0 && firsts < most && looked < merged*most; looked++ {
+		at := waiting[len(waiting)-1]
+		waiting = waiting[:len(waiting)-1]
+		if at.first {
+			firsts++
 		}
-		if errors.Is(err, plumbing.ErrObjectNotFound) {
-			return nil // the host has no more
-		}
-		if err != nil {
-			return err
-		}
-		if !look(c) || len(c.c.ParentHashes) == 0 {
+		if !look(at.commit) {
 			return nil
 		}
-		at = c.c.ParentHashes[0]
+		for i, hash := range at.commit.c.ParentHashes {
+			if seen[hash] {
+				continue
+			}
+			seen[hash] = true
+			c, err := m.Commit(hash.String())
+			if errors.Is(err, plumbing.ErrObjectNotFound) && !deepened {
+				if err := m.lengthen(ctx, most); err != nil {
+					return err
+				}
+				deepened = true
+				c, err = m.Commit(hash.String())
+			}
+			if errors.Is(err, plumbing.ErrObjectNotFound) {
+				continue // the host has no more
+			}
+			if err != nil {
+				return err
+			}
+			waiting = insert(waiting, past{c, at.first && i == 0})
+		}
 	}
 	return nil
+}
+
+// past is a commit that a walk is to come to.
+type past struct {
+	commit *Commit
+	first  bool // by first parents alone
+}
+
+// insert puts a commit before those that are as old or newer: the last is the next.
+func insert(waiting []past, p past) []past {
+	i, _ := slices.BinarySearchFunc(waiting, p, func(a, b past) int { return a.commit.When().Compare(b.commit.When()) })
+	return slices.Insert(waiting, i, p)
 }
 
 // lengthen brings the history up to a depth.

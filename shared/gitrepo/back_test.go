@@ -2,6 +2,7 @@ package gitrepo_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -48,5 +49,35 @@ func TestBackWalksTheHistoryAlsoWhereTheMirrorIsShallow(t *testing.T) {
 	parent, ok := head.Parent()
 	if !ok || strings.TrimSpace(parent.Message()) != "step 4" {
 		t.Errorf("the parent is %v", parent)
+	}
+}
+
+// A version that came by a merge is as much of the history as one that was pushed.
+func TestBackWalksThroughWhatWasMerged(t *testing.T) {
+	work := gitrepotest.Start(t, nil).Create("config.git", map[string]string{"a": "0"})
+	work.Git("checkout", "-q", "-b", "side")
+	work.Git("commit", "-q", "--allow-empty", "-m", "side 1")
+	work.Git("checkout", "-q", "main")
+	work.Commit("step 1", map[string]string{"a": "1"})
+	work.Git("merge", "-q", "--no-ff", "-m", "merge", "side")
+	work.Git("push", "-q", "origin", "HEAD:main")
+	work.Commit("step 2", map[string]string{"a": "2"})
+	m, err := gitrepo.Open(t.Context(), gitrepo.Options{URL: work.URL, Branch: "main", Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := m.Fetch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for most, want := range map[int]map[string]bool{2: {"step 2": true, "merge": true}, 100: {"step 2": true, "merge": true, "side 1": true, "step 1": true, "begin": true}} {
+		seen := map[string]bool{}
+		err := m.Back(t.Context(), head, most, func(c *gitrepo.Commit) bool {
+			seen[strings.TrimSpace(c.Message())] = true
+			return true
+		})
+		if err != nil || !maps.Equal(seen, want) {
+			t.Errorf("along %d first parents it meets %v (%v), want %v", most, seen, err, want)
+		}
 	}
 }
