@@ -97,7 +97,7 @@ func (p *proposals) propose(name, tag string) (pullrequest.Request, promote.Chan
 	message := promote.Message([]promote.Change{c})
 	base, err := p.mirror.Fetch(p.Context())
 	must(p, err)
-	made, err := p.mirror.PushBranch(p.Context(), base, pullrequest.Branch(app), gitrepo.Change{
+	made, err := p.mirror.PushBranch(p.Context(), base, pullrequest.Branch(app), "", gitrepo.Change{
 		Files:   map[string][]byte{name + ".yaml": []byte("image: ghcr.io/acme/web:" + c.To + "\n")},
 		Message: message, Name: "Slipway", Email: "slipway@example.com", When: time.Now(),
 	})
@@ -215,7 +215,7 @@ func (p *proposals) isUpdatedAndMerged(way mergeWay) {
 	}
 	must(p, p.host.Close(p.Context(), pr, "too late"))
 	for range 2 {
-		must(p, p.mirror.DeleteBranch(p.Context(), r.Head, second.Hash()))
+		must(p, p.mirror.DeleteBranch(p.Context(), r.Head, second.Hash(), ""))
 	}
 	if strings.Contains(p.branches(), r.Head) {
 		p.Fatalf("the host still has %s", p.branches())
@@ -252,7 +252,7 @@ func (p *proposals) isClosed(app string) {
 	for range 2 {
 		must(p, p.host.Close(p.Context(), pr, "superseded by 1.4.3"))
 	}
-	must(p, p.mirror.DeleteBranch(p.Context(), r.Head, made.Hash()))
+	must(p, p.mirror.DeleteBranch(p.Context(), r.Head, made.Hash(), ""))
 	var comments []struct{ Body string }
 	must(p, p.gitea.API(p.Context(), http.MethodGet, p.path("/issues/%d/comments", pr.Number), nil, &comments))
 	if len(comments) != 1 || comments[0].Body != "superseded by 1.4.3" {

@@ -27,6 +27,8 @@ var (
 	// ErrMoved says that the branch was no longer where the pusher thought:
 	// fetch and decide again.
 	ErrMoved = errors.New("branch has moved")
+	// ErrForeign says that somebody else has pushed to a branch of ours.
+	ErrForeign = errors.New("somebody else has pushed to the branch")
 	// ErrRefused says that the host refused a push for another reason than a
 	// moved branch; the error holds the host's words.
 	ErrRefused = errors.New("push refused by the Git host")

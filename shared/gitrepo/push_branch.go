@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -23,10 +24,11 @@ const OwnBranches = "slipway/"
 // it, wherever that was before; a missing one is made. The branch must begin
 // with [OwnBranches]. A branch that holds the same files on the same base
 // already stays as it is, so that reviews of it stay valid, and its commit is
-// returned. Errs with [ErrMoved] when someone else moved the branch at that
+// returned. Errs with [ErrForeign] when the branch's last commit is neither over, by its id,
+// nor of the change's author, with [ErrMoved] when someone else moved the branch at that
 // moment, and with [ErrRefused] when the host says no. The mirror's own branch
 // and head stay as they are.
-func (m *Mirror) PushBranch(ctx context.Context, base *Commit, branch string, change Change) (*Commit, error) {
+func (m *Mirror) PushBranch(ctx context.Context, base *Commit, branch, over string, change Change) (*Commit, error) {
 	if err := m.checkOwn(branch); err != nil {
 		return nil, fmt.Errorf("push branch: %w", err)
 	}
@@ -38,11 +40,14 @@ func (m *Mirror) PushBranch(ctx context.Context, base *Commit, branch string, ch
 	if err != nil {
 		return nil, err
 	}
-	old, same, err := m.compare(ctx, branch, made)
+	old, last, err := m.tip(ctx, branch)
 	if err != nil {
 		return nil, err
 	}
-	if !same {
+	if last == nil || last.TreeHash != made.TreeHash || !slices.Equal(last.ParentHashes, made.ParentHashes) {
+		if err := m.foreign(branch, old, last, over, change.Email); err != nil {
+			return nil, fmt.Errorf("push %s: %w", branch, err)
+		}
 		if err := m.at(branch).sendPack(ctx, old, made.Hash, pack); err != nil {
 			return nil, err
 		}
@@ -54,36 +59,34 @@ func (m *Mirror) PushBranch(ctx context.Context, base *Commit, branch string, ch
 	return m.commitLocked(old)
 }
 
-// DeleteBranch deletes a branch that begins with [OwnBranches], if its commit
-// is still the given one: its id in hex, which may be cut short as some hosts
-// do. Errs with [ErrMoved] when it is another. A branch that isn't there is no
-// error.
-func (m *Mirror) DeleteBranch(ctx context.Context, branch, commit string) error {
+// DeleteBranch deletes a branch that begins with [OwnBranches]. Errs with [ErrForeign] when
+// its last commit is neither the given one, by its id, nor of the author with that address.
+// A branch that isn't there is no error.
+func (m *Mirror) DeleteBranch(ctx context.Context, branch, commit, email string) error {
 	if err := m.checkOwn(branch); err != nil {
 		return fmt.Errorf("delete branch: %w", err)
-	}
-	const shortest = 7
-	if len(commit) < shortest {
-		return fmt.Errorf("delete branch %s: %q is no commit id", branch, commit)
 	}
 	m.network.Lock()
 	defer m.network.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, m.opts.Timeout)
 	defer cancel()
-	s, old, _, err := m.look(ctx, branch)
-	if err != nil {
+	old, last, err := m.tip(ctx, branch)
+	if err != nil || old.IsZero() {
 		return err
 	}
-	if err := s.Close(); err != nil {
-		return m.hostError("leave", err)
-	}
-	switch {
-	case old.IsZero():
-		return nil
-	case !strings.HasPrefix(old.String(), strings.ToLower(commit)):
-		return m.hostError("delete "+branch+" from", fmt.Errorf("%w: it is at %s, not at %s", ErrMoved, old, commit))
+	if err := m.foreign(branch, old, last, commit, email); err != nil {
+		return fmt.Errorf("delete %s: %w", branch, err)
 	}
 	return m.at(branch).sendPack(ctx, old, plumbing.ZeroHash, nil)
+}
+
+// foreign errs with [ErrForeign] where people have pushed to a branch of ours last. What is
+// history of the mirror's own branch, which is nil, is nobody's to lose.
+func (m *Mirror) foreign(branch string, old plumbing.Hash, last *object.Commit, ours, email string) error {
+	if last == nil || old.String() == ours || last.Author.Email == email {
+		return nil
+	}
+	return m.hostError("change "+branch+" of", fmt.Errorf("%w: %.12s, by %s", ErrForeign, old, last.Author.Name))
 }
 
 func (m *Mirror) checkOwn(branch string) error {
@@ -117,28 +120,24 @@ func (m *Mirror) look(ctx context.Context, branch string) (fetchSession, plumbin
 	return s, adv.References[plumbing.NewBranchReferenceName(branch).String()], adv, nil
 }
 
-// compare says where the branch is, and whether it holds the same files on
-// the same parent as made; then its commit is in the mirror.
-func (m *Mirror) compare(ctx context.Context, branch string, made *object.Commit) (old plumbing.Hash, same bool, err error) {
-	s, old, adv, err := m.look(ctx, branch)
+// tip says where a branch is, zero where it isn't there, and gives that commit; nil where it
+// is history of the mirror's own branch.
+func (m *Mirror) tip(ctx context.Context, branch string) (at plumbing.Hash, c *object.Commit, err error) {
+	s, at, adv, err := m.look(ctx, branch)
 	if err != nil {
-		return old, false, err
+		return at, nil, err
 	}
 	defer s.Close()
-	if old.IsZero() {
-		return old, false, nil
+	if at.IsZero() {
+		return at, nil, nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c, err := object.GetCommit(m.store, old)
+	c, err = object.GetCommit(m.store, at)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		c, err = m.peek(ctx, s, adv, old)
+		c, err = m.peek(ctx, s, adv, at)
 	}
-	if err != nil || c == nil {
-		return old, false, err
-	}
-	same = c.TreeHash == made.TreeHash && len(c.ParentHashes) == 1 && c.ParentHashes[0] == made.ParentHashes[0]
-	return old, same, nil
+	return at, c, err
 }
 
 // peek brings one commit that another replica pushed, and keeps the commit

@@ -104,9 +104,13 @@ func (d *Deployer) pass(ctx context.Context, r *Repository, s *State, asked aske
 	if err != nil {
 		return err
 	}
+	r.since = commits
 	ours := moves(commits)
 	for moved := range ours {
 		r.reconsider(moved.app) // a person may have changed it back
+	}
+	if err := d.passPulls(r); err != nil {
+		return err
 	}
 	reverts, err := d.reverts(ctx, r, s, commits, ours)
 	if err != nil {
@@ -120,6 +124,9 @@ func (d *Deployer) pass(ctx context.Context, r *Repository, s *State, asked aske
 		return err
 	}
 	if forced { // what is pushed from here on is in line with this, for whoever goes on after a crash
+		if err := d.strand(ctx, r); err != nil {
+			return err
+		}
 		if err := d.Announcer.RecordTold(ctx, r, s.Head); err != nil {
 			return err
 		}
@@ -157,7 +164,7 @@ func (d *Deployer) learn(ctx context.Context, r *Repository) error {
 		func(ctx context.Context) error { return d.Announcer.Learn(ctx, r) },
 	}
 	if d.Pulls != nil {
-		known = append(known, d.Pulls.Ready)
+		known = append(known, d.Pulls.CatchUp)
 	}
 	if d.Waiting != nil {
 		known = append(known, d.Waiting.CatchUp)

@@ -17,6 +17,7 @@ import (
 // draft is a commit that people are to merge.
 type draft struct {
 	branch, message string
+	over            string // the commit that we pushed there before, if any
 	files           map[string][]byte
 	changes         []Change
 }
@@ -24,7 +25,10 @@ type draft struct {
 // propose pushes the branch, opens the pull request or updates it, and tells of
 // it. It may be called again after a crash.
 func (d *Deployer) propose(ctx context.Context, r *Repository, s *State, host pullrequest.Host, p draft) (pr pullrequest.PR, commit string, err error) {
-	made, err := r.mirror.PushBranch(ctx, s.Head, p.branch, d.change(p.files, p.message))
+	made, err := r.mirror.PushBranch(ctx, s.Head, p.branch, p.over, d.change(p.files, p.message))
+	if errors.Is(err, gitrepo.ErrForeign) {
+		err = fmt.Errorf("%w: %w: merge what is there, or delete the branch", errUnmade, err)
+	}
 	if err != nil {
 		return pr, "", err
 	}
@@ -100,14 +104,19 @@ func (d *Deployer) unpull(ctx context.Context, r *Repository, s *State, host pul
 			return false, err
 		}
 	}
-	// A branch to which a person has pushed stays.
-	if err := r.mirror.DeleteBranch(ctx, open.Value.Branch, open.Value.Commit); err != nil && !errors.Is(err, gitrepo.ErrMoved) {
-		return false, err
+	return true, d.forgetPull(ctx, r, g.key, open.Value)
+}
+
+// forgetPull ends what was told of a pull request, and its branch, unless people have
+// pushed to it.
+func (d *Deployer) forgetPull(ctx context.Context, r *Repository, key string, p pull) error {
+	if err := r.mirror.DeleteBranch(ctx, p.Branch, p.Commit, d.Email); err != nil && !errors.Is(err, gitrepo.ErrForeign) {
+		return err
 	}
-	if err := d.Pulls.Delete(ctx, g.key); err != nil {
-		return false, fmt.Errorf("forget the pull request of %s: %w", g.key, err)
+	if err := d.Pulls.Delete(ctx, key); err != nil {
+		return fmt.Errorf("forget the pull request of %s: %w", key, err)
 	}
-	return true, nil
+	return nil
 }
 
 // merging says whether an open pull request whose changes the head has is
@@ -132,7 +141,8 @@ func (d *Deployer) merging(ctx context.Context, r *Repository, g group, open bus
 func (d *Deployer) merged(ctx context.Context, r *Repository, s *State, pr pullrequest.PR, open pull) error {
 	untold := map[string]bool{}
 	for _, c := range open.Changes {
-		if app := s.Applications[c.Application]; app != nil && current(app, c.Image).Reference() == c.To {
+		there := s.Applications[c.Application]
+		if pr.Commit == open.Commit || there != nil && current(there, c.Image).Reference() == c.To {
 			untold[c.key()] = true
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/events"
-	"github.com/slipway-cd/slipway/services/automator/manifest"
 	"github.com/slipway-cd/slipway/services/automator/pullrequest"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/bus"
@@ -61,15 +60,43 @@ func (p *Pulls) took(what string) {
 type pull struct {
 	Repo   string `json:"repo"` // the repository's key
 	Branch string `json:"branch"`
-	// Changes are what it makes, by application and image; Trees the folders of
-	// the applications of which it was made.
-	Changes []Change          `json:"changes"`
-	Trees   map[string]string `json:"trees"`
-	// Commit is what we pushed to the branch.
+	// Changes are what it makes, by application and image.
+	Changes []Change `json:"changes"`
+	// Trees are the ids of the applications' folders of which it was made, by their
+	// paths; nil where it is to be made anew.
+	Trees map[string]string `json:"trees"`
+	// Commit is what we pushed to the branch last.
 	Commit string `json:"commit"`
+	// Making says that the branch and the request may not be there yet as they are told here.
+	Making bool `json:"making,omitempty"`
 	// Landed is since when the head has all of the changes while the host says
 	// that it is open.
 	Landed time.Time `json:"landed,omitzero"`
+}
+
+// strand has the open pull requests of a repository made anew: its branch was pushed by
+// force, and to merge what was made of a commit that is gone would bring that back.
+func (d *Deployer) strand(ctx context.Context, r *Repository) error {
+	if d.Pulls == nil {
+		return nil
+	}
+	for key, v := range d.Pulls.All() {
+		p := v.Value
+		if p.Repo != r.Key {
+			continue
+		}
+		for _, c := range p.Changes { // a replica that goes on after a crash knows of no force
+			if err := d.Due.At(ctx, r.Key, pair{c.Application, c.Image}.item(), d.now()); err != nil {
+				return err
+			}
+			r.reconsider(c.Application)
+		}
+		p.Trees = nil
+		if _, err := d.Pulls.Write(ctx, key, p, v.Revision); err != nil {
+			return fmt.Errorf("record the pull request of %s: %w", key, err)
+		}
+	}
+	return nil
 }
 
 // has says whether it moves an image of the application.
@@ -228,31 +255,51 @@ func (d *Deployer) pullFor(ctx context.Context, r *Repository, s *State, g group
 		}
 		open, there = bus.Version[pull]{}, false
 	}
-	trees, err := s.trees(changes)
-	if err != nil {
-		return err
-	}
-	if there && open.Value.wants(changes) {
-		if maps.Equal(open.Value.Trees, trees) {
-			return nil
+	if there && !open.Value.Making {
+		wants := open.Value.wants(changes)
+		if wants {
+			if fresh, err := r.fresh(s, open.Value); err != nil || fresh {
+				return err
+			}
 		}
 		pr, found, err := host.Find(ctx, r.Branch, open.Value.Branch)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if found && pr.State == pullrequest.Closed {
+		case found && pr.State == pullrequest.Closed && wants:
 			return nil // a person said no to it
+		case found && pr.State == pullrequest.Merged: // and what it brought was changed again
+			if err := errors.Join(d.merged(ctx, r, s, pr, open.Value), d.forgetPull(ctx, r, g.key, open.Value)); err != nil {
+				return err
+			}
+			open = bus.Version[pull]{}
 		}
 	}
+	return d.makePull(ctx, r, s, host, g, changes, open)
+}
+
+// makePull opens a pull request, or brings the open one up to date. That it is there is
+// known before anybody else can know of it.
+func (d *Deployer) makePull(ctx context.Context, r *Repository, s *State, host pullrequest.Host, g group, changes []Change, open bus.Version[pull]) error {
 	files, err := s.moved(ctx, changes, r.loader.aliases)
 	if err != nil || len(files) == 0 {
 		return err
 	}
-	message := d.message(ctx, r, changes)
-	p := pull{Repo: r.Key, Branch: g.branch, Changes: changes, Trees: trees}
-	if _, p.Commit, err = d.propose(ctx, r, s, host, draft{branch: g.branch, message: message, files: files, changes: changes}); err != nil {
+	trees, err := s.trees(changes)
+	if err != nil {
 		return err
 	}
+	p := pull{Repo: r.Key, Branch: g.branch, Changes: changes, Trees: trees, Commit: open.Value.Commit, Making: true}
+	if !open.Value.Making || !open.Value.wants(changes) {
+		if open, err = d.Pulls.Write(ctx, g.key, p, open.Revision); err != nil {
+			return fmt.Errorf("record the pull request of %s: %w", g.key, err)
+		}
+	}
+	what := draft{branch: g.branch, message: d.message(ctx, r, changes), files: files, changes: changes, over: p.Commit}
+	if _, p.Commit, err = d.propose(ctx, r, s, host, what); err != nil {
+		return err
+	}
+	p.Making = false
 	if _, err := d.Pulls.Write(ctx, g.key, p, open.Revision); err != nil {
 		return fmt.Errorf("record the pull request of %s: %w", g.key, err)
 	}
@@ -282,51 +329,4 @@ func (s *State) pulled(open []Change, g group) []Change {
 		return strings.Compare(a.Application.String()+" "+a.Image.String(), b.Application.String()+" "+b.Image.String())
 	})
 	return all
-}
-
-// trees are the folders of the changes' applications, by their names.
-func (s *State) trees(changes []Change) (map[string]string, error) {
-	all := map[string]string{}
-	for _, c := range changes {
-		tree, err := s.Head.TreeHash(s.Applications[c.Application].Path)
-		if err != nil {
-			return nil, err
-		}
-		all[c.Application.String()] = tree
-	}
-	return all, nil
-}
-
-// moved are the files with all changes made. The error is errUnmade where one
-// can't be made safely.
-func (s *State) moved(ctx context.Context, changes []Change, aliases events.Aliases) (map[string][]byte, error) {
-	files := map[string][]byte{}
-	for i := 0; i < len(changes); {
-		app := s.Applications[changes[i].Application]
-		var targets []events.Image
-		for ; i < len(changes) && changes[i].Application == app.Name; i++ {
-			target, ok := referenced(changes[i].Image, changes[i].To)
-			if !ok {
-				return nil, fmt.Errorf("%w: %s %q is no reference", errUnmade, changes[i].Image, changes[i].To)
-			}
-			targets = append(targets, target)
-		}
-		edited, err := app.folder(manifest.Overlay(s.Head.FS(), files), aliases).Promote(ctx, targets)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			return nil, fmt.Errorf("%w: %s: %w", errUnmade, app.Name, err)
-		}
-		maps.Copy(files, edited)
-		err = s.bystanders(ctx, app, edited, files, aliases, func(other *Application, to events.Image) bool {
-			return slices.ContainsFunc(changes, func(c Change) bool {
-				return c.Application == other.Name && c.Image == to.Repository && c.To == to.Reference()
-			})
-		})
-		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", errUnmade, app.Name, err)
-		}
-	}
-	return files, nil
 }

@@ -40,6 +40,7 @@ type Repository struct {
 	based    string                      // the one on which all was decided last, by whichever replica
 	revision uint64                      // of told and based
 	by       string                      // the one by way of which pending was found
+	since    []*gitrepo.Commit           // what came since all was decided last
 	foretold *State                      // of whose rules the others know
 	decided  string                      // the commit on which this replica decided last
 }

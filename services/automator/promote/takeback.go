@@ -164,14 +164,14 @@ func (d *Deployer) askToMerge(ctx context.Context, r *Repository, s *State, requ
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoHost, err)
 	}
-	w := waiting{Repo: r.Key, Branch: pullrequest.RollbackBranch(name), Requests: requests, Placed: b.placed, At: d.now().UTC()}
+	w := waiting{Repo: r.Key, Branch: pullrequest.RollbackBranch(name), Requests: requests, Placed: b.placed, At: d.now().UTC(), Commit: before.Value.Commit}
 	// The holds are in force before anybody sees the pull request.
 	stored, err := d.Waiting.Write(ctx, name.String(), w, before.Revision)
 	if err != nil {
 		return fmt.Errorf("record what waits for %s: %w", name, err)
 	}
 	pr, commit, err := d.propose(ctx, r, s, host, draft{
-		branch: w.Branch, message: askedMessage(said, b.changes, requests), files: b.files, changes: b.changes,
+		branch: w.Branch, over: before.Value.Commit, message: askedMessage(said, b.changes, requests), files: b.files, changes: b.changes,
 	})
 	if err != nil {
 		return err
@@ -274,10 +274,8 @@ func (d *Deployer) ended(ctx context.Context, r *Repository, app events.Applicat
 }
 
 func (d *Deployer) forgetWaiting(ctx context.Context, r *Repository, app events.Application, w waiting, end pullrequest.State) error {
-	if w.Commit != "" {
-		if err := r.mirror.DeleteBranch(ctx, w.Branch, w.Commit); err != nil && !errors.Is(err, gitrepo.ErrMoved) {
-			return err
-		}
+	if err := r.mirror.DeleteBranch(ctx, w.Branch, w.Commit, d.Email); err != nil && !errors.Is(err, gitrepo.ErrForeign) {
+		return err
 	}
 	if end == pullrequest.Closed {
 		for _, q := range w.Requests {
