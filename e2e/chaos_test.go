@@ -311,11 +311,16 @@ func (c *chaos) history() []commit {
 
 func (c *chaos) historyOf(repo string) []commit {
 	c.t.Helper()
-	cmd := exec.CommandContext(c.t.Context(), "git", "--git-dir", filepath.Join(c.dir, "git", repo+".git"), "log", "--format=%H%x00%B%x01", "main")
+	cmd := exec.CommandContext(c.t.Context(), "git", "--git-dir", filepath.Join(c.dir, "git", repo+".git"), "log", "--format="+historyFormat, "main")
 	out, err := cmd.Output()
 	must(c.t, err)
-	var all []commit
-	for entry := range strings.SplitSeq(strings.TrimSpace(string(out)), "\x01") {
+	return commitsOf(string(out))
+}
+
+const historyFormat = "%H%x00%B%x01" // of git log
+
+func commitsOf(log string) (all []commit) {
+	for entry := range strings.SplitSeq(strings.TrimSpace(log), "\x01") {
 		hash, message, ok := strings.Cut(strings.TrimSpace(entry), "\x00")
 		if ok {
 			all = append(all, commit{hash, message})

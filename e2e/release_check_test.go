@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slipway-cd/slipway/e2e/local"
 	"github.com/slipway-cd/slipway/e2e/parts"
@@ -21,7 +22,11 @@ import (
 func (r *releaseWorld) settles() {
 	r.t.Helper()
 	must(r.t, parts.Eventually(r.t.Context(), patience, r.running))
-	err := parts.Eventually(r.t.Context(), patience, func() error {
+	pause := 10 * time.Millisecond
+	if r.pulls != nil {
+		pause = 200 * time.Millisecond // it is asked for much
+	}
+	err := parts.EventuallyEvery(r.t.Context(), pause, patience, func() error {
 		if err := errors.Join(r.consumersIdle(), r.head()); err != nil {
 			return err
 		}
@@ -40,6 +45,13 @@ func (r *releaseWorld) settles() {
 					faults = append(faults, a.Name+": "+fault)
 				}
 			}
+		}
+		if r.pulls != nil {
+			wrong, err := r.pullFaults(held)
+			if err != nil {
+				return err
+			}
+			faults = append(faults, wrong...)
 		}
 		return faultsOf(faults)
 	})
@@ -60,7 +72,10 @@ func (r *releaseWorld) fault(a releaseApp, s slot, held []api.HoldSpec, open []p
 	if best == "" || r.stays(a.owner()) != "" {
 		return ""
 	}
-	if a.Mode == "automatic" {
+	switch a.Mode {
+	case "pullRequest", "batch":
+		return "" // see pullFaults
+	case "automatic":
 		return fmt.Sprintf("%s is at %s@%.14s, and could be at %s@%.14s", s.image, now.tag, now.digest, best, digest)
 	}
 	image := r.w.Registry.Addr + "/" + s.image
@@ -75,6 +90,7 @@ func (r *releaseWorld) fault(a releaseApp, s slot, held []api.HoldSpec, open []p
 // best is where a rule has a reference go: the greatest of what was pushed and isn't held,
 // where that is greater than what is there; else empty.
 func (r *releaseWorld) best(a releaseApp, s slot, held []api.HoldSpec) (best, digest string) {
+	a = a.works()
 	st, now := streamOf(s.image), r.refs[s]
 	greatest := -1
 	for tag, digests := range r.tags[s.image] {
@@ -282,7 +298,7 @@ func (r *releaseWorld) nothingElse() {
 		}
 	}
 	in := map[string]int{}
-	for _, m := range r.historyOf("config") {
+	for _, m := range r.commits() {
 		for _, end := range m.ends() {
 			in[end]++
 			if n := merged[m.hash+" "+end]; n != 1 {
@@ -302,6 +318,14 @@ func (r *releaseWorld) nothingElse() {
 			}
 		}
 	}
+}
+
+// commits gives those of the branch's head, as it was seen last.
+func (r *releaseWorld) commits() []commit {
+	r.t.Helper()
+	out, err := r.maria.Git(r.t.Context(), "log", "--format="+historyFormat, "HEAD")
+	must(r.t, err)
+	return commitsOf(out)
 }
 
 // quiet errs while an automator has work, but for its sweeps, and images that aren't there.

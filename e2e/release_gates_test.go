@@ -94,7 +94,7 @@ func (r *releaseWorld) stays(owner string) string {
 	for _, a := range r.repo.Apps {
 		switch {
 		case a.owner() != owner:
-		case a.Frozen:
+		case a.Frozen && a.Mode != "pullRequest" && a.Mode != "batch": // who merges says when
 			return a.Name + " is frozen"
 		case a.Suspended:
 			return a.Name + " is suspended"

@@ -93,16 +93,36 @@ func (r *releaseRepo) templates(registry, repository string) map[string]string {
 func (r *releaseRepo) rules(registry string) string {
 	var b strings.Builder
 	b.WriteString("apiVersion: slipway.dev/v1alpha1\nkind: DeploymentPolicy\nmetadata: {name: rules}\nspec:\n  rules:\n")
+	together := map[string][]string{}
 	for _, a := range r.Apps {
+		if a.Mode == "batch" {
+			together[a.Images[0]] = append(together[a.Images[0]], "local/shop/"+a.Name)
+			continue
+		}
 		for _, image := range a.Images {
 			fmt.Fprintf(&b, "  - applications: [local/shop/%s]\n    images: [%s/%s]\n    mode: %s\n    approvals: {count: 1, from: [maria]}\n%s",
 				a.Name, registry, image, a.Mode, a.yaml(streamOf(image).track(a.Wide)))
 		}
 	}
+	for _, image := range slices.Sorted(maps.Keys(together)) {
+		fmt.Fprintf(&b, "---\napiVersion: slipway.dev/v1alpha1\nkind: DeploymentPolicy\nmetadata: {name: %s}\nspec:\n  rules:\n  - applications: [%s]\n    images: [%s/%s]\n    mode: pullRequest\n    pullRequests: batch\n    track: %s\n",
+			batchPolicy(image), strings.Join(together[image], ", "), registry, image, streamOf(image).track(false))
+	}
 	if r.Broken {
-		b.WriteString("  - {applications: [\n")
+		return strings.ReplaceAll(b.String()+"---\n", "---\n", "  - {applications: [\n---\n")
 	}
 	return b.String()
+}
+
+// batchPolicy names the rules by which all applications of an image have one pull request.
+func batchPolicy(image string) string { return "batch-" + strings.TrimPrefix(image, "team/") }
+
+// works is the application with what its rule wants, where that is a rule of many.
+func (a releaseApp) works() releaseApp {
+	if a.Mode == "batch" {
+		a.Wide, a.gates = false, gates{}
+	}
+	return a
 }
 
 func (a releaseApp) document(repository string) string {

@@ -24,10 +24,15 @@ func TestRandomReleases(t *testing.T) {
 	t.Parallel()
 	const foundFaults = 11
 	rng, end := search(t, foundFaults)
-	r := newReleaseWorld(t, rng)
+	newReleaseWorld(t, rng, nil).lives(end)
+}
+
+// lives has rounds until the time is over.
+func (r *releaseWorld) lives(end time.Duration) {
+	r.t.Helper()
 	r.settles()
 	rounds := r.rounds(end, r.round)
-	if t.Failed() {
+	if r.t.Failed() {
 		return
 	}
 	if r.repo.Broken {
@@ -44,14 +49,15 @@ var releaseFaults = []fault{
 	{"webhooks of the registry are lost", []string{"images"}, imagesUntold},
 	{"webhooks of the registry come again", []string{"images"}, imagesToldAgain},
 	{"the registry is out", []string{"registry"}, isOut("the registry", func(w *local.World) *local.Proxy { return w.RegistryProxy })},
-	{"the Git host is out", []string{"Git"}, hostIsOut},
 }
+
+var gitIsAway = fault{"the Git host is out", []string{"Git"}, hostIsOut}
 
 // round disturbs, pushes and changes, and waits until all is as it should be.
 func (r *releaseWorld) round() {
 	r.t.Helper()
 	r.toldNow = map[string]bool{}
-	wait := r.suffers(r.rng, releaseFaults)
+	wait := r.suffers(r.rng, r.faults)
 	if r.repo.Broken {
 		r.change(r.breaks)
 	}
@@ -59,7 +65,7 @@ func (r *releaseWorld) round() {
 		if r.rng.IntN(3) > 0 {
 			r.pushNext(anyOf(r.rng, streams))
 		} else {
-			anyOf(r.rng, acts)(r)
+			anyOf(r.rng, r.acts)(r)
 		}
 		time.Sleep(millis(r.rng, 300)) // until the next one comes
 	}
@@ -117,7 +123,7 @@ func (r *releaseWorld) those() (all []*releaseApp) {
 
 func (r *releaseWorld) addApp(layout string) {
 	id := r.repo.name("app")
-	a := releaseApp{Name: id, Dir: "apps/" + id, Layout: layout, Mode: anyOf(r.rng, []string{"automatic", "automatic", "manual"}), Wide: r.rng.IntN(2) == 0}
+	a := releaseApp{Name: id, Dir: "apps/" + id, Layout: layout, Wide: r.rng.IntN(2) == 0}
 	images := 1
 	if layout == "plain" || layout == "kustomize" {
 		images += r.rng.IntN(2)
@@ -125,8 +131,9 @@ func (r *releaseWorld) addApp(layout string) {
 	for _, i := range r.rng.Perm(len(streams))[:images] {
 		a.Images = append(a.Images, streams[i].image)
 	}
+	a.Mode = anyOf(r.rng, r.modes(a))
 	if layout == "twins" {
-		a.Folder, a.Mode = r.repo.name("folder"), "automatic"
+		a.Folder = r.repo.name("folder")
 		other := a
 		other.Name = r.repo.name("app")
 		r.repo.Apps = append(r.repo.Apps, other)
@@ -179,13 +186,23 @@ func (r *releaseWorld) moves() (string, func()) {
 	return "move " + all[0].owner() + " to " + dir, nil
 }
 
-func (r *releaseWorld) changesMode() (string, func()) {
-	modes := []string{"automatic", "automatic", "never", "manual"}
-	all := r.those()
-	if all[0].Folder != "" {
-		modes = modes[:3]
+// modes are those of an application that something moves.
+func (r *releaseWorld) modes(a releaseApp) []string {
+	switch {
+	case a.Layout == "twins": // who is asked of one alone is asked of no move
+		return []string{"automatic"}
+	case r.pulls != nil && len(a.Images) == 1:
+		return []string{"automatic", "pullRequest", "pullRequest", "batch", "batch", "manual"}
+	case r.pulls != nil:
+		return []string{"automatic", "pullRequest", "pullRequest", "pullRequest", "manual"}
+	default:
+		return []string{"automatic", "automatic", "manual"}
 	}
-	mode := anyOf(r.rng, modes)
+}
+
+func (r *releaseWorld) changesMode() (string, func()) {
+	all := r.those()
+	mode := anyOf(r.rng, append(r.modes(*all[0]), "never"))
 	for _, a := range all {
 		a.Mode = mode
 	}

@@ -39,6 +39,10 @@ type releaseWorld struct {
 	at       string                   // the branch's head, as it was seen last
 	told     map[string]*runs         // by application
 	toldNow  map[string]bool          // in this round
+	pulls    *pullsSeen               // nil where nobody merges
+
+	faults []fault
+	acts   []func(*releaseWorld)
 }
 
 // releasePast is a commit of a person that was the branch's head.
@@ -52,15 +56,22 @@ var releaseServices = []string{"bus", "registry-receiver", "git-receiver", "auto
 
 const noCluster = os.DevNull // a kubeconfig that nobody reads
 
-func newReleaseWorld(t *testing.T, rng *rand.Rand) *releaseWorld {
+// newReleaseWorld starts a world; with pulls, its Git host is a Gitea.
+func newReleaseWorld(t *testing.T, rng *rand.Rand, pulls *pullsSeen) *releaseWorld {
 	t.Helper()
 	r := &releaseWorld{
+		pulls: pulls, faults: append(slices.Clone(releaseFaults), gitIsAway), acts: acts,
 		rng: rng, repo: &releaseRepo{}, refs: map[slot]ref{}, pushes: map[string]int{}, tags: map[string]map[string][]string{}, wrote: map[slot]ref{}, gone: map[string]bool{},
 		former: map[slot][]ref{}, hands: map[slot]bool{}, left: map[slot]map[string]bool{}, requests: map[string]bool{}, asked: map[string]bool{}, told: map[string]*runs{},
 	}
-	host := &gitHost{}
 	empty := func(*local.World) map[string]string { return map[string]string{"README.md": "# Empty\n"} }
-	r.chaos = newChaos(t, local.Options{Files: empty, Images: []string{}, Sweep: randomSweep, Kubeconfig: noCluster, AroundGit: host.around})
+	o, host := local.Options{Files: empty, Images: []string{}, Sweep: randomSweep, Kubeconfig: noCluster}, &gitHost{}
+	if pulls == nil {
+		o.AroundGit = host.around
+	} else {
+		o.Gitea, r.faults, r.acts = true, append(slices.Clone(releaseFaults), giteaIsAway), append(slices.Clone(acts), pullActs...)
+	}
+	r.chaos = newChaos(t, o)
 	r.git = host
 	for _, s := range streams {
 		r.release(s, s.first())
@@ -143,11 +154,12 @@ func (r *releaseWorld) head() error {
 	r.at = commit
 	for s, now := range refs {
 		if was := r.refs[s]; now != was {
-			if why := r.stays(s.owner); why != "" && !r.asked[s.owner] {
+			if why := r.stays(s.owner); why != "" && !r.asked[s.owner] && !r.pulls.merges(s.owner) {
 				r.t.Errorf("%s of %s went from %s to %s, but %s", s.image, s.owner, was.tag, now.tag, why)
 			}
 			r.wrote[s] = now
 			r.former[s] = append(r.former[s], was)
+			r.pulls.moved(s, now)
 		}
 	}
 	r.refs = refs
@@ -165,7 +177,7 @@ func (r *releaseWorld) referencesIn() (map[slot]ref, error) {
 		switch {
 		case path == ".git":
 			return filepath.SkipDir
-		case d.IsDir() || path == "README.md" || strings.HasPrefix(path, api.HoldsPath):
+		case d.IsDir() || path == "README.md" || strings.HasPrefix(path, api.HoldsPath) || strings.HasPrefix(path, notesPath):
 			return nil
 		}
 		template, ok := left[path]

@@ -104,16 +104,17 @@ func (d *Deployer) unpull(ctx context.Context, r *Repository, s *State, host pul
 			return false, err
 		}
 	}
-	return true, d.forgetPull(ctx, r, g.key, open.Value)
+	return true, nil
 }
 
-// forgetPull ends what was told of a pull request, and its branch, unless people have
-// pushed to it.
-func (d *Deployer) forgetPull(ctx context.Context, r *Repository, key string, p pull) error {
+// forgetPull keeps of a pull request that it has ended, and deletes its branch, unless
+// people have pushed to it.
+func (d *Deployer) forgetPull(ctx context.Context, r *Repository, key string, open bus.Version[pull]) error {
+	p := open.Value
 	if err := r.mirror.DeleteBranch(ctx, p.Branch, p.Commit, d.Email); err != nil && !errors.Is(err, gitrepo.ErrForeign) {
 		return err
 	}
-	if err := d.Pulls.Delete(ctx, key); err != nil {
+	if _, err := d.Pulls.Write(ctx, key, pull{Repo: p.Repo, Branch: p.Branch, Ended: d.now().UTC()}, open.Revision); err != nil {
 		return fmt.Errorf("forget the pull request of %s: %w", key, err)
 	}
 	return nil

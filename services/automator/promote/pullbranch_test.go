@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/slipway-cd/slipway/services/automator/promote"
 	"github.com/slipway-cd/slipway/services/automator/pullrequest"
@@ -134,5 +135,24 @@ func TestWhatPeoplePushToItsBranchStays(t *testing.T) {
 	must(t, b.work("head"))
 	if b.branches(); host.states() != "1.1.0 closed" || b.git.Git("rev-parse", branch) != theirs {
 		t.Errorf("pull requests: %s", host.states())
+	}
+}
+
+// Gitea deals with a deleted branch when it comes to it, and closes what has been opened for
+// that branch since.
+func TestNoPullRequestIsOpenedAtOnceOnABranchThatWasDeleted(t *testing.T) {
+	b, host, now := proposed(t)
+	b.git.Commit("none of that", map[string]string{holdFile: hold(`tag: "1.1.0"`)})
+	must(t, b.work("head"))
+	b.pushed("1.2.0", digestB)
+	must(t, b.work("ghcr.io/acme/web:1.2.0"))
+	due := b.dueAt(web)
+	if got := host.states(); got != "1.1.0 closed" || due.IsZero() || due.After(now.Add(time.Minute)) {
+		t.Fatalf("pull requests: %s; it is looked at again %v, now is %v", got, due, now)
+	}
+	b.at(due)
+	must(t, b.work(web)) // when its time has come
+	if got := host.states(); got != "1.1.0 closed, 1.2.0 open" {
+		t.Errorf("pull requests: %s", got)
 	}
 }

@@ -54,10 +54,7 @@ func (d *Deployer) passPulls(r *Repository) error {
 	if d.Pulls == nil || len(r.since) == 0 {
 		return nil
 	}
-	for _, v := range d.Pulls.All() {
-		if v.Value.Repo != r.Key {
-			continue
-		}
+	for _, v := range d.Pulls.open(r.Key) {
 		passed, err := r.passed(v.Value)
 		if err != nil {
 			return err

@@ -72,6 +72,19 @@ type pull struct {
 	// Landed is since when the head has all of the changes while the host says
 	// that it is open.
 	Landed time.Time `json:"landed,omitzero"`
+	// Ended is when it came to its end; then there is nothing but this.
+	Ended time.Time `json:"ended,omitzero"`
+}
+
+// rest is how long after a branch was deleted no request is opened for it anew. Gitea
+// deals with a deletion when it comes to it, and closes what is open by then.
+const rest = 5 * time.Second
+
+// open are the pull requests of a repository.
+func (p *Pulls) open(repo string) map[string]bus.Version[pull] {
+	all := p.All()
+	maps.DeleteFunc(all, func(_ string, v bus.Version[pull]) bool { return v.Value.Repo != repo || !v.Value.Ended.IsZero() })
+	return all
 }
 
 // strand has the open pull requests of a repository made anew: its branch was pushed by
@@ -80,11 +93,8 @@ func (d *Deployer) strand(ctx context.Context, r *Repository) error {
 	if d.Pulls == nil {
 		return nil
 	}
-	for key, v := range d.Pulls.All() {
+	for key, v := range d.Pulls.open(r.Key) {
 		p := v.Value
-		if p.Repo != r.Key {
-			continue
-		}
 		for _, c := range p.Changes { // a replica that goes on after a crash knows of no force
 			if err := d.Due.At(ctx, r.Key, pair{c.Application, c.Image}.item(), d.now()); err != nil {
 				return err
@@ -138,7 +148,7 @@ func (p *Pulls) groups(repo string, s *State, decisions []Decision) []group {
 		g.decisions = append(g.decisions, d)
 		all[key] = g
 	}
-	open := p.All()
+	open := p.open(repo)
 	for _, d := range decisions {
 		wanted := ""
 		if d.Pull {
@@ -147,14 +157,14 @@ func (p *Pulls) groups(repo string, s *State, decisions []Decision) []group {
 			add(key, branch, d)
 		}
 		for key, v := range open {
-			if key != wanted && v.Value.Repo == repo && v.Value.has(d.Application.Name) {
+			if key != wanted && v.Value.has(d.Application.Name) {
 				add(key, v.Value.Branch, d)
 			}
 		}
 	}
 	for key, v := range open {
 		there := func(c Change) bool { return s.Applications[c.Application] != nil }
-		if _, wanted := all[key]; !wanted && v.Value.Repo == repo && !slices.ContainsFunc(v.Value.Changes, there) {
+		if _, wanted := all[key]; !wanted && !slices.ContainsFunc(v.Value.Changes, there) {
 			all[key] = group{repo: repo, key: key, branch: v.Value.Branch}
 		}
 	}
@@ -241,41 +251,54 @@ func (d *Deployer) pullFor(ctx context.Context, r *Repository, s *State, g group
 	if err != nil {
 		return fmt.Errorf("read the pull request of %s: %w", g.key, err)
 	}
+	there = there && open.Value.Ended.IsZero()
 	changes := s.pulled(open.Value.Changes, g)
 	if len(changes) == 0 && !there {
 		return nil
+	}
+	if again := open.Value.Ended.Add(rest); !there && d.now().Before(again) {
+		return d.later(ctx, r, g.decisions, again)
 	}
 	host, err := d.Pulls.Host(r.Key)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoHost, err)
 	}
-	if there && (len(changes) == 0 || s.landed(open.Value)) {
-		if ended, err := d.unpull(ctx, r, s, host, g, open); err != nil || !ended || len(changes) == 0 {
+	if there {
+		if goesOn, err := d.look(ctx, r, s, host, g, open, changes); err != nil || !goesOn {
 			return err
 		}
-		open, there = bus.Version[pull]{}, false
 	}
-	if there && !open.Value.Making {
-		wants := open.Value.wants(changes)
-		if wants {
-			if fresh, err := r.fresh(s, open.Value); err != nil || fresh {
-				return err
-			}
-		}
-		pr, found, err := host.Find(ctx, r.Branch, open.Value.Branch)
-		switch {
-		case err != nil:
-			return err
-		case found && pr.State == pullrequest.Closed && wants:
-			return nil // a person said no to it
-		case found && pr.State == pullrequest.Merged: // and what it brought was changed again
-			if err := errors.Join(d.merged(ctx, r, s, pr, open.Value), d.forgetPull(ctx, r, g.key, open.Value)); err != nil {
-				return err
-			}
-			open = bus.Version[pull]{}
-		}
+	if len(changes) == 0 {
+		return d.forgetPull(ctx, r, g.key, open)
 	}
 	return d.makePull(ctx, r, s, host, g, changes, open)
+}
+
+// look says whether an open pull request is to be made what the changes are, or has come to
+// its end where there are none.
+func (d *Deployer) look(ctx context.Context, r *Repository, s *State, host pullrequest.Host, g group, open bus.Version[pull], changes []Change) (goesOn bool, err error) {
+	p := open.Value
+	if len(changes) == 0 || s.landed(p) {
+		return d.unpull(ctx, r, s, host, g, open)
+	}
+	wants := p.wants(changes)
+	if p.Making {
+		return true, nil
+	}
+	if wants {
+		if fresh, err := r.fresh(s, p); err != nil || fresh {
+			return false, err
+		}
+	}
+	pr, found, err := host.Find(ctx, r.Branch, p.Branch)
+	switch {
+	case err != nil || !found:
+		return true, err
+	case pr.State == pullrequest.Merged: // and what it brought was changed again
+		return true, d.merged(ctx, r, s, pr, p)
+	default:
+		return pr.State == pullrequest.Open || !wants, nil // else a person said no to it
+	}
 }
 
 // makePull opens a pull request, or brings the open one up to date. That it is there is
