@@ -39,11 +39,11 @@ export GORACE := suppressions=$(CURDIR)/.ci/races.txt
 .PHONY: test
 test: parts ## every module's tests with -race, and the end-to-end tests on real parts
 	go test -race -shuffle=on -timeout 30m $(UNITS)
-	go test -race -shuffle=on -timeout 30m -count=1 -p 1 $(E2E)
+	go test -race -shuffle=on -timeout 40m -count=1 -p 1 $(E2E)
 
 .PHONY: e2e
 e2e: parts ## only the end-to-end tests
-	go test -race -shuffle=on -timeout 30m -count=1 -p 1 $(E2E)
+	go test -race -shuffle=on -timeout 40m -count=1 -p 1 $(E2E)
 
 .PHONY: bench
 bench: parts ## benchmarks of the packages, then of the whole way beside this machine's floor

@@ -25,7 +25,7 @@ const OwnBranches = "slipway/"
 // with [OwnBranches]. A branch that holds the same files on the same base
 // already stays as it is, so that reviews of it stay valid, and its commit is
 // returned. Errs with [ErrForeign] when the branch's last commit is neither over, by its id,
-// nor of the change's author, with [ErrMoved] when someone else moved the branch at that
+// which may be cut short as some hosts do, nor of the change's author, with [ErrMoved] when someone else moved the branch at that
 // moment, and with [ErrRefused] when the host says no. The mirror's own branch
 // and head stay as they are.
 func (m *Mirror) PushBranch(ctx context.Context, base *Commit, branch, over string, change Change) (*Commit, error) {
@@ -83,7 +83,8 @@ func (m *Mirror) DeleteBranch(ctx context.Context, branch, commit, email string)
 // foreign errs with [ErrForeign] where people have pushed to a branch of ours last. What is
 // history of the mirror's own branch, which is nil, is nobody's to lose.
 func (m *Mirror) foreign(branch string, old plumbing.Hash, last *object.Commit, ours, email string) error {
-	if last == nil || old.String() == ours || last.Author.Email == email {
+	const shortest = 7
+	if last == nil || len(ours) >= shortest && strings.HasPrefix(old.String(), strings.ToLower(ours)) || last.Author.Email == email {
 		return nil
 	}
 	return m.hostError("change "+branch+" of", fmt.Errorf("%w: %.12s, by %s", ErrForeign, old, last.Author.Name))

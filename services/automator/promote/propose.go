@@ -79,7 +79,7 @@ func (s *State) landed(p pull) bool {
 // unpull ends a pull request that is no longer wanted: it was merged, or the
 // policies want something else. It gives false where it is to be looked at
 // again, since the host seems to be merging it.
-func (d *Deployer) unpull(ctx context.Context, r *Repository, s *State, host pullrequest.Host, g group, open bus.Version[pull]) (bool, error) {
+func (d *Deployer) unpull(ctx context.Context, r *Repository, s *State, host pullrequest.Host, g group, open *bus.Version[pull]) (bool, error) {
 	pr, found, err := host.Find(ctx, r.Branch, open.Value.Branch)
 	if err != nil {
 		return false, err
@@ -91,7 +91,7 @@ func (d *Deployer) unpull(ctx context.Context, r *Repository, s *State, host pul
 			why = "It is no longer what the policies want: " + g.decisions[0].Reason
 		}
 		if s.landed(open.Value) {
-			if merging, err := d.merging(ctx, r, g, open); err != nil || merging {
+			if merging, err := d.merging(ctx, r, g, *open); err != nil || merging {
 				return false, err
 			}
 			why = "Branch " + r.Branch + " has by now what this would change."
@@ -103,6 +103,7 @@ func (d *Deployer) unpull(ctx context.Context, r *Repository, s *State, host pul
 		if err := d.merged(ctx, r, s, pr, open.Value); err != nil {
 			return false, err
 		}
+		open.Value.Commit = pr.Commit
 	}
 	return true, nil
 }
@@ -143,7 +144,7 @@ func (d *Deployer) merged(ctx context.Context, r *Repository, s *State, pr pullr
 	untold := map[string]bool{}
 	for _, c := range open.Changes {
 		there := s.Applications[c.Application]
-		if pr.Commit == open.Commit || there != nil && current(there, c.Image).Reference() == c.To {
+		if !open.Making && pr.Commit == open.Commit || there != nil && current(there, c.Image).Reference() == c.To {
 			untold[c.key()] = true
 		}
 	}

@@ -117,11 +117,7 @@ func TestABranchOfWhatWasNeverOpenedIsNotLeft(t *testing.T) {
 // What people push to the branch is theirs: nothing is put over it, and it isn't deleted.
 func TestWhatPeoplePushToItsBranchStays(t *testing.T) {
 	b, host, _ := proposed(t)
-	b.git.Git("checkout", "-q", "-b", "mine", branch)
-	b.git.Git("commit", "-q", "--allow-empty", "-m", "and a migration")
-	b.git.Git("push", "-q", "origin", "HEAD:slipway/production-shop-web")
-	theirs := b.git.Git("rev-parse", "HEAD")
-	b.git.Git("checkout", "-q", "main")
+	theirs := b.pushesToBranch()
 	b.pushed("1.2.0", digestB)
 	must(t, b.work("ghcr.io/acme/web:1.2.0"))
 	if b.branches(); b.git.Git("rev-parse", branch) != theirs {
@@ -154,5 +150,30 @@ func TestNoPullRequestIsOpenedAtOnceOnABranchThatWasDeleted(t *testing.T) {
 	must(t, b.work(web)) // when its time has come
 	if got := host.states(); got != "1.1.0 closed, 1.2.0 open" {
 		t.Errorf("pull requests: %s", got)
+	}
+}
+
+func (b *bench) pushesToBranch() (commit string) {
+	b.t.Helper()
+	b.git.Git("checkout", "-q", "-b", "mine", branch)
+	b.git.Git("commit", "-q", "--allow-empty", "-m", "and a migration")
+	b.git.Git("push", "-q", "origin", "HEAD:slipway/production-shop-web")
+	b.git.Git("checkout", "-q", "main")
+	return b.git.Git("rev-parse", "mine")
+}
+
+// What they pushed was merged: the branch is ours again.
+func TestABranchOfPeoplesThatWasMergedIsUsedAgain(t *testing.T) {
+	b, host, _ := proposed(t)
+	theirs := b.pushesToBranch()
+	b.pushed("1.2.0", digestB)
+	must(t, b.work("ghcr.io/acme/web:1.2.0")) // which it is not put over
+	b.git.Git("merge", "-q", "--squash", theirs)
+	b.git.Git("commit", "-q", "-m", "new web")
+	b.git.Git("push", "-q", "origin", "HEAD:main")
+	host.list[0].State, host.list[0].Commit = pullrequest.Merged, theirs[:12]
+	must(t, b.work("head"))
+	if got := host.states(); got != "1.1.0 merged, 1.2.0 open" || !b.onto() {
+		t.Errorf("pull requests: %s: %q", got, b.decisions())
 	}
 }

@@ -264,7 +264,7 @@ func (d *Deployer) pullFor(ctx context.Context, r *Repository, s *State, g group
 		return fmt.Errorf("%w: %w", errNoHost, err)
 	}
 	if there {
-		if goesOn, err := d.look(ctx, r, s, host, g, open, changes); err != nil || !goesOn {
+		if goesOn, err := d.look(ctx, r, s, host, g, &open, changes); err != nil || !goesOn {
 			return err
 		}
 	}
@@ -275,17 +275,15 @@ func (d *Deployer) pullFor(ctx context.Context, r *Repository, s *State, g group
 }
 
 // look says whether an open pull request is to be made what the changes are, or has come to
-// its end where there are none.
-func (d *Deployer) look(ctx context.Context, r *Repository, s *State, host pullrequest.Host, g group, open bus.Version[pull], changes []Change) (goesOn bool, err error) {
+// its end where there are none. Of one that was merged it takes over what people had pushed
+// to its branch.
+func (d *Deployer) look(ctx context.Context, r *Repository, s *State, host pullrequest.Host, g group, open *bus.Version[pull], changes []Change) (goesOn bool, err error) {
 	p := open.Value
 	if len(changes) == 0 || s.landed(p) {
 		return d.unpull(ctx, r, s, host, g, open)
 	}
 	wants := p.wants(changes)
-	if p.Making {
-		return true, nil
-	}
-	if wants {
+	if wants && !p.Making {
 		if fresh, err := r.fresh(s, p); err != nil || fresh {
 			return false, err
 		}
@@ -295,9 +293,10 @@ func (d *Deployer) look(ctx context.Context, r *Repository, s *State, host pullr
 	case err != nil || !found:
 		return true, err
 	case pr.State == pullrequest.Merged: // and what it brought was changed again
+		open.Value.Commit = pr.Commit
 		return true, d.merged(ctx, r, s, pr, p)
 	default:
-		return pr.State == pullrequest.Open || !wants, nil // else a person said no to it
+		return pr.State == pullrequest.Open || !wants || p.Making, nil // else a person said no to it
 	}
 }
 
