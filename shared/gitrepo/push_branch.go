@@ -45,7 +45,7 @@ func (m *Mirror) PushBranch(ctx context.Context, base *Commit, branch, over stri
 		return nil, err
 	}
 	if last == nil || last.TreeHash != made.TreeHash || !slices.Equal(last.ParentHashes, made.ParentHashes) {
-		if err := m.foreign(branch, old, last, over, change.Email); err != nil {
+		if err := foreign(old, last, over, change.Email); err != nil {
 			return nil, fmt.Errorf("push %s: %w", branch, err)
 		}
 		if err := m.at(branch).sendPack(ctx, old, made.Hash, pack); err != nil {
@@ -74,7 +74,7 @@ func (m *Mirror) DeleteBranch(ctx context.Context, branch, commit, email string)
 	if err != nil || old.IsZero() {
 		return err
 	}
-	if err := m.foreign(branch, old, last, commit, email); err != nil {
+	if err := foreign(old, last, commit, email); err != nil {
 		return fmt.Errorf("delete %s: %w", branch, err)
 	}
 	return m.at(branch).sendPack(ctx, old, plumbing.ZeroHash, nil)
@@ -82,12 +82,12 @@ func (m *Mirror) DeleteBranch(ctx context.Context, branch, commit, email string)
 
 // foreign errs with [ErrForeign] where people have pushed to a branch of ours last. What is
 // history of the mirror's own branch, which is nil, is nobody's to lose.
-func (m *Mirror) foreign(branch string, old plumbing.Hash, last *object.Commit, ours, email string) error {
+func foreign(old plumbing.Hash, last *object.Commit, ours, email string) error {
 	const shortest = 7
 	if last == nil || len(ours) >= shortest && strings.HasPrefix(old.String(), strings.ToLower(ours)) || last.Author.Email == email {
 		return nil
 	}
-	return m.hostError("change "+branch+" of", fmt.Errorf("%w: %.12s, by %s", ErrForeign, old, last.Author.Name))
+	return fmt.Errorf("%w: %.12s, by %s", ErrForeign, old, last.Author.Name)
 }
 
 func (m *Mirror) checkOwn(branch string) error {

@@ -87,11 +87,15 @@ func (p *Pulls) open(repo string) map[string]bus.Version[pull] {
 	return all
 }
 
-// strand has the open pull requests of a repository made anew: its branch was pushed by
-// force, and to merge what was made of a commit that is gone would bring that back.
+// strand has the open pull requests of a repository made anew, and those by which something
+// is taken back: its branch was pushed by force, and to merge what was made of a commit that
+// is gone would bring that back.
 func (d *Deployer) strand(ctx context.Context, r *Repository) error {
 	if d.Pulls == nil {
 		return nil
+	}
+	if err := d.strandWaiting(ctx, r); err != nil {
+		return err
 	}
 	for key, v := range d.Pulls.open(r.Key) {
 		p := v.Value

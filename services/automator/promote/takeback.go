@@ -193,6 +193,28 @@ func (d *Deployer) askToMerge(ctx context.Context, r *Repository, s *State, requ
 	return d.Due.At(ctx, r.Key, mergeItem(name), d.now().Add(mergeLook))
 }
 
+// strandWaiting has what waits in a repository asked for once more, as it was.
+func (d *Deployer) strandWaiting(ctx context.Context, r *Repository) error {
+	if d.Waiting == nil {
+		return nil
+	}
+	for _, v := range d.Waiting.All() {
+		if v.Value.Repo != r.Key {
+			continue
+		}
+		for _, q := range v.Value.Requests {
+			item, err := q.item()
+			if err != nil {
+				return err
+			}
+			if err := d.Due.At(ctx, r.Key, item, d.now()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // mergeLook is how often it is looked whether a pull request was closed: of a
 // merge the branch tells.
 const mergeLook = 5 * time.Minute

@@ -4,12 +4,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/slipway-cd/slipway/services/automator/promote"
 	"github.com/slipway-cd/slipway/services/automator/pullrequest"
+	"github.com/slipway-cd/slipway/shared/bus/bustest"
 )
 
 // protect has the branch take commits of people only.
@@ -212,5 +214,31 @@ func TestAReleaseThatTheBranchRefusesIsToldInItsWords(t *testing.T) {
 	must(t, b.work("ghcr.io/acme/web:1.1.0"))
 	if b.uses() != "1.1.0" {
 		t.Errorf("uses %s: %q", b.uses(), b.decisions())
+	}
+}
+
+// To merge what was made of a commit that is gone would bring that back.
+func TestARollbackIsAskedForAnewAfterAForcedPush(t *testing.T) {
+	b, host := behind(t, "rollback: pullRequest")
+	b.git.Pull()
+	b.git.Commit("a secret", map[string]string{"secret.txt": "x\n"})
+	must(t, b.work("head"))
+	must(t, b.ask(promote.Request{Kind: promote.Rollback}))
+	b.forces()
+	came, again := b.items(), []string(nil)
+	came() // of the pushes
+	must(t, b.work("head"))
+	run(t, b.due.Run)
+	bustest.Until(t, "it is asked for once more", func() bool {
+		again = slices.DeleteFunc(append(again, came()...), func(item string) bool { return strings.HasPrefix(item, "merges ") })
+		return len(again) > 0
+	})
+	must(t, b.work(again...))
+	b.branches()
+	if files := b.git.Git("ls-tree", "-r", "--name-only", rollbackBranch); strings.Contains(files, "secret.txt") || b.git.Git("rev-parse", rollbackBranch+"~1") != b.git.Git("rev-parse", "origin/main") {
+		t.Errorf("the branch has %s", files)
+	}
+	if got := host.states(); got != "slipway: roll back production/shop/web to 1.1.0 open" {
+		t.Errorf("pull requests: %s", got)
 	}
 }
