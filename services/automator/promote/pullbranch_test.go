@@ -79,6 +79,30 @@ func TestWhatWasMergedIsTakenBackAsWhatWasPushed(t *testing.T) {
 	}
 }
 
+// A squash may have a message that says nothing, and people move versions by hand: what was
+// there before is in the files.
+func TestARollbackGoesBackToWhatTheFilesHadBefore(t *testing.T) {
+	b, host, _ := proposed(t)
+	b.git.Git("merge", "-q", "--squash", branch)
+	b.git.Git("commit", "-q", "-m", "new web")
+	b.git.Git("push", "-q", "origin", "HEAD:main")
+	host.list[0].State = pullrequest.Merged
+	must(t, b.work("head"))
+	b.git.Pull()
+	b.git.Commit("a comment", map[string]string{"apps/web/pod.yaml": "# mine\n" + pod("ghcr.io/acme/web:1.1.0@"+digestA)})
+	b.git.Commit("beside it", map[string]string{"README.md": "x\n"})
+	must(t, b.work("head"))
+	must(t, b.ask(promote.Request{Kind: promote.Rollback}))
+	if b.uses() != "1.0.0" || !strings.Contains(b.git.Git("show", "HEAD:"+holdFile), digestA) || !strings.HasPrefix(b.git.Git("show", "HEAD:apps/web/pod.yaml"), "# mine") {
+		t.Fatalf("uses %s, decided %q", b.uses(), b.decisions())
+	}
+	// Once more, there is nothing before it that isn't held.
+	must(t, b.ask(promote.Request{Kind: promote.Rollback, ID: "again"}))
+	if got := b.last(); !strings.Contains(got, "isn't held: name the image and the version") {
+		t.Errorf("decided %q", got)
+	}
+}
+
 // A squash whose message says nothing is not seen to be ours: what it brought may come again,
 // by another request. That it was there is told.
 func TestWhatWasMergedAndTakenBackUnseenIsProposedAgain(t *testing.T) {

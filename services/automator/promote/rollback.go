@@ -233,6 +233,9 @@ func (d *Deployer) formers(ctx context.Context, r *Repository, s *State, app *Ap
 		}
 	}
 	images, err := d.moved(ctx, r, s, app, q)
+	if errors.Is(err, errUntold) {
+		return d.before(ctx, r, s, app, q)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -240,6 +243,9 @@ func (d *Deployer) formers(ctx context.Context, r *Repository, s *State, app *Ap
 	var all []events.Image
 	for _, image := range images {
 		to, err := d.former(ctx, r, s, app, image, q.To, held)
+		if errors.Is(err, errUntold) {
+			return d.before(ctx, r, s, app, q)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -270,8 +276,11 @@ func (d *Deployer) moved(ctx context.Context, r *Repository, s *State, app *Appl
 		}
 		return len(last) == 0
 	})
+	if err == nil && len(last) == 0 && q.To == "" {
+		return nil, errUntold
+	}
 	if err == nil && len(last) == 0 {
-		return nil, fmt.Errorf("%w: none of the last %d commits of %s is a move of %s to what it uses now: name the image and the version", ErrRequest, remembered, r.Key, app.Name)
+		return nil, fmt.Errorf("%w: none of the last %d commits of %s is a move of %s to what it uses now: name the image", ErrRequest, remembered, r.Key, app.Name)
 	}
 	return last, err
 }
@@ -324,7 +333,7 @@ func (d *Deployer) former(ctx context.Context, r *Repository, s *State, app *App
 		}
 		return found, fmt.Errorf("%w: %s:%s is neither in the history of %s nor a known tag", ErrRequest, image, version, app.Name)
 	}
-	return found, fmt.Errorf("%w: %s had no other version of %s that isn't held: name one", ErrRequest, app.Name, image)
+	return found, errUntold
 }
 
 // referenced reads "tag[@digest]", "digest" or nothing behind a repository.
