@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,7 +104,7 @@ func (d *Deployer) unpull(ctx context.Context, r *Repository, s *State, host pul
 		if err := d.merged(ctx, r, s, pr, open.Value); err != nil {
 			return false, err
 		}
-		open.Value.Commit = pr.Commit
+		open.Value.Commit = cmp.Or(pr.Commit, open.Value.Commit)
 	}
 	return true, nil
 }
@@ -144,7 +145,7 @@ func (d *Deployer) merged(ctx context.Context, r *Repository, s *State, pr pullr
 	untold := map[string]bool{}
 	for _, c := range open.Changes {
 		there := s.Applications[c.Application]
-		if !open.Making && pr.Commit == open.Commit || there != nil && current(there, c.Image).Reference() == c.To {
+		if !open.Making && open.is(pr) || there != nil && current(there, c.Image).Reference() == c.To {
 			untold[c.key()] = true
 		}
 	}
@@ -177,6 +178,11 @@ func (d *Deployer) merged(ctx context.Context, r *Repository, s *State, pr pullr
 		}
 	}
 	return nil
+}
+
+// is says whether a host has what we pushed. Bitbucket cuts ids short.
+func (p pull) is(pr pullrequest.PR) bool {
+	return pr.Commit != "" && strings.HasPrefix(p.Commit, pr.Commit)
 }
 
 // key tells changes apart.

@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -297,7 +298,7 @@ func (d *Deployer) look(ctx context.Context, r *Repository, s *State, host pullr
 	case err != nil || !found:
 		return true, err
 	case pr.State == pullrequest.Merged: // and what it brought was changed again
-		open.Value.Commit = pr.Commit
+		open.Value.Commit = cmp.Or(pr.Commit, p.Commit)
 		return true, d.merged(ctx, r, s, pr, p)
 	default:
 		return pr.State == pullrequest.Open || !wants || p.Making, nil // else a person said no to it
