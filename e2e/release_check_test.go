@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -70,7 +71,7 @@ func (r *releaseWorld) fault(a releaseApp, s slot, held []api.HoldSpec, open []p
 		return fmt.Sprintf("%s:%s never was %s", s.image, now.tag, now.digest)
 	}
 	best, digest := r.best(a, s, held)
-	if best == "" || r.stays(a.owner()) != "" {
+	if best == "" || r.stays(a.owner()) != "" || r.disagree(a, s, held) {
 		return ""
 	}
 	switch a.Mode {
@@ -86,6 +87,28 @@ func (r *releaseWorld) fault(a releaseApp, s slot, held []api.HoldSpec, open []p
 		}
 	}
 	return fmt.Sprintf("nobody is asked whether %s goes from %s to %s@%.14s", s.image, now.tag, best, digest)
+}
+
+// disagree says whether something is held for one of those that share a folder, and not for
+// another: they are told that they don't move together.
+func (r *releaseWorld) disagree(a releaseApp, s slot, held []api.HoldSpec) bool {
+	var first map[string]bool
+	for _, b := range r.repo.Apps {
+		if b.owner() != a.owner() {
+			continue
+		}
+		all := map[string]bool{}
+		for _, h := range held {
+			if h.Application == "local/shop/"+b.Name && h.Image == r.w.Registry.Addr+"/"+s.image {
+				all[h.Digest+h.Tag] = true
+			}
+		}
+		if first != nil && !maps.Equal(first, all) {
+			return true
+		}
+		first = all
+	}
+	return false
 }
 
 // best is where a rule has a reference go: the greatest of what was pushed and isn't held,
@@ -218,10 +241,7 @@ func (r *releaseWorld) votes() (voted bool) {
 func (r *releaseWorld) rollsBack() {
 	r.t.Helper()
 	a := r.some()
-	r.asked[a.owner()] = true
-	for _, s := range a.slots() {
-		r.hands[s] = true
-	}
+	r.mayGoBack(a)
 	status := r.asks("/v1/requests", map[string]any{"kind": "rollback", "application": "local/shop/" + a.Name, "reason": "it is tried"})
 	r.say("  asked for a rollback of %s: %d", a.Name, status)
 }

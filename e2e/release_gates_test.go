@@ -115,6 +115,7 @@ func (r *releaseWorld) breaks() (string, func()) {
 type runs struct {
 	images  map[string]ref
 	healthy bool
+	commit  string           // at which it was healthy last
 	past    []map[string]ref // with which it was healthy before
 }
 
@@ -157,6 +158,14 @@ func (r *releaseWorld) source() *releaseApp {
 	return anyOf(r.rng, all)
 }
 
+// mayGoBack notes that an application may be rolled back.
+func (r *releaseWorld) mayGoBack(a *releaseApp) {
+	r.asked[a.owner()] = true
+	for _, s := range a.slots() {
+		r.hands[s] = true
+	}
+}
+
 // tellsHealth says of an application what its synchronizer would: that it runs what the head
 // has, and whether it is healthy with that.
 func (r *releaseWorld) tellsHealth() {
@@ -178,15 +187,22 @@ func (r *releaseWorld) tellsHealth() {
 		run.Images = append(run.Images, image)
 	}
 	var payload events.Payload
+	commit := ""
+	if was != nil {
+		commit = was.commit
+	}
 	switch {
 	case was != nil && r.rng.IntN(4) == 0:
 		now.images = was.images
 		payload = events.Incident{Kind: map[bool]events.Type{true: events.IncidentResolvedType, false: events.IncidentDetectedType}[now.healthy], Environment: "local", Description: "it is tried", Application: name}
 	case now.healthy:
+		commit = r.at
 		payload = events.PipelineRunFinished{Run: run, Outcome: events.Success}
 	default:
-		payload = events.PipelineRunFinished{Run: run, Outcome: events.Failure, Errors: "it crashes"}
+		payload = events.PipelineRunFinished{Run: run, Outcome: events.Failure, Errors: "it crashes", LastHealthy: commit}
+		r.mayGoBack(a)
 	}
+	now.commit = commit
 	if was != nil {
 		now.past = was.past
 		if was.healthy && !maps.Equal(was.images, now.images) {

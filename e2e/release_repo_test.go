@@ -28,6 +28,7 @@ type releaseApp struct {
 	Wide      bool // more versions are wanted
 	gates
 	Suspended bool
+	GoesBack  bool // what fails is rolled back
 }
 
 // owner is whose folder has the references.
@@ -126,7 +127,10 @@ func (a releaseApp) works() releaseApp {
 }
 
 func (a releaseApp) document(repository string) string {
-	annotations, helm := "", ""
+	annotations, helm, failure := "", "", ""
+	if a.GoesBack {
+		failure = "  onFailure: rollback\n"
+	}
 	if a.Suspended {
 		annotations = ", annotations: {slipway.dev/suspend: not now}"
 	}
@@ -142,7 +146,7 @@ spec:
     branch: main
     path: %s%s
   destination: {namespace: shop, serviceAccount: deployer}
-`, a.Name, annotations, repository, a.Dir, helm)
+%s`, a.Name, annotations, repository, a.Dir, helm, failure)
 }
 
 func (a releaseApp) files(registry string) map[string]string {

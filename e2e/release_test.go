@@ -123,7 +123,7 @@ func (r *releaseWorld) those() (all []*releaseApp) {
 
 func (r *releaseWorld) addApp(layout string) {
 	id := r.repo.name("app")
-	a := releaseApp{Name: id, Dir: "apps/" + id, Layout: layout, Wide: r.rng.IntN(2) == 0}
+	a := releaseApp{Name: id, Dir: "apps/" + id, Layout: layout, Wide: r.rng.IntN(2) == 0, GoesBack: r.rng.IntN(3) == 0}
 	images := 1
 	if layout == "plain" || layout == "kustomize" {
 		images += r.rng.IntN(2)
