@@ -93,6 +93,15 @@ func (c *Commit) Parent() (parent *Commit, ok bool) {
 	return parents[0], true
 }
 
+// ParentHash is the id of the commit's first parent, also where the mirror doesn't know that;
+// empty where it has none.
+func (c *Commit) ParentHash() string {
+	if len(c.c.ParentHashes) == 0 {
+		return ""
+	}
+	return c.c.ParentHashes[0].String()
+}
+
 // Parents gives the commit's parents, up to the first that the mirror doesn't
 // know.
 func (c *Commit) Parents() []*Commit {

@@ -25,9 +25,9 @@ const OwnBranches = "slipway/"
 // with [OwnBranches]. A branch that holds the same files on the same base
 // already stays as it is, so that reviews of it stay valid, and its commit is
 // returned. Errs with [ErrForeign] when the branch's last commit is neither over, by its id,
-// which may be cut short as some hosts do, nor of the change's author, with [ErrMoved] when someone else moved the branch at that
-// moment, and with [ErrRefused] when the host says no. The mirror's own branch
-// and head stay as they are.
+// which may be cut short as some hosts do, nor of the change's author; with [ErrMoved] when
+// someone else moved the branch at that moment, and with [ErrRefused] when the host says no.
+// The mirror's own branch and head stay as they are.
 func (m *Mirror) PushBranch(ctx context.Context, base *Commit, branch, over string, change Change) (*Commit, error) {
 	if err := m.checkOwn(branch); err != nil {
 		return nil, fmt.Errorf("push branch: %w", err)

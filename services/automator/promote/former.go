@@ -18,15 +18,19 @@ var errUntold = errors.New("no commit tells of it")
 const readBack = 20
 
 // before are the references that an application had before its present ones, whoever moved
-// it: those of the last commit with others of which none is held.
+// it: those of the last head of the branch with others of which none is held.
 func (d *Deployer) before(ctx context.Context, r *Repository, s *State, app *Application, q Request) (found []events.Image, err error) {
 	was, err := s.Head.TreeHash(app.Path)
 	if err != nil {
 		return nil, err
 	}
-	reads := 0
+	reads, head := 0, s.Head.Hash()
 	var fault error
 	err = r.mirror.Back(ctx, s.Head, remembered, func(c *gitrepo.Commit) bool {
+		if c.Hash() != head {
+			return true // what was merged since may never have been the head
+		}
+		head = c.ParentHash()
 		var tree string
 		if tree, fault = c.TreeHash(app.Path); fault != nil || tree == was || tree == "" {
 			return fault == nil

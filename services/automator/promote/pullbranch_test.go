@@ -2,6 +2,8 @@ package promote_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +91,14 @@ func TestARollbackGoesBackToWhatTheFilesHadBefore(t *testing.T) {
 	host.list[0].State = pullrequest.Merged
 	must(t, b.work("head"))
 	b.git.Pull()
+	b.git.Git("checkout", "-q", "-b", "tried") // and thought better of before it was merged
+	for _, tag := range []string{"1.0.5", "1.1.0@" + digestA} {
+		must(t, os.WriteFile(filepath.Join(b.git.Dir, "apps/web/pod.yaml"), []byte(pod("ghcr.io/acme/web:"+tag)), 0o600))
+		b.git.Git("commit", "-q", "-a", "-m", tag)
+	}
+	b.git.Git("checkout", "-q", "main")
+	b.git.Git("merge", "-q", "--no-ff", "-m", "merge", "tried")
+	b.git.Git("push", "-q", "origin", "HEAD:main")
 	b.git.Commit("a comment", map[string]string{"apps/web/pod.yaml": "# mine\n" + pod("ghcr.io/acme/web:1.1.0@"+digestA)})
 	b.git.Commit("beside it", map[string]string{"README.md": "x\n"})
 	must(t, b.work("head"))
