@@ -67,7 +67,7 @@ var giteaIsAway = fault{"the Gitea is away", []string{"Git"}, func(c *chaos, rng
 var pullActs = []func(*releaseWorld){
 	(*releaseWorld).mergesPull, (*releaseWorld).mergesPull, (*releaseWorld).mergesPull, (*releaseWorld).mergesPull,
 	(*releaseWorld).mergesPull, (*releaseWorld).mergesPull, (*releaseWorld).mergesPull, (*releaseWorld).mergesPull,
-	(*releaseWorld).closesPull, (*releaseWorld).deletesBranch, (*releaseWorld).pushesToBranch,
+	(*releaseWorld).closesPull, (*releaseWorld).deletesBranch, (*releaseWorld).pushesToBranch, (*releaseWorld).updatesBranch,
 }
 
 // pullRequest is what Gitea says of one.
@@ -211,6 +211,16 @@ func (r *releaseWorld) pushesToBranch() {
 		r.pulls.theirs[p.Head.Label] = made.Commit.SHA
 	}
 	r.say("  pushed to the branch of %s: %v", p.Head.Label, err)
+}
+
+// updatesBranch brings what the base has into a request's branch, as a button of the host does.
+func (r *releaseWorld) updatesBranch() {
+	r.t.Helper()
+	if p, there := r.somePull(); there {
+		style := anyOf(r.rng, []string{"merge", "rebase"})
+		err := r.api(http.MethodPost, fmt.Sprintf("/pulls/%d/update?style=%s", p.Number, style), nil, nil) // it may be up to date
+		r.say("  brought %s up to date (%s): %v", p.Head.Label, style, err)
+	}
 }
 
 const notesPath = "notes/" // of the files that people push to branches

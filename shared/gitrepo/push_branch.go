@@ -45,7 +45,7 @@ func (m *Mirror) PushBranch(ctx context.Context, base *Commit, branch, over stri
 		return nil, err
 	}
 	if last == nil || last.TreeHash != made.TreeHash || !slices.Equal(last.ParentHashes, made.ParentHashes) {
-		if err := foreign(old, last, over, change.Email); err != nil {
+		if err := m.foreign(old, last, over, change.Email); err != nil {
 			return nil, fmt.Errorf("push %s: %w", branch, err)
 		}
 		if err := m.at(branch).sendPack(ctx, old, made.Hash, pack); err != nil {
@@ -74,7 +74,7 @@ func (m *Mirror) DeleteBranch(ctx context.Context, branch, commit, email string)
 	if err != nil || old.IsZero() {
 		return err
 	}
-	if err := foreign(old, last, commit, email); err != nil {
+	if err := m.foreign(old, last, commit, email); err != nil {
 		return fmt.Errorf("delete %s: %w", branch, err)
 	}
 	return m.at(branch).sendPack(ctx, old, plumbing.ZeroHash, nil)
@@ -82,12 +82,25 @@ func (m *Mirror) DeleteBranch(ctx context.Context, branch, commit, email string)
 
 // foreign errs with [ErrForeign] where people have pushed to a branch of ours last. What is
 // history of the mirror's own branch, which is nil, is nobody's to lose.
-func foreign(old plumbing.Hash, last *object.Commit, ours, email string) error {
+func (m *Mirror) foreign(old plumbing.Hash, last *object.Commit, ours, email string) error {
 	const shortest = 7
-	if last == nil || len(ours) >= shortest && strings.HasPrefix(old.String(), strings.ToLower(ours)) || last.Author.Email == email {
+	is := func(h plumbing.Hash) bool {
+		return len(ours) >= shortest && strings.HasPrefix(h.String(), strings.ToLower(ours))
+	}
+	if last == nil || is(old) || last.Author.Email == email {
+		return nil
+	}
+	// Hosts have a button that merges the base into the branch.
+	if parents := last.ParentHashes; len(parents) == 2 && is(parents[0]) && m.knows(parents[1]) {
 		return nil
 	}
 	return fmt.Errorf("%w: %.12s, by %s", ErrForeign, old, last.Author.Name)
+}
+
+func (m *Mirror) knows(commit plumbing.Hash) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.store.HasEncodedObject(commit) == nil
 }
 
 func (m *Mirror) checkOwn(branch string) error {

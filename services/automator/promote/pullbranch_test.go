@@ -211,3 +211,18 @@ func TestABranchOfPeoplesThatWasMergedIsUsedAgain(t *testing.T) {
 		t.Errorf("pull requests: %s: %q", got, b.decisions())
 	}
 }
+
+// Hosts have a button that brings the base into the branch: nobody has written anything.
+func TestABranchThatWasBroughtUpToDateIsOurs(t *testing.T) {
+	b, host, _ := proposed(t)
+	b.git.Commit("beside it", map[string]string{"README.md": "x\n"})
+	b.git.Git("checkout", "-q", "-b", "button", branch)
+	b.git.Git("merge", "-q", "--no-ff", "-m", "Merge branch 'main'", "main")
+	b.git.Git("push", "-q", "origin", "HEAD:slipway/production-shop-web")
+	b.git.Git("checkout", "-q", "main")
+	b.pushed("1.2.0", digestB)
+	must(t, b.work("head", "ghcr.io/acme/web:1.2.0"))
+	if got := host.states(); got != "1.2.0 open" || !b.onto() {
+		t.Errorf("pull requests: %s: %q", got, b.decisions())
+	}
+}
