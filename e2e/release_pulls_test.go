@@ -216,7 +216,7 @@ func (r *releaseWorld) pushesToBranch() {
 // updatesBranch brings what the base has into a request's branch, as a button of the host does.
 func (r *releaseWorld) updatesBranch() {
 	r.t.Helper()
-	if p, there := r.somePull(); there {
+	if p, there := r.somePull(); there && r.pulls.theirs[p.Head.Label] == "" {
 		style := anyOf(r.rng, []string{"merge", "rebase"})
 		err := r.api(http.MethodPost, fmt.Sprintf("/pulls/%d/update?style=%s", p.Number, style), nil, nil) // it may be up to date
 		r.say("  brought %s up to date (%s): %v", p.Head.Label, style, err)
