@@ -59,7 +59,7 @@ var giteaIsAway = fault{"the Gitea is away", []string{"Git"}, func(c *chaos, rng
 	time.Sleep(millis(rng, 500))
 	away := millis(rng, 1500)
 	c.say("  the Gitea is away for %s", away.Round(time.Millisecond))
-	if err := c.w.RestartGitea(c.t.Context(), away); err != nil {
+	if err := c.w.Gitea.Restart(c.t.Context(), away); err != nil {
 		c.t.Errorf("start Gitea again: %v", err)
 	}
 }}

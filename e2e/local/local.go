@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -92,8 +91,6 @@ type World struct {
 
 // Repo is the config repo's name at the Git host.
 const Repo = "config"
-
-const giteaDir = "gitea"
 
 // The tokens of the people whom every world's automator knows: maria is of the
 // leads, omar of the shop.
@@ -190,7 +187,7 @@ func (w *World) startParts(ctx context.Context, registrySecret, gitSecret string
 	group.Go(func() error {
 		w.opts.Progress("starting the Git host")
 		if w.opts.Gitea {
-			return w.startGitea(ctx, dir(giteaDir), gitSecret)
+			return w.startGitea(ctx, dir("gitea"), gitSecret)
 		}
 		return w.startGitHTTP(ctx, dir("git"), gitSecret)
 	})
@@ -307,17 +304,6 @@ func (w *World) RestartRegistry(ctx context.Context) error {
 	r, err := parts.StartRegistry(ctx, o)
 	if err == nil {
 		w.Registry = r
-	}
-	return err
-}
-
-// RestartGitea stops the Gitea, and starts it again where it was after a while.
-func (w *World) RestartGitea(ctx context.Context, away time.Duration) error {
-	_ = w.Gitea.Stop() // which may call its end a failure
-	time.Sleep(away)
-	g, err := parts.StartGitea(ctx, parts.GiteaOptions{Dir: filepath.Join(w.opts.Dir, giteaDir), Addr: strings.TrimPrefix(w.Gitea.URL, "http://")})
-	if err == nil {
-		w.Gitea = g
 	}
 	return err
 }

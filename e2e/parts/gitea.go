@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
+	"time"
 )
 
 // GiteaOptions say what a Gitea is started with.
@@ -23,6 +25,8 @@ type GitHost struct {
 	User     string `json:"user"` // an administrator
 	Password string `json:"password"`
 	Token    string `json:"token"` // may do all; as a password it works for Git, too
+
+	dir string
 }
 
 // StartGitea starts a Gitea. The context bounds the start only.
@@ -30,12 +34,24 @@ func StartGitea(ctx context.Context, opts GiteaOptions) (*GitHost, error) {
 	if opts.Addr == "" {
 		opts.Addr = "127.0.0.1:0"
 	}
-	g := &GitHost{}
+	g := &GitHost{dir: opts.Dir}
 	var err error
 	if g.process, err = start(ctx, GiteaProgram, opts.Dir, g, "--data", opts.Dir, "--listen", opts.Addr); err != nil {
 		return nil, err
 	}
 	return g, nil
+}
+
+// Restart stops it, and starts it again where it was after a while. Its API may be called
+// meanwhile.
+func (g *GitHost) Restart(ctx context.Context, away time.Duration) error {
+	_ = g.Stop() // Gitea may call its own end a failure
+	time.Sleep(away)
+	again, err := StartGitea(ctx, GiteaOptions{Dir: g.dir, Addr: strings.TrimPrefix(g.URL, "http://")})
+	if err == nil {
+		g.process = again.process
+	}
+	return err
 }
 
 // CreateRepo makes an empty repository of the user and returns the URL to clone it
