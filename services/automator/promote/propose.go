@@ -101,10 +101,7 @@ func (d *Deployer) unpull(ctx context.Context, r *Repository, s *State, host pul
 			return false, err
 		}
 	case found && pr.State == pullrequest.Merged:
-		if err := d.merged(ctx, r, s, pr, open.Value); err != nil {
-			return false, err
-		}
-		open.Value.Commit = cmp.Or(pr.Commit, open.Value.Commit)
+		return true, d.merged(ctx, r, s, pr, &open.Value)
 	}
 	return true, nil
 }
@@ -140,8 +137,9 @@ func (d *Deployer) merging(ctx context.Context, r *Repository, g group, open bus
 }
 
 // merged tells of changes that were merged without a word of ours: a host may
-// make the message of a squash of the title alone.
-func (d *Deployer) merged(ctx context.Context, r *Repository, s *State, pr pullrequest.PR, open pull) error {
+// make the message of a squash of the title alone. What people had pushed to the branch was
+// merged, too, and is ours to overwrite.
+func (d *Deployer) merged(ctx context.Context, r *Repository, s *State, pr pullrequest.PR, open *pull) error {
 	untold := map[string]bool{}
 	for _, c := range open.Changes {
 		there := s.Applications[c.Application]
@@ -177,6 +175,7 @@ func (d *Deployer) merged(ctx context.Context, r *Repository, s *State, pr pullr
 			return err
 		}
 	}
+	open.Commit = cmp.Or(pr.Commit, open.Commit)
 	return nil
 }
 

@@ -59,10 +59,11 @@ func (d *Deployer) passPulls(r *Repository) error {
 		if err != nil {
 			return err
 		}
+		if !passed {
+			continue
+		}
 		for _, c := range v.Value.Changes {
-			if passed {
-				r.reconsider(c.Application)
-			}
+			r.reconsider(c.Application)
 		}
 	}
 	return nil

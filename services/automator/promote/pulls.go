@@ -1,7 +1,6 @@
 package promote
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,9 +76,9 @@ type pull struct {
 	Ended time.Time `json:"ended,omitzero"`
 }
 
-// rest is how long after a branch was deleted no request is opened for it anew. Gitea
+// branchRest is how long after a branch was deleted no request is opened for it anew. Gitea
 // deals with a deletion when it comes to it, and closes what is open by then.
-const rest = 5 * time.Second
+const branchRest = 5 * time.Second
 
 // open are the pull requests of a repository.
 func (p *Pulls) open(repo string) map[string]bus.Version[pull] {
@@ -261,7 +260,7 @@ func (d *Deployer) pullFor(ctx context.Context, r *Repository, s *State, g group
 	if len(changes) == 0 && !there {
 		return nil
 	}
-	if again := open.Value.Ended.Add(rest); !there && d.now().Before(again) {
+	if again := open.Value.Ended.Add(branchRest); !there && d.now().Before(again) {
 		return d.later(ctx, r, g.decisions, again)
 	}
 	host, err := d.Pulls.Host(r.Key)
@@ -280,8 +279,7 @@ func (d *Deployer) pullFor(ctx context.Context, r *Repository, s *State, g group
 }
 
 // look says whether an open pull request is to be made what the changes are, or has come to
-// its end where there are none. Of one that was merged it takes over what people had pushed
-// to its branch.
+// its end where there are none.
 func (d *Deployer) look(ctx context.Context, r *Repository, s *State, host pullrequest.Host, g group, open *bus.Version[pull], changes []Change) (goesOn bool, err error) {
 	p := open.Value
 	if len(changes) == 0 || s.landed(p) {
@@ -298,8 +296,7 @@ func (d *Deployer) look(ctx context.Context, r *Repository, s *State, host pullr
 	case err != nil || !found:
 		return true, err
 	case pr.State == pullrequest.Merged: // and what it brought was changed again
-		open.Value.Commit = cmp.Or(pr.Commit, p.Commit)
-		return true, d.merged(ctx, r, s, pr, p)
+		return true, d.merged(ctx, r, s, pr, &open.Value)
 	default:
 		return pr.State == pullrequest.Open || !wants || p.Making, nil // else a person said no to it
 	}
