@@ -15,14 +15,8 @@ func TestBackWalksTheHistoryAlsoWhereTheMirrorIsShallow(t *testing.T) {
 	for i := range 5 {
 		work.Commit(fmt.Sprint("step ", i+1), map[string]string{"a": fmt.Sprint(i + 1)})
 	}
-	m, err := gitrepo.Open(t.Context(), gitrepo.Options{URL: work.URL, Branch: "main", Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, err := m.Fetch(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := open(t, work.URL)
+	head := fetch(t, m)
 	walk := func(most int, until string) string {
 		var seen []string
 		err := m.Back(t.Context(), head, most, func(c *gitrepo.Commit) bool {
@@ -62,14 +56,8 @@ func TestBackWalksThroughWhatWasMerged(t *testing.T) {
 	work.Git("merge", "-q", "--no-ff", "-m", "merge", "side")
 	work.Git("push", "-q", "origin", "HEAD:main")
 	work.Commit("step 2", map[string]string{"a": "2"})
-	m, err := gitrepo.Open(t.Context(), gitrepo.Options{URL: work.URL, Branch: "main", Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, err := m.Fetch(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := open(t, work.URL)
+	head := fetch(t, m)
 	for most, want := range map[int]map[string]bool{2: {"step 2": true, "merge": true}, 100: {"step 2": true, "merge": true, "side 1": true, "step 1": true, "begin": true}} {
 		seen := map[string]bool{}
 		err := m.Back(t.Context(), head, most, func(c *gitrepo.Commit) bool {

@@ -110,15 +110,45 @@ func TestABranchThatMovesMeanwhileIsNotOverwritten(t *testing.T) {
 	w = s.Create("acme/config.git", map[string]string{"a.yaml": "a: 1\n"})
 	m := open(t, w.URL)
 	base := fetch(t, m)
-	first := pushBranch(t, m, base, map[string]string{"a.yaml": "a: 2\n"})
+	pushBranch(t, m, base, map[string]string{"a.yaml": "a: 2\n"})
 	armed = true
 	_, err := m.PushBranch(t.Context(), base, ours, "", change(map[string]string{"a.yaml": "a: 3\n"}))
 	if !errors.Is(err, gitrepo.ErrMoved) {
 		t.Fatalf("pushed over somebody else: %v, want ErrMoved", err)
 	}
-	_ = first
 	if got := branches(w); got != ours+" "+base.Hash() {
 		t.Fatalf("the host has %q, want somebody else's %s", got, base.Hash())
+	}
+}
+
+// What somebody else has pushed is theirs, unless the caller knows of it.
+func TestWhatOthersPushedToABranchOfOursStays(t *testing.T) {
+	w := gitrepotest.Start(t, nil).Create("acme/config.git", map[string]string{"a.yaml": "a: 1\n"})
+	m := open(t, w.URL)
+	base := fetch(t, m)
+	first := pushBranch(t, m, base, map[string]string{"a.yaml": "a: 2\n"})
+	w.Git("fetch", "-q", "origin", ours)
+	w.Git("checkout", "-q", "-b", "theirs", "FETCH_HEAD")
+	w.Git("commit", "-q", "--allow-empty", "-m", "theirs")
+	w.Git("push", "-q", "origin", "HEAD:"+ours)
+	theirs := w.Git("rev-parse", "HEAD")
+	by := change(nil).Email
+	for _, known := range []string{"", first.Hash(), theirs[:6]} {
+		if _, err := m.PushBranch(t.Context(), base, ours, known, change(map[string]string{"a.yaml": "a: 3\n"})); !errors.Is(err, gitrepo.ErrForeign) {
+			t.Errorf("pushed over it, knowing %q: %v, want ErrForeign", known, err)
+		}
+		if err := m.DeleteBranch(t.Context(), ours, known, by); !errors.Is(err, gitrepo.ErrForeign) {
+			t.Errorf("deleted it, knowing %q: %v, want ErrForeign", known, err)
+		}
+		if got := branches(w); got != ours+" "+theirs {
+			t.Fatalf("the host has %q, want theirs, %s", got, theirs)
+		}
+	}
+	if _, err := m.PushBranch(t.Context(), base, ours, theirs[:12], change(map[string]string{"a.yaml": "a: 3\n"})); err != nil {
+		t.Errorf("push over what is known: %v", err)
+	}
+	if err := m.DeleteBranch(t.Context(), ours, "", by); err != nil || branches(w) != "" {
+		t.Errorf("delete what is ours: %v, the host has %q", err, branches(w))
 	}
 }
 
