@@ -36,7 +36,6 @@ type pullsSeen struct {
 	said    map[string]map[string]bool // by branch: what people said no to
 	theirs  map[string]string          // by branch: what people have pushed to it
 	merging map[string]bool            // owners, into whose folders a person is merging something
-	way     string                     // in which
 	merged  []mergedRef
 }
 
@@ -145,9 +144,9 @@ func (r *releaseWorld) mergesPull() {
 	for _, a := range groups[i].apps {
 		r.pulls.merging[a.owner()] = true
 	}
-	r.pulls.way = anyOf(r.rng, []string{"merge", "rebase", "rebase-merge", "squash"})
+	way := anyOf(r.rng, []string{"merge", "rebase", "rebase-merge", "squash"})
 	err := parts.EventuallyEvery(r.t.Context(), 100*time.Millisecond, 3*time.Second, func() error {
-		return r.api(http.MethodPost, fmt.Sprintf("/pulls/%d/merge", p.Number), map[string]any{"Do": r.pulls.way}, nil)
+		return r.api(http.MethodPost, fmt.Sprintf("/pulls/%d/merge", p.Number), map[string]any{"Do": way}, nil)
 	})
 	before := len(r.pulls.merged)
 	must(r.t, parts.Eventually(r.t.Context(), patience, r.head))
@@ -160,11 +159,11 @@ func (r *releaseWorld) mergesPull() {
 		what += ": " + err.Error()
 	}
 	for _, m := range r.pulls.merged[before:] {
-		if r.pulls.way == "squash" { // its commit says nothing of who made it
+		if way == "squash" { // its commit says nothing of who made it
 			delete(r.wrote, m.slot)
 		}
 	}
-	r.say("  merged %d of %s (%s): %.300s", p.Number, p.Head.Label, r.pulls.way, what)
+	r.say("  merged %d of %s (%s): %.300s", p.Number, p.Head.Label, way, what)
 }
 
 // closesPull closes a request.
