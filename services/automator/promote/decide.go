@@ -205,6 +205,20 @@ func question(rule *Rule, from events.Image, tags []Known) policy.Question {
 	return q
 }
 
+// prefers says whether a rule takes a version for newer than another one of the
+// same image.
+func prefers(rule *Rule, version, over events.Image, tags []Known) bool {
+	q := question(rule, over, tags)
+	q.AllowDowngrade, q.Tags = false, []policy.Tag{{Name: version.Tag, Digest: version.Digest}}
+	for _, k := range tags {
+		if k.Tag == version.Tag {
+			q.Tags[0].Created = k.born()
+		}
+	}
+	choice, err := policy.Choose(rule.Track, q)
+	return err == nil && choice.Tag == version.Tag
+}
+
 // current is the reference in use: of several that differ, the first that has
 // a tag.
 func current(app *Application, image events.ImageRepository) events.Image {

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/slipway-cd/slipway/events"
-	"github.com/slipway-cd/slipway/services/automator/policy"
 	"github.com/slipway-cd/slipway/shared/gitrepo"
 )
 
@@ -111,10 +110,7 @@ func (d *Deployer) goesBack(ctx context.Context, r *Repository, s *State, app *A
 	if rule == nil || rule.broken != nil {
 		return false, nil
 	}
-	choice, err := policy.Choose(rule.Track, policy.Question{
-		Current: policy.Tag{Name: to.Tag, Digest: to.Digest}, Tags: []policy.Tag{{Name: from.Tag, Digest: from.Digest}},
-	})
-	return err == nil && choice.Tag == from.Tag, nil
+	return prefers(rule, from, to, d.Tags.Of(from.Repository)), nil
 }
 
 // stateBefore is what the repository said before a commit: from memory, else

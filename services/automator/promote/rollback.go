@@ -199,7 +199,8 @@ const maxPassed = 50
 
 // passedOver are the versions that a rollback holds: the present one, and those
 // that the policy would choose over the former one at once. So a rollback lasts
-// until something newer is pushed (ADR 2).
+// until something newer is pushed (ADR 2). Where people say yes to each version,
+// those that are newer than the present one go on waiting for that.
 func (d *Deployer) passedOver(r *Repository, s *State, app *Application, from, to events.Image) []events.Image {
 	var all []events.Image
 	if from.Reference() != "" {
@@ -210,11 +211,16 @@ func (d *Deployer) passedOver(r *Repository, s *State, app *Application, from, t
 		return all
 	}
 	held := s.holds[app.Name.String()]
-	q := question(rule, to, d.Tags.Of(to.Repository))
+	known := d.Tags.Of(to.Repository)
+	q := question(rule, to, known)
+	q.Tags = slices.DeleteFunc(q.Tags, func(t policy.Tag) bool {
+		image := events.Image{Repository: to.Repository, Tag: t.Name, Digest: t.Digest}
+		_, isHeld := held.of(image, r.loader.aliases, d.now())
+		return isHeld || rule.asks() && prefers(rule, image, from, known)
+	})
 	for len(all) < maxPassed {
 		q.Tags = slices.DeleteFunc(q.Tags, func(t policy.Tag) bool {
-			_, isHeld := held.of(events.Image{Repository: to.Repository, Tag: t.Name, Digest: t.Digest}, r.loader.aliases, d.now())
-			return isHeld || slices.ContainsFunc(all, func(i events.Image) bool { return i.Digest == t.Digest || i.Digest == "" && i.Tag == t.Name })
+			return slices.ContainsFunc(all, func(i events.Image) bool { return i.Digest == t.Digest || i.Digest == "" && i.Tag == t.Name })
 		})
 		choice, err := policy.Choose(rule.Track, q)
 		if err != nil || choice.Tag == "" {

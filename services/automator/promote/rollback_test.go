@@ -145,6 +145,36 @@ func TestARollbackGoesWhereItIsTold(t *testing.T) {
 	}
 }
 
+// What nobody has passed over yet is decided on by the same people as before.
+func TestARollbackLeavesWhatPeopleAreStillAskedOf(t *testing.T) {
+	const passed = "placed sha256:11, placed sha256:22"
+	for rule, c := range map[string]struct{ holds, decision string }{
+		"mode: manual":      {passed, "propose"},
+		"mode: pullRequest": {passed, "propose"},
+		`mode: automatic, freeze: [{cron: "* * * * *", duration: 24h}]`: {passed + ", placed sha256:33", "hold"},
+	} {
+		t.Run(rule, func(t *testing.T) {
+			b, _ := pullingWith(t, nil)
+			must(t, b.work("head"))
+			for i, tag := range []string{"1.1.0", "1.2.0", "1.3.0"} {
+				b.pushed(tag, digestOf(i))
+				must(t, b.work("ghcr.io/acme/web:"+tag))
+			}
+			b.git.Pull()
+			b.git.Commit("asked from now on", ruled(rule))
+			b.pushed("1.4.0", digestOf(3))
+			must(t, b.work("ghcr.io/acme/web:1.4.0"))
+			must(t, b.ask(promote.Request{Kind: promote.Rollback, To: "1.1.0"}))
+			if b.uses() != "1.1.0" || b.holds() != c.holds {
+				t.Errorf("uses %s, holds: %q; %q", b.uses(), b.holds(), b.decisions())
+			}
+			if got := b.last(); !strings.HasPrefix(got, c.decision+": ") || !strings.Contains(got, "1.4.0") {
+				t.Errorf("then %q, want %s for 1.4.0", got, c.decision)
+			}
+		})
+	}
+}
+
 func TestARollbackSkipsWhatIsHeldItself(t *testing.T) {
 	b := deployed(t, nil, "1.1.0", "1.2.0", "1.3.0")
 	must(t, b.ask(promote.Request{Kind: promote.Place, Image: "ghcr.io/acme/web", Digest: digestOf(1), Reason: "bad too"}))

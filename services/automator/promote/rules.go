@@ -37,6 +37,9 @@ type Rule struct {
 	broken error
 }
 
+// asks says whether people are asked of each version.
+func (r *Rule) asks() bool { return r.Mode == api.Manual || r.Mode == api.PullRequest }
+
 // loadRules reads the policies of a repository at one commit, in the order
 // in which they count: config, file path, place in the file.
 func loadRules(fsys fs.FS, paths []service.PolicyPath) ([]*Rule, error) {
