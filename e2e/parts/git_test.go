@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -69,6 +71,31 @@ func TestGiteaSignsWhatItTellsOfAPush(t *testing.T) {
 	}
 	if event.Ref != "refs/heads/main" || event.After != commit || event.Repository.CloneURL != clone {
 		t.Fatalf("told of %+v, pushed %s to %s", event, commit, clone)
+	}
+}
+
+// Gitea would write the keys of its people to the home of whoever runs it.
+func TestGiteaLeavesTheKeysOfWhoRunsIt(t *testing.T) {
+	t.Parallel()
+	home, err := os.UserHomeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := func() string {
+		info, err := os.Stat(filepath.Join(home, ".ssh", "authorized_keys"))
+		if err != nil {
+			return err.Error()
+		}
+		return info.ModTime().String()
+	}
+	before := written()
+	gitea, err := parts.StartGitea(t.Context(), parts.GiteaOptions{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends(t, gitea.Stop)
+	if after := written(); after != before {
+		t.Errorf("the keys were written: %s, before %s", after, before)
 	}
 }
 
