@@ -235,7 +235,7 @@ func (r *releaseWorld) saysNo(p pullRequest, no func() error) {
 		if _, err := r.maria.Git(r.t.Context(), "fetch", "-q", "origin", ref); err != nil {
 			return err
 		}
-		message, err := r.maria.Git(r.t.Context(), "log", "-1", "--format=%B", "FETCH_HEAD")
+		message, err := r.maria.Git(r.t.Context(), "log", "-1", "--first-parent", "--no-merges", "--format=%B", "FETCH_HEAD")
 		if err != nil {
 			return err
 		}
