@@ -132,8 +132,8 @@ func (m mirrors) open(ctx context.Context, o gitrepo.Options, ref api.Ref) (sync
 // mirror is a mirror as the brain wants it.
 type mirror struct{ m *gitrepo.Mirror }
 
-func (m mirror) Fetch(ctx context.Context) (sync.Commit, error) {
-	c, err := m.m.Fetch(ctx)
+func (m mirror) Fetch(ctx context.Context, told string) (sync.Commit, error) {
+	c, err := m.m.FetchTold(ctx, told)
 	if err != nil {
 		return nil, err
 	}

@@ -87,7 +87,7 @@ func TestAMirrorIsNotSharedBetweenCredentials(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = mirror.Remove() })
-			return mirror.Fetch(t.Context())
+			return mirror.Fetch(t.Context(), "")
 		}
 		for _, good := range []map[string][]byte{{"username": []byte("u"), "password": []byte(password)}, {"token": []byte(password)}, {"bearerToken": []byte(password)}} {
 			if c, err := own(good); err != nil || c.Hash() != head {
@@ -172,7 +172,7 @@ func TestASecretOpensARepositoryBySSH(t *testing.T) {
 			Secret: map[string][]byte{"identity": c.identity, "password": []byte(c.password), "known_hosts": []byte(c.known)},
 		})
 		if err == nil {
-			_, err = mirror.Fetch(t.Context())
+			_, err = mirror.Fetch(t.Context(), "")
 		}
 		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "wr0ng") || strings.Contains(err.Error(), "hunter2")) {
 			t.Errorf("%s: %v, want %q", name, err, c.says)

@@ -18,7 +18,11 @@ import (
 
 // Fetch asks the host where the branch or tag is and brings what is new. The first
 // fetch brings one commit with its files, a later one only new objects.
-func (m *Mirror) Fetch(ctx context.Context) (*Commit, error) {
+func (m *Mirror) Fetch(ctx context.Context) (*Commit, error) { return m.FetchTold(ctx, "") }
+
+// FetchTold is [Mirror.Fetch] for who was told which commit the branch is at. That is a
+// word that saves time where the host says the same, and else counts for nothing.
+func (m *Mirror) FetchTold(ctx context.Context, told string) (*Commit, error) {
 	m.network.Lock()
 	defer m.network.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, m.opts.Timeout)
@@ -29,7 +33,7 @@ func (m *Mirror) Fetch(ctx context.Context) (*Commit, error) {
 	var err error
 	if !suspect {
 		var c *Commit
-		if c, err = m.fetch(ctx); err == nil || ctx.Err() != nil || !damaged(err) {
+		if c, err = m.fetch(ctx, told); err == nil || ctx.Err() != nil || !damaged(err) {
 			return c, err
 		}
 	}
@@ -39,10 +43,10 @@ func (m *Mirror) Fetch(ctx context.Context) (*Commit, error) {
 	if wipeErr != nil {
 		return nil, errors.Join(err, wipeErr)
 	}
-	return m.fetch(ctx)
+	return m.fetch(ctx, "")
 }
 
-func (m *Mirror) fetch(ctx context.Context) (*Commit, error) {
+func (m *Mirror) fetch(ctx context.Context, told string) (*Commit, error) {
 	if c := m.pinned(); c != nil {
 		return c, nil
 	}
@@ -51,18 +55,21 @@ func (m *Mirror) fetch(ctx context.Context) (*Commit, error) {
 		return nil, m.hostError("connect to", err)
 	}
 	defer s.Close()
+	early := m.askAhead(ctx, told)
+	defer early.end()
 	at, adv, err := m.remoteHead(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.capabilities = adv.Capabilities
 	if m.fetches >= maxPacks {
 		if err := m.wipe(); err != nil {
 			return nil, err
 		}
 	}
-	if m.store.HasEncodedObject(at.want) != nil {
+	if m.store.HasEncodedObject(at.want) != nil && !early.receive(m, at.want) {
 		depth := 0
 		if m.head.IsZero() {
 			depth = 1
@@ -102,11 +109,24 @@ func (m *Mirror) remoteHead(ctx context.Context, s fetchSession) (target, *packp
 // download brings wants and all that they need; depth 0 means whatever is new
 // since the head we have, else the number of commits. The mutex is held.
 func (m *Mirror) download(ctx context.Context, s fetchSession, adv *packp.AdvRefs, wants []plumbing.Hash, depth int) error {
-	req := packp.NewUploadPackRequestFromCapabilities(adv.Capabilities)
+	req, err := m.request(adv.Capabilities, wants, depth)
+	if err != nil {
+		return err
+	}
+	res, err := s.UploadPack(ctx, req)
+	if err != nil {
+		return m.hostError("fetch from", err)
+	}
+	return m.receive(req, res, depth)
+}
+
+// request asks for wants as download does. The mutex is held.
+func (m *Mirror) request(caps *capability.List, wants []plumbing.Hash, depth int) (*packp.UploadPackRequest, error) {
+	req := packp.NewUploadPackRequestFromCapabilities(caps)
 	req.Wants = wants
 	shallows, err := m.store.Shallow()
 	if err != nil {
-		return fmt.Errorf("read shallow commits of mirror: %w: %w", errDamaged, err)
+		return nil, fmt.Errorf("read shallow commits of mirror: %w: %w", errDamaged, err)
 	}
 	req.Shallows = shallows
 	if !m.head.IsZero() {
@@ -117,22 +137,23 @@ func (m *Mirror) download(ctx context.Context, s fetchSession, adv *packp.AdvRef
 	}
 	if depth > 0 || len(shallows) > 0 {
 		if err := req.Capabilities.Set(capability.Shallow); err != nil {
-			return fmt.Errorf("prepare fetch: %w", err)
+			return nil, fmt.Errorf("prepare fetch: %w", err)
 		}
 	}
-	res, err := s.UploadPack(ctx, req)
-	if err != nil {
-		return m.hostError("fetch from", err)
-	}
+	return req, nil
+}
+
+// receive takes in what the host answers. The mutex is held.
+func (m *Mirror) receive(req *packp.UploadPackRequest, res *packp.UploadPackResponse, depth int) error {
 	defer res.Close()
-	err = packfile.UpdateObjectStorage(m.store, demux(req.Capabilities, res, nil))
+	err := packfile.UpdateObjectStorage(m.store, demux(req.Capabilities, res, nil))
 	if err != nil && !errors.Is(err, packfile.ErrEmptyPackfile) {
 		return m.hostError("receive objects from", err)
 	}
 	// Who dies before this is told of the same again; what is said to be there and isn't
 	// would never come.
 	if depth > 0 {
-		if err := m.store.SetShallow(newShallows(shallows, res)); err != nil {
+		if err := m.store.SetShallow(newShallows(req.Shallows, res)); err != nil {
 			return fmt.Errorf("record shallow commits of mirror: %w", err)
 		}
 	}

@@ -21,6 +21,9 @@ import (
 type host interface {
 	fetchSession(ctx context.Context) (fetchSession, error)
 	pushSession(ctx context.Context) (pushSession, error)
+	// aheadSession is for who asks before the host has said what it has; nil where each
+	// conversation begins with that.
+	aheadSession(ctx context.Context) (fetchSession, error)
 	// refused drops credentials that were made for us and not accepted.
 	refused()
 }
@@ -193,19 +196,39 @@ func (f *httpFetch) AdvertisedReferencesContext(ctx context.Context) (*packp.Adv
 	return adv, err
 }
 
-// pushSession goes where the last fetch was sent to, since a push itself
-// follows no redirect; never to another host.
-func (h *httpHost) pushSession(ctx context.Context) (pushSession, error) {
+// movedTo is where the last fetch was sent to, since only the question for the refs follows
+// a redirect; never another host.
+func (h *httpHost) movedTo() (transport.Endpoint, error) {
 	at := h.endpoint
 	if m := h.moved; m != nil {
 		if m.Host != at.Host || m.Port != at.Port || m.Protocol != at.Protocol {
-			return nil, fmt.Errorf("the host sends us to %s://%s, where credentials don't follow: name that address in the config", m.Protocol, m.Host)
+			return at, fmt.Errorf("the host sends us to %s://%s, where credentials don't follow: name that address in the config", m.Protocol, m.Host)
 		}
 		at.Path = m.Path
+	}
+	return at, nil
+}
+
+func (h *httpHost) pushSession(ctx context.Context) (pushSession, error) {
+	at, err := h.movedTo()
+	if err != nil {
+		return nil, err
 	}
 	auth, err := h.auth(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return h.client.NewReceivePackSession(&at, auth)
+}
+
+func (h *httpHost) aheadSession(ctx context.Context) (fetchSession, error) {
+	at, err := h.movedTo()
+	if err != nil {
+		return nil, err
+	}
+	auth, err := h.auth(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return h.client.NewUploadPackSession(&at, auth)
 }

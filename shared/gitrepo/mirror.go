@@ -17,6 +17,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 )
@@ -101,6 +102,8 @@ type Mirror struct {
 	fetches int
 	suspect bool // something of the head could not be read
 	shown   bool // the host showed this mirror its refs
+	// capabilities are what the host said last that it can do; nil before.
+	capabilities *capability.List
 }
 
 // Open prepares a mirror without asking the network. A damaged folder is

@@ -81,6 +81,9 @@ func (h *sshHost) pushSession(ctx context.Context) (pushSession, error) {
 	return h.start(ctx, transport.ReceivePackServiceName)
 }
 
+// aheadSession is none: over SSH the host speaks first.
+func (h *sshHost) aheadSession(context.Context) (fetchSession, error) { return nil, nil }
+
 // start connects and starts Git's command at the host. The connection ends
 // with ctx.
 func (h *sshHost) start(ctx context.Context, command string) (*sshSession, error) {

@@ -79,7 +79,7 @@ func (d *Deployer) Work(ctx context.Context, w bus.Work) error {
 		return nil // the host tells of our own push
 	}
 	for range maxTries {
-		s, err := r.Refresh(ctx)
+		s, err := r.Refresh(ctx, asked.only)
 		if err != nil {
 			return err
 		}

@@ -224,7 +224,7 @@ func (all *Repos) caughtUp(ctx context.Context, r *Repository) error {
 	case r.fault != nil && time.Since(r.faulted) < rest:
 		return r.fault
 	}
-	err := r.catchUp(ctx, known.Revision)
+	err := r.catchUp(ctx, known.Value.Commit, known.Revision)
 	if ctx.Err() == nil {
 		r.fault, r.faulted = err, time.Now()
 	}
@@ -232,8 +232,8 @@ func (all *Repos) caughtUp(ctx context.Context, r *Repository) error {
 }
 
 // catchUp reads the head, which is not behind the one of a revision in Heads.
-func (r *Repository) catchUp(ctx context.Context, behind uint64) error {
-	c, err := r.mirror.Fetch(ctx)
+func (r *Repository) catchUp(ctx context.Context, told string, behind uint64) error {
+	c, err := r.mirror.FetchTold(ctx, told)
 	if err != nil {
 		return err
 	}

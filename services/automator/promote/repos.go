@@ -275,9 +275,10 @@ func (r *Repository) worked() *State {
 
 // Refresh fetches the head and reads what it says, by way of the commit on which all was
 // decided last: what another replica has changed, and a person has changed back, is as this
-// one has read it before, and is new all the same.
-func (r *Repository) Refresh(ctx context.Context) (*State, error) {
-	c, err := r.mirror.Fetch(ctx)
+// one has read it before, and is new all the same. told is the commit at which the branch is
+// said to be; empty for none.
+func (r *Repository) Refresh(ctx context.Context, told string) (*State, error) {
+	c, err := r.mirror.FetchTold(ctx, told)
 	if err != nil {
 		return nil, err
 	}

@@ -89,7 +89,7 @@ func (b *Brain) head(ctx context.Context, a *app, l *live, work Work) (*repo, Co
 		return nil, nil, err
 	}
 	if wentBack(work.Wakes, head) {
-		if head, err = r.fetch(ctx); err != nil {
+		if head, err = r.fetch(ctx, ""); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -81,7 +81,7 @@ func (b *Brain) heirs(ctx context.Context, n *run, l *live) error {
 	r, err := b.source(ctx, n.app, l.application)
 	var head Commit
 	if err == nil {
-		head, err = r.fetch(ctx)
+		head, err = r.fetch(ctx, "")
 	}
 	if err == nil {
 		n.repo, n.head = r, head.Hash()

@@ -26,8 +26,9 @@ type Commit interface {
 
 // Mirror is one branch of a Git repository, or a tag or commit of it.
 type Mirror interface {
-	// Fetch brings the branch's head.
-	Fetch(ctx context.Context) (Commit, error)
+	// Fetch brings the branch's head. It may be told at which commit that is said to be;
+	// what the host says counts.
+	Fetch(ctx context.Context, told string) (Commit, error)
 	// Between gives the commits after from up to to, oldest first, or an
 	// error that is [ErrGap].
 	Between(ctx context.Context, from, to string) ([]Commit, error)
@@ -174,19 +175,21 @@ func (r *repositories) opened(key string) *repo {
 	return r.open[key]
 }
 
-// fetch brings the head as the host has it now.
-func (r *repo) fetch(ctx context.Context) (Commit, error) { return r.fetchedSince(ctx, time.Now()) }
+// fetch brings the head as the host has it now, which somebody may have told to be a commit.
+func (r *repo) fetch(ctx context.Context, told string) (Commit, error) {
+	return r.fetchedSince(ctx, time.Now(), told)
+}
 
 // fetchedSince gives a head that was fetched at or after a time. Those who
 // wait for the host together share what the next fetch brings.
-func (r *repo) fetchedSince(ctx context.Context, at time.Time) (Commit, error) {
+func (r *repo) fetchedSince(ctx context.Context, at time.Time, told string) (Commit, error) {
 	r.fetching.Lock()
 	defer r.fetching.Unlock()
 	if head := r.headSince(at); head != nil {
 		return head, nil
 	}
 	began := time.Now()
-	head, err := r.mirror.Fetch(ctx)
+	head, err := r.mirror.Fetch(ctx, told)
 	if err != nil {
 		return nil, err
 	}
@@ -214,9 +217,17 @@ func (r *repo) have(ctx context.Context, commits []string, at time.Time) (Commit
 		if err == nil && missing == "" {
 			return head, nil
 		}
-		return r.fetch(ctx)
+		return r.fetch(ctx, missing)
 	}
-	return r.fetchedSince(ctx, at)
+	return r.fetchedSince(ctx, at, lastTold(commits))
+}
+
+// lastTold is the last of several commits that somebody told of; empty for none.
+func lastTold(commits []string) string {
+	if len(commits) == 0 {
+		return ""
+	}
+	return commits[len(commits)-1]
 }
 
 // asNewAs gives a head that is not older than a commit that an application was seen to

@@ -12,7 +12,7 @@ type hostMirror struct {
 	head string
 }
 
-func (m hostMirror) Fetch(context.Context) (Commit, error) { return testCommit(m.head), nil }
+func (m hostMirror) Fetch(context.Context, string) (Commit, error) { return testCommit(m.head), nil }
 
 // What another replica has attempted is held against a head that knows of it: this one's
 // may be older, or from before the branch went back, and would be waited for in vain.

@@ -39,11 +39,12 @@ func (b *Brain) repoWork(ctx context.Context, work Work) error {
 	if head := r.evaluatedBy(work.Wakes); head != nil && !returned && !slices.ContainsFunc(apps, func(a *app) bool { return b.strayed(ctx, r, a, head) }) {
 		return nil
 	}
-	head, err := r.fetch(ctx)
+	told := commitsOf(work.Wakes)
+	head, err := r.fetch(ctx, lastTold(told))
 	if err != nil {
 		return b.sourceFault(ctx, apps, err)
 	}
-	late, err := r.awaited(ctx, head, commitsOf(work.Wakes))
+	late, err := r.awaited(ctx, head, told)
 	if err != nil {
 		return err
 	}

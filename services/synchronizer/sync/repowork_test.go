@@ -72,8 +72,8 @@ type lineMirror []string
 
 func (m lineMirror) at(hash string) int { return int(hash[0] - 'a') }
 
-func (lineMirror) Fetch(context.Context) (Commit, error) { return nil, ErrGap }
-func (lineMirror) Remove() error                         { return nil }
+func (lineMirror) Fetch(context.Context, string) (Commit, error) { return nil, ErrGap }
+func (lineMirror) Remove() error                                 { return nil }
 
 func (m lineMirror) Between(_ context.Context, from, to string) (all []Commit, err error) {
 	if from == "" || m.at(from) > m.at(to) {

@@ -138,7 +138,7 @@ func (b *asking) headOf(ctx context.Context, r *repo) (Commit, error) {
 	if asks.IsZero() {
 		asks = time.Now().Add(-freshForClaims)
 	}
-	head, err := r.fetchedSince(ctx, asks)
+	head, err := r.fetchedSince(ctx, asks, "")
 	if err != nil {
 		return nil, err
 	}
