@@ -194,7 +194,7 @@ func (r *randomWorld) leftovers(f *fleet, all map[string]*unstructured.Unstructu
 			continue
 		}
 		to := goesTo(key, all)
-		if f.undecided(owner) || to != "" && f.undecided(to) || waits[strings.TrimPrefix(owner, "local/shop/")] {
+		if f.undecided(owner) || to != "" && f.undecided(to) || waits[appOf(owner)] {
 			continue
 		}
 		faults = append(faults, fmt.Sprintf("%s of %s is left, and goes to %q", key, owner, to))

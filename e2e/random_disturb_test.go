@@ -114,7 +114,7 @@ func (r *randomWorld) putForeign() {
 	maps := r.o.Clients.Dynamic.Resource(configMapResource).Namespace("shop")
 	for name, annotations := range map[string]map[string]any{
 		foreign + "-plain":  nil,
-		foreign + "-forged": {ownerAnnotation: "local/shop/" + r.repo.Apps[0].Name},
+		foreign + "-forged": {ownerAnnotation: r.latest().owner(r.repo.Apps[0].Name)},
 		foreign + "-root":   {ownerAnnotation: "local/slipway-system/root"},
 	} {
 		u := &unstructured.Unstructured{Object: object("v1", "ConfigMap", fields{"name": name, "annotations": annotations}, fields{"data": fields{"by": "hand"}})}

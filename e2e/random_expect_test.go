@@ -145,7 +145,7 @@ func (f *fleet) spread() {
 func (f *fleet) add(ctx context.Context, dir fs.FS, name string, app *api.Application) error {
 	request := render.Application(dir, app)
 	if request.Vars != nil {
-		maps.Copy(request.Vars, texts(mapping(f.objects[objectKey("ConfigMap", "", "shop", sharedVars)].object, "data")))
+		maps.Copy(request.Vars, texts(mapping(f.objects[objectKey("ConfigMap", "", namespaceOf(name), sharedVars)].object, "data")))
 	}
 	result, err := render.Render(ctx, request)
 	if err != nil {
@@ -190,7 +190,7 @@ func (f *fleet) held(key string, all map[string]*unstructured.Unstructured) bool
 	if u == nil {
 		return false
 	}
-	owner := strings.TrimPrefix(u.GetAnnotations()[ownerAnnotation], "local/shop/")
+	owner := appOf(u.GetAnnotations()[ownerAnnotation])
 	return owner != f.objects[key].app && f.unknown(owner)
 }
 
@@ -219,7 +219,16 @@ func (f *fleet) owner(app string) string {
 	if app == "" {
 		return "local/slipway-system/root"
 	}
-	return "local/shop/" + app
+	return "local/" + namespaceOf(app) + "/" + app
+}
+
+// appOf is the name of the application of a random repo that owns something.
+func appOf(owner string) string {
+	app := owner[strings.LastIndex(owner, "/")+1:]
+	if owner == "local/"+namespaceOf(app)+"/"+app {
+		return app
+	}
+	return owner
 }
 
 func (f *fleet) orphans(app string) bool {
@@ -235,7 +244,7 @@ func (f *fleet) leaves(app string) bool {
 // undecided says whether nobody can know what an application wants, or it is still
 // there since nothing is pruned before all of the root's are healthy.
 func (f *fleet) undecided(owner string) bool {
-	app := strings.TrimPrefix(owner, "local/shop/")
+	app := appOf(owner)
 	return f.broken[app] != "" || len(f.broken) > 0 && f.apps[app] == nil
 }
 

@@ -27,6 +27,9 @@ func (r *randomRepo) addApp(rng *rand.Rand, shape string) {
 		Ignores: rng.IntN(3) == 0, Orphans: rng.IntN(5) == 0, Empties: rng.IntN(3) == 0,
 		Annex: rng.IntN(4) == 0, Substitutes: rng.IntN(3) == 0, Leaves: rng.IntN(6) == 0, Runs: rng.IntN(3) == 0,
 	}
+	if rng.IntN(4) == 0 {
+		a.Name = r.name(crew)
+	}
 	for range 2 + rng.IntN(3) {
 		a.Units = append(a.Units, r.newUnit(rng))
 	}
@@ -312,7 +315,7 @@ func renameApp(r *randomRepo, rng *rand.Rand) string {
 		return ""
 	}
 	before := a.Name
-	a.Name = r.name("named")
+	a.Name = r.name(anyOf(rng, []string{"named", "named", crew}))
 	if rng.IntN(2) == 0 {
 		a.Dir = "apps/" + a.Name
 	}

@@ -100,9 +100,11 @@ func (r *randomRepo) nameOf(id string) string {
 
 // files are those of the repo, by path.
 func (r *randomRepo) files(w *local.World) map[string]string {
+	shared := fields{"data": fields{"SHARED": strconv.Itoa(r.Shared)}}
 	all := map[string]string{"clusters/local/base.yaml": randomBase(w) + "---\n" + text(
 		object("v1", "Namespace", fields{"name": "annex"}, nil),
-		object("v1", "ConfigMap", fields{"name": sharedVars, "namespace": "shop"}, fields{"data": fields{"SHARED": strconv.Itoa(r.Shared)}}),
+		object("v1", "ConfigMap", fields{"name": sharedVars, "namespace": "shop"}, shared),
+		object("v1", "ConfigMap", fields{"name": sharedVars, "namespace": crew}, shared),
 	)}
 	if r.Broken {
 		all["clusters/local/zz-broken.yaml"] = "kind: [\n"
@@ -121,13 +123,33 @@ const sharedVars = "vars"
 // tenants may not has tests of its own.
 func randomBase(w *local.World) string {
 	base := strings.Replace(w.Base()["clusters/local/shop.yaml"], "namespaces: [shop]}]", `namespaces: ["*"]}]`, 1)
-	return base + `---
+	return strings.Replace(base, "namespaces: [shop]\n", "namespaces: [shop, "+crew+"]\n", 1) + `---
+apiVersion: v1
+kind: Namespace
+metadata: {name: crew}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: deployer, namespace: crew}
+---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: deployer}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
-subjects: [{kind: ServiceAccount, name: deployer, namespace: shop}]
+subjects: [{kind: ServiceAccount, name: deployer, namespace: shop}, {kind: ServiceAccount, name: deployer, namespace: crew}]
 `
+}
+
+// crew is the other namespace of Applications, and begins the names of those in it. They
+// deploy to where the shop's do, and one Project is of both.
+const crew = "crew"
+
+// namespaceOf is the namespace of an Application.
+func namespaceOf(app string) string {
+	if strings.HasPrefix(app, crew) {
+		return crew
+	}
+	return "shop"
 }
 
 // text is a stream of documents.
@@ -172,7 +194,7 @@ func (a *randomApp) document(r *randomRepo, w *local.World) fields {
 	}
 	var needs []fields
 	for _, id := range a.DependsOn {
-		needs = append(needs, fields{"name": r.nameOf(id)})
+		needs = append(needs, fields{"name": r.nameOf(id), "namespace": namespaceOf(r.nameOf(id))})
 	}
 	if needs != nil {
 		spec["dependsOn"] = needs
@@ -183,7 +205,7 @@ func (a *randomApp) document(r *randomRepo, w *local.World) fields {
 	if a.Orphans {
 		spec["onDelete"] = "orphan"
 	}
-	metadata := fields{"name": a.Name, "namespace": "shop"}
+	metadata := fields{"name": a.Name, "namespace": namespaceOf(a.Name)}
 	if a.Suspended {
 		metadata["annotations"] = fields{"slipway.dev/suspend": "for a while"}
 	}
