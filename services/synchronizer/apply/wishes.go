@@ -41,7 +41,7 @@ func (a *Applier) rename(ctx context.Context, as Actor, item *Item, before state
 		}
 		return json.Marshal([]step{
 			unchanged(live),
-			{"replace", "/metadata/annotations/" + strings.ReplaceAll(health.OwnerAnnotation, "/", "~1"), as.Owner},
+			{"replace", ownerPath, as.Owner},
 		})
 	})
 	if err != nil {
@@ -55,6 +55,29 @@ func (i *Item) remade(before state, fault error) bool {
 	return apierrors.IsInvalid(fault) && before.exists && wish.By(i.Object, wish.Forced) != ""
 }
 
+// nameAgain has an object that we have applied, and of which somebody has taken our name off,
+// say once more that it is ours: as an apply would that can change it. What we never applied
+// is left as it is.
+func (a *Applier) nameAgain(ctx context.Context, as Actor, item *Item, before state) (named bool, err error) {
+	version, err := a.reassign(ctx, as, item, func(live *metav1.PartialObjectMetadata) ([]byte, error) {
+		if health.OurFields(live) == 0 || live.Annotations[health.OwnerAnnotation] != "" || string(live.UID) != before.uid {
+			return nil, nil
+		}
+		steps := []step{unchanged(live)}
+		if len(live.Annotations) == 0 {
+			steps = append(steps, step{"add", "/metadata/annotations", map[string]string{}})
+		}
+		return json.Marshal(append(steps, step{"add", ownerPath, as.Owner}))
+	})
+	if err != nil {
+		return false, fmt.Errorf("put our name on it again: %w", err)
+	}
+	return version != "", nil
+}
+
+// ownerPath is the owner's annotation in a JSON patch.
+var ownerPath = "/metadata/annotations/" + strings.ReplaceAll(health.OwnerAnnotation, "/", "~1")
+
 // errRemade says that an object was deleted to be made anew, and isn't gone yet.
 var errRemade = errors.New("it is deleted to be made anew, since it can't be changed, and is not gone yet")
 
@@ -62,8 +85,13 @@ var errRemade = errors.New("it is deleted to be made anew, since it can't be cha
 // ours, or another application's that lets go of it, and wants that. done says that it
 // may be sent again.
 func (a *Applier) remake(ctx context.Context, as Actor, item *Item, before state, fault error) (done bool, err error) {
-	if before.owner == "" || !item.remade(before, fault) {
+	if !item.remade(before, fault) {
 		return false, fault
+	}
+	if before.owner == "" {
+		if named, err := a.nameAgain(ctx, as, item, before); err != nil || !named {
+			return false, errors.Join(fault, err)
+		}
 	}
 	if err := as.held(ctx); err != nil {
 		return false, err
