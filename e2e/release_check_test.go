@@ -37,6 +37,9 @@ func (r *releaseWorld) settles() {
 			return err
 		}
 		open, err := r.proposals()
+		if err == nil && r.pulls != nil {
+			_, err = r.openPulls()
+		}
 		if err != nil {
 			return err
 		}
@@ -240,7 +243,11 @@ func (r *releaseWorld) votes() (voted bool) {
 // rollsBack asks for a rollback of an application, which may be refused.
 func (r *releaseWorld) rollsBack() {
 	r.t.Helper()
-	a := r.some()
+	r.rollBack(r.some())
+}
+
+func (r *releaseWorld) rollBack(a *releaseApp) {
+	r.t.Helper()
 	r.mayGoBack(a)
 	status := r.asks("/v1/requests", map[string]any{"kind": "rollback", "application": "local/shop/" + a.Name, "reason": "it is tried"})
 	r.say("  asked for a rollback of %s: %d", a.Name, status)

@@ -98,6 +98,8 @@ func (r *releaseWorld) stays(owner string) string {
 			return a.Name + " is frozen"
 		case a.Suspended:
 			return a.Name + " is suspended"
+		case r.pulls.waits(a):
+			return a.Name + " waits for its rollback"
 		case a.Mode == "never":
 			return a.Name + " is never to be moved"
 		}

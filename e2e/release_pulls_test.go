@@ -36,6 +36,7 @@ type pullsSeen struct {
 	said    map[string]map[string]bool // by branch: what people said no to
 	theirs  map[string]string          // by branch: what people have pushed to it
 	merging map[string]bool            // owners, into whose folders a person is merging something
+	open    []pullRequest              // as they were seen last
 	merged  []mergedRef
 }
 
@@ -67,6 +68,7 @@ var pullActs = []func(*releaseWorld){
 	(*releaseWorld).mergesPull, (*releaseWorld).mergesPull, (*releaseWorld).mergesPull, (*releaseWorld).mergesPull,
 	(*releaseWorld).mergesPull, (*releaseWorld).mergesPull, (*releaseWorld).mergesPull, (*releaseWorld).mergesPull,
 	(*releaseWorld).closesPull, (*releaseWorld).deletesBranch, (*releaseWorld).pushesToBranch, (*releaseWorld).updatesBranch,
+	(*releaseWorld).asksBack, (*releaseWorld).asksBack,
 }
 
 // pullRequest is what Gitea says of one.
@@ -89,7 +91,7 @@ func (r *releaseWorld) groups() (all []pullGroup) {
 		branch := ""
 		switch a.Mode {
 		case "pullRequest":
-			branch = pullrequest.Branch(events.Application{Cluster: "local", Namespace: "shop", Name: a.Name})
+			branch = pullrequest.Branch(a.id())
 		case "batch":
 			branch = pullrequest.BatchBranch(batchPolicy(a.Images[0]) + "[0]")
 		default:
@@ -111,7 +113,9 @@ func (r *releaseWorld) api(method, path string, in, out any) error {
 
 // openPulls are the pull requests that are open.
 func (r *releaseWorld) openPulls() (all []pullRequest, err error) {
-	err = r.api(http.MethodGet, "/pulls?state=open&limit=50", nil, &all)
+	if err = r.api(http.MethodGet, "/pulls?state=open&limit=50", nil, &all); err == nil {
+		r.pulls.open = all
+	}
 	return all, err
 }
 
@@ -136,6 +140,11 @@ func (r *releaseWorld) mergesPull() {
 	must(r.t, parts.Eventually(r.t.Context(), patience, r.head))
 	p, there := r.somePull()
 	groups := r.groups()
+	for _, a := range r.repo.Apps {
+		if a.isBack(p.Head.Label) {
+			groups = append(groups, pullGroup{p.Head.Label, []releaseApp{a}})
+		}
+	}
 	i := slices.IndexFunc(groups, func(g pullGroup) bool { return g.branch == p.Head.Label })
 	if !there || i < 0 {
 		return
@@ -169,7 +178,7 @@ func (r *releaseWorld) mergesPull() {
 // closesPull closes a request.
 func (r *releaseWorld) closesPull() {
 	r.t.Helper()
-	if p, there := r.somePull(); there {
+	if p, there := r.someProposal(); there {
 		r.saysNo(p, func() error {
 			return r.api(http.MethodPatch, fmt.Sprintf("/pulls/%d", p.Number), map[string]any{"state": "closed"}, nil)
 		})
@@ -180,7 +189,7 @@ func (r *releaseWorld) closesPull() {
 // people have pushed to.
 func (r *releaseWorld) deletesBranch() {
 	r.t.Helper()
-	p, there := r.somePull()
+	p, there := r.someProposal()
 	for _, branch := range slices.Sorted(maps.Keys(r.pulls.theirs)) {
 		if r.rng.IntN(2) == 0 || !there {
 			delete(r.pulls.theirs, branch)
@@ -274,6 +283,11 @@ func (r *releaseWorld) pullFaults(held []api.HoldSpec) (all []string, err error)
 			all = append(all, g.branch+": "+fault)
 		}
 	}
+	back, err := r.backFaults(open, wanted)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, back...)
 	for _, branch := range slices.Sorted(maps.Keys(r.pulls.theirs)) {
 		if _, err := r.maria.Git(r.t.Context(), "merge-base", "--is-ancestor", r.pulls.theirs[branch], "refs/remotes/origin/"+branch); err != nil {
 			all = append(all, fmt.Sprintf("what a person pushed to %s, %.12s, is not there: %v", branch, r.pulls.theirs[branch], err))
@@ -324,29 +338,46 @@ func (r *releaseWorld) pullFault(g pullGroup, held []api.HoldSpec, open []pullRe
 	return fmt.Sprintf("there is no request for %v", want), true, nil
 }
 
-// mergesTo says what would be wrong with the branch if a commit was merged into it; bare are
-// the places that have no digest.
-func (r *releaseWorld) mergesTo(head string, want map[slot]ref, bare map[slot]bool) (fault string, err error) {
+// ifMerged are the references in the files that would change if a commit was merged into the
+// branch, and which holds would.
+func (r *releaseWorld) ifMerged(head string) (got map[slot]ref, holds []string, fault string, err error) {
 	tree, err := r.maria.Git(r.t.Context(), "merge-tree", "--write-tree", "HEAD", head)
 	if err != nil {
-		return fmt.Sprintf("its request doesn't merge: %v", err), nil
+		return nil, nil, fmt.Sprintf("its request doesn't merge: %v", err), nil
 	}
 	changed, err := r.maria.Git(r.t.Context(), "diff", "--name-only", "HEAD", tree)
 	if err != nil {
-		return "", err
+		return nil, nil, "", err
 	}
 	got, templates := map[slot]ref{}, r.templates()
 	for path := range strings.FieldsSeq(changed) {
 		text, err := r.maria.Git(r.t.Context(), "show", tree+":"+path)
 		if err != nil {
-			return "", err
+			return nil, nil, "", err
 		}
 		if strings.HasPrefix(path, notesPath) {
 			continue
 		}
-		if err := readRefs(templates[path], text+"\n", got); err != nil {
-			return fmt.Sprintf("its request changes %s: %v", path, err), nil
+		if strings.HasPrefix(path, api.HoldsPath) {
+			holds = append(holds, path)
+			continue
 		}
+		if err := readRefs(templates[path], text+"\n", got); err != nil {
+			return nil, nil, fmt.Sprintf("its request changes %s: %v", path, err), nil
+		}
+	}
+	return got, holds, "", nil
+}
+
+// mergesTo says what would be wrong with the branch if a commit was merged into it; bare are
+// the places that have no digest.
+func (r *releaseWorld) mergesTo(head string, want map[slot]ref, bare map[slot]bool) (fault string, err error) {
+	got, holds, fault, err := r.ifMerged(head)
+	if fault != "" || err != nil {
+		return fault, err
+	}
+	if len(holds) > 0 {
+		return fmt.Sprintf("its request changes the holds %v", holds), nil
 	}
 	for s, to := range want {
 		if is := got[s]; is.tag != to.tag || is.digest != to.digest && !bare[s] {

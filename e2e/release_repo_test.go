@@ -29,6 +29,7 @@ type releaseApp struct {
 	gates
 	Suspended bool
 	GoesBack  bool // what fails is rolled back
+	BackAsked bool // a rollback is a pull request
 }
 
 // owner is whose folder has the references.
@@ -103,6 +104,9 @@ func (r *releaseRepo) rules(registry string) string {
 		for _, image := range a.Images {
 			fmt.Fprintf(&b, "  - applications: [local/shop/%s]\n    images: [%s/%s]\n    mode: %s\n    approvals: {count: 1, from: [maria]}\n%s",
 				a.Name, registry, image, a.Mode, a.yaml(streamOf(image).track(a.Wide)))
+			if a.BackAsked {
+				b.WriteString("    rollback: pullRequest\n")
+			}
 		}
 	}
 	for _, image := range slices.Sorted(maps.Keys(together)) {

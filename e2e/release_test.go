@@ -132,6 +132,7 @@ func (r *releaseWorld) addApp(layout string) {
 		a.Images = append(a.Images, streams[i].image)
 	}
 	a.Mode = anyOf(r.rng, r.modes(a))
+	a.BackAsked = r.pulls != nil && layout != "twins" && r.rng.IntN(2) == 0
 	if layout == "twins" {
 		a.Folder = r.repo.name("folder")
 		other := a

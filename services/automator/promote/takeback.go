@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,8 +38,12 @@ type waiting struct {
 	// Placed are the holds that come with them.
 	Placed []Request `json:"placed"`
 	At     time.Time `json:"at"`
+	// Changes are what they move, and Trees the ids of what they touch, at the head of which
+	// the pull request was made, by path.
+	Changes []Change          `json:"changes,omitempty"`
+	Trees   map[string]string `json:"trees,omitempty"`
 	// Commit and URL are the branch's and the pull request's; empty until it
-	// was made.
+	// was made, and the URL where it has nothing to do any more.
 	Commit string `json:"commit,omitempty"`
 	URL    string `json:"url,omitempty"`
 }
@@ -164,7 +169,13 @@ func (d *Deployer) askToMerge(ctx context.Context, r *Repository, s *State, requ
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoHost, err)
 	}
-	w := waiting{Repo: r.Key, Branch: pullrequest.RollbackBranch(name), Requests: requests, Placed: b.placed, At: d.now().UTC(), Commit: before.Value.Commit}
+	w := waiting{
+		Repo: r.Key, Branch: cmp.Or(before.Value.Branch, pullrequest.RollbackBranch(name, requests[0].ID)), Requests: requests, Placed: b.placed,
+		Changes: b.changes, At: d.now().UTC(), Commit: before.Value.Commit,
+	}
+	if w.Trees, err = s.touchedBy(name); err != nil {
+		return err
+	}
 	// The holds are in force before anybody sees the pull request.
 	stored, err := d.Waiting.Write(ctx, name.String(), w, before.Revision)
 	if err != nil {
@@ -202,14 +213,22 @@ func (d *Deployer) strandWaiting(ctx context.Context, r *Repository) error {
 		if v.Value.Repo != r.Key {
 			continue
 		}
-		for _, q := range v.Value.Requests {
-			item, err := q.item()
-			if err != nil {
-				return err
-			}
-			if err := d.Due.At(ctx, r.Key, item, d.now()); err != nil {
-				return err
-			}
+		if err := d.askAgain(ctx, r, v.Value.Requests); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// askAgain has requests worked on once more.
+func (d *Deployer) askAgain(ctx context.Context, r *Repository, requests []Request) error {
+	for _, q := range requests {
+		item, err := q.item()
+		if err != nil {
+			return err
+		}
+		if err := d.Due.At(ctx, r.Key, item, d.now()); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -217,7 +236,7 @@ func (d *Deployer) strandWaiting(ctx context.Context, r *Repository) error {
 
 // mergeLook is how often it is looked whether a pull request was closed: of a
 // merge the branch tells.
-const mergeLook = 5 * time.Minute
+const mergeLook = time.Minute
 
 // merges goes before an application in an item of work: look at what waits for
 // it.
@@ -250,10 +269,13 @@ func (d *Deployer) settleWaiting(ctx context.Context, r *Repository, s *State, l
 				return err
 			}
 		}
-		if end != "" {
-			if err := d.forgetWaiting(ctx, r, name, v.Value, end); err != nil {
-				return err
-			}
+		if end == "" {
+			err = d.followHead(ctx, r, s, name, v)
+		} else {
+			err = d.forgetWaiting(ctx, r, name, v.Value, end)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -270,7 +292,7 @@ func (s *State) has(app events.Application, w waiting) bool {
 // ended asks the host what became of a pull request; empty while it is open.
 // What the host won't tell is asked for later.
 func (d *Deployer) ended(ctx context.Context, r *Repository, app events.Application, w waiting) (pullrequest.State, error) {
-	if d.now().Before(w.At.Add(mergeLook / 2)) {
+	if w.URL == "" || d.now().Before(w.At.Add(mergeLook/2)) {
 		return "", nil // it is being made, perhaps again
 	}
 	again := d.now().Add(mergeLook)

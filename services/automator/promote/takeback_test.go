@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/automator/promote"
 	"github.com/slipway-cd/slipway/services/automator/pullrequest"
 	"github.com/slipway-cd/slipway/shared/bus/bustest"
@@ -36,7 +37,14 @@ func behind(t *testing.T, rule string) (*bench, *pulls) {
 	return b, host
 }
 
-const rollbackBranch = "origin/slipway/rollback_production-shop-web"
+// rollbackBranch is that of a rollback without a version.
+var rollbackBranch = branchOf(promote.Request{Kind: promote.Rollback})
+
+// branchOf is that of what the bench asks for.
+func branchOf(q promote.Request) string {
+	app := events.Application{Cluster: "production", Namespace: "shop", Name: "web"}
+	return "origin/" + pullrequest.RollbackBranch(app, events.ChainFor("test", string(q.Kind), q.To, q.Tag, q.Digest))
+}
 
 // mergeIt merges a branch as a person does.
 func (b *bench) mergeIt(host *pulls, branch string) {
@@ -186,9 +194,10 @@ func TestAReleaseThatIsMergedEnds(t *testing.T) {
 	b.protect()
 	now := time.Now()
 	b.at(now)
-	must(t, b.ask(promote.Request{Kind: promote.Release, Image: "ghcr.io/acme/web", Tag: "1.3.0"}))
+	release := promote.Request{Kind: promote.Release, Image: "ghcr.io/acme/web", Tag: "1.3.0"}
+	must(t, b.ask(release))
 	must(t, os.RemoveAll(filepath.Join(b.git.Bare, "hooks", "update")))
-	b.mergeIt(host, rollbackBranch)
+	b.mergeIt(host, branchOf(release))
 	b.at(now.Add(5 * time.Minute))
 	must(t, b.work("head", "merges production/shop/web"))
 	held, err := b.repos.Holds(b.t.Context())
@@ -217,6 +226,21 @@ func TestAReleaseThatTheBranchRefusesIsToldInItsWords(t *testing.T) {
 	}
 }
 
+// askedAgain works on the head, and on what that has asked for once more.
+func (b *bench) askedAgain() {
+	b.t.Helper()
+	came, again := b.items(), []string(nil)
+	came() // of the pushes
+	must(b.t, b.work("head"))
+	run(b.t, b.due.Run)
+	bustest.Until(b.t, "it is asked for once more", func() bool {
+		again = slices.DeleteFunc(append(again, came()...), func(item string) bool { return strings.HasPrefix(item, "merges ") })
+		return len(again) > 0
+	})
+	must(b.t, b.work(again...))
+	b.branches()
+}
+
 // To merge what was made of a commit that is gone would bring that back.
 func TestARollbackIsAskedForAnewAfterAForcedPush(t *testing.T) {
 	b, host := behind(t, "rollback: pullRequest")
@@ -225,20 +249,55 @@ func TestARollbackIsAskedForAnewAfterAForcedPush(t *testing.T) {
 	must(t, b.work("head"))
 	must(t, b.ask(promote.Request{Kind: promote.Rollback}))
 	b.forces()
-	came, again := b.items(), []string(nil)
-	came() // of the pushes
-	must(t, b.work("head"))
-	run(t, b.due.Run)
-	bustest.Until(t, "it is asked for once more", func() bool {
-		again = slices.DeleteFunc(append(again, came()...), func(item string) bool { return strings.HasPrefix(item, "merges ") })
-		return len(again) > 0
-	})
-	must(t, b.work(again...))
-	b.branches()
+	b.askedAgain()
 	if files := b.git.Git("ls-tree", "-r", "--name-only", rollbackBranch); strings.Contains(files, "secret.txt") || b.git.Git("rev-parse", rollbackBranch+"~1") != b.git.Git("rev-parse", "origin/main") {
 		t.Errorf("the branch has %s", files)
 	}
 	if got := host.states(); got != "slipway: roll back production/shop/web to 1.1.0 open" {
 		t.Errorf("pull requests: %s", got)
+	}
+}
+
+// Who changes the lines beside it doesn't have it conflict.
+func TestARollbackIsAskedForAnewWhereItsFilesChange(t *testing.T) {
+	b, host := behind(t, "rollback: pullRequest")
+	must(t, b.ask(promote.Request{Kind: promote.Rollback}))
+	b.git.Pull()
+	b.git.Commit("a note", map[string]string{"apps/web/pod.yaml": strings.Replace(b.file(), "# here", "# or there", 1)})
+	b.askedAgain()
+	file := b.git.Git("show", rollbackBranch+":apps/web/pod.yaml")
+	if !strings.Contains(file, "web:1.1.0@"+digestOf(0)+" # or there") || len(host.list) != 1 || host.list[0].State != pullrequest.Open {
+		t.Errorf("pull requests: %s\n%s", host.states(), file)
+	}
+	b.git.Commit("another file", map[string]string{"README.md": "# Read\n"})
+	tip := b.git.Git("rev-parse", rollbackBranch)
+	must(t, b.work("head"))
+	b.branches()
+	if b.git.Git("rev-parse", rollbackBranch) != tip {
+		t.Error("it was made anew for what it doesn't touch")
+	}
+}
+
+// What a person moves meanwhile isn't taken back; what was bad stays out.
+func TestARollbackEndsWhereSomebodyMovesWhatItTakesBack(t *testing.T) {
+	b, host := behind(t, "rollback: pullRequest")
+	must(t, b.ask(promote.Request{Kind: promote.Rollback}))
+	b.git.Pull()
+	b.git.Commit("mended by hand", map[string]string{"apps/web/pod.yaml": pod("ghcr.io/acme/web:1.2.5")})
+	b.askedAgain()
+	if got := b.holds(); b.uses() != "1.2.5" || got != "placed sha256:11" || host.list[0].State != pullrequest.Closed {
+		t.Errorf("uses %s, holds %s, pull requests: %s", b.uses(), got, host.states())
+	}
+	must(t, b.work("head"))
+	if _, waits := b.deploy.Waiting.Of("production/shop/web"); waits || strings.Contains(b.branches(), "slipway/") {
+		t.Errorf("it still waits; branches %s", b.branches())
+	}
+	if !strings.Contains(strings.Join(b.decisions(), "\n"), "skip: ghcr.io/acme/web was moved to 1.2.5 meanwhile") {
+		t.Errorf("told %q", b.decisions())
+	}
+	b.pushed("1.3.0", digestOf(3))
+	must(t, b.work("ghcr.io/acme/web:1.3.0"))
+	if b.uses() != "1.3.0" {
+		t.Errorf("uses %s: %q", b.uses(), b.decisions())
 	}
 }

@@ -44,9 +44,11 @@ func BatchBranch(rule string) string {
 	return gitrepo.OwnBranches + "batch_" + plain[:min(len(plain), longestName/2)] + "_" + shortHash(rule)
 }
 
-// RollbackBranch names the head branch for the rollback of an application.
-func RollbackBranch(app events.Application) string {
-	return gitrepo.OwnBranches + "rollback_" + strings.TrimPrefix(Branch(app), gitrepo.OwnBranches)
+// RollbackBranch names the head branch for the rollback of an application that was asked for
+// by a request's id. No two are the same: a host may still close what is open of a branch
+// that was deleted a while ago.
+func RollbackBranch(app events.Application, id string) string {
+	return gitrepo.OwnBranches + "rollback_" + strings.TrimPrefix(Branch(app), gitrepo.OwnBranches) + "_" + shortHash(id)
 }
 
 // unfit is what a branch's name had better not have.

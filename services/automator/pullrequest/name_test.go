@@ -57,7 +57,7 @@ func TestABatchIsNamedAfterItsRule(t *testing.T) {
 	if got := pullrequest.BatchBranch(strings.Repeat("läng ", 90)); len(got) > 200 || strings.ContainsAny(got, " ä") {
 		t.Errorf("a long name gives %s", got)
 	}
-	if got := pullrequest.RollbackBranch(app(t, "production/shop/web")); got != "slipway/rollback_production-shop-web" {
+	if got := pullrequest.RollbackBranch(app(t, "production/shop/web"), "1"); got != "slipway/rollback_production-shop-web_6b86b273ff" {
 		t.Errorf("a rollback's is %s", got)
 	}
 }
