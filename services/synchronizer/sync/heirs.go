@@ -181,19 +181,25 @@ func (b *asking) children(ctx context.Context, key string) map[string]bool {
 			all[id.namespace+"/"+id.name] = true
 		}
 	}
-	if len(all) == 0 || !b.behind(ctx, a) {
+	if len(all) == 0 {
 		return all
 	}
+	behind := b.behind(ctx, a)
 	for id, item := range a.objects {
 		child := id.namespace + "/" + id.name
 		if !all[child] {
 			continue
 		}
-		u := b.apps.cached(child)
-		if u == nil {
+		switch u := b.apps.cached(child); {
+		case u != nil && u.GetDeletionTimestamp() != nil: // it is made anew when it is gone
 			b.coming[child] = key
-		} else if application, err := decode(u); err == nil && !asIn(application, item) {
+		case !behind:
+		case u == nil:
 			b.coming[child] = key
+		default:
+			if application, err := decode(u); err == nil && !asIn(application, item) {
+				b.coming[child] = key
+			}
 		}
 	}
 	return all
