@@ -196,25 +196,22 @@ func (f *httpFetch) AdvertisedReferencesContext(ctx context.Context) (*packp.Adv
 	return adv, err
 }
 
-// movedTo is where the last fetch was sent to, since only the question for the refs follows
-// a redirect; never another host.
-func (h *httpHost) movedTo() (transport.Endpoint, error) {
+// there is where the last fetch was sent to, since only the question for the refs follows
+// a redirect, never another host; and the credentials for it.
+func (h *httpHost) there(ctx context.Context) (transport.Endpoint, transport.AuthMethod, error) {
 	at := h.endpoint
 	if m := h.moved; m != nil {
 		if m.Host != at.Host || m.Port != at.Port || m.Protocol != at.Protocol {
-			return at, fmt.Errorf("the host sends us to %s://%s, where credentials don't follow: name that address in the config", m.Protocol, m.Host)
+			return at, nil, fmt.Errorf("the host sends us to %s://%s, where credentials don't follow: name that address in the config", m.Protocol, m.Host)
 		}
 		at.Path = m.Path
 	}
-	return at, nil
+	auth, err := h.auth(ctx)
+	return at, auth, err
 }
 
 func (h *httpHost) pushSession(ctx context.Context) (pushSession, error) {
-	at, err := h.movedTo()
-	if err != nil {
-		return nil, err
-	}
-	auth, err := h.auth(ctx)
+	at, auth, err := h.there(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -222,11 +219,7 @@ func (h *httpHost) pushSession(ctx context.Context) (pushSession, error) {
 }
 
 func (h *httpHost) aheadSession(ctx context.Context) (fetchSession, error) {
-	at, err := h.movedTo()
-	if err != nil {
-		return nil, err
-	}
-	auth, err := h.auth(ctx)
+	at, auth, err := h.there(ctx)
 	if err != nil {
 		return nil, err
 	}
