@@ -37,6 +37,8 @@ type asking struct {
 	since      *string // the last commit at which it had what it gives up now; nil: not yet known
 	// touched are those of the same repository, any of which the change may touch.
 	touched map[string]bool
+	// anew is the run's own application as Git has it again; nil: not yet known.
+	anew *answer
 	// coming are those that Git has otherwise than the cluster, or that aren't there
 	// yet, with their owner, which is about to bring them in.
 	coming map[string]string

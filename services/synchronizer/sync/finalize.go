@@ -46,16 +46,9 @@ func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
 		if err != nil {
 			return err
 		}
-		if len(p.going) > 0 && (p.unsure || !lost(l)) {
-			if err := b.recordGoing(ctx, n, l, p); err != nil {
-				return err
-			}
-			if p.unsure {
-				return fmt.Errorf("%s may go over to %s, which can't be known yet: to let it go without, set spec.onDelete: orphan", apply.EntryName(p.going[0]), p.going[0].To)
-			}
-			return fmt.Errorf("%s goes over to %s, which hasn't taken it yet", apply.EntryName(p.going[0]), p.going[0].To)
+		if err := b.handsOver(ctx, n, l, &p); err != nil {
+			return err
 		}
-		p.dropped = append(p.dropped, p.going...)
 		if err := b.pruneFormer(ctx, n, l); err != nil {
 			return err
 		}
@@ -72,6 +65,27 @@ func (b *Brain) finalize(ctx context.Context, a *app, l *live) error {
 	b.log.Info("let the Application go", "application", a.name.String(), "on_delete", n.spec.OnDelete, "pruned", n.counts.Pruned)
 	rest := slices.DeleteFunc(slices.Clone(l.object.GetFinalizers()), func(f string) bool { return f == finalizer })
 	return b.setFinalizers(ctx, a, l, rest)
+}
+
+// handsOver errs while something of an application that ends goes over to others that
+// haven't taken it.
+func (b *Brain) handsOver(ctx context.Context, n *run, l *live, p *pruned) error {
+	p.keep(n.app.name.String())
+	if len(p.going) == 0 {
+		return nil
+	}
+	if !p.unsure && lost(l) {
+		p.dropped = append(p.dropped, p.going...)
+		return nil
+	}
+	if err := b.recordGoing(ctx, n, l, *p); err != nil {
+		return err
+	}
+	name, to := apply.EntryName(p.going[0]), p.going[0].To
+	if p.unsure {
+		return fmt.Errorf("%s may go over to %s, which can't be known yet: to let it go without, set spec.onDelete: orphan", name, to)
+	}
+	return fmt.Errorf("%s goes over to %s, which hasn't taken it yet", name, to)
 }
 
 // heirs has a run that ends an application know the branch as it is now: who

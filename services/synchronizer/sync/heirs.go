@@ -61,6 +61,9 @@ func (b *asking) claimed(ctx context.Context, e api.InventoryEntry) (apply.Claim
 // again names the run's own application where Git has an object in it again: the others
 // were asked by a head that is further than the commit of the run, which gave it up.
 func (b *asking) again(ctx context.Context, e api.InventoryEntry, object identity) (apply.Claim, error) {
+	if b.n.ending {
+		return b.remade(ctx, e, object)
+	}
 	if b.n.repo == nil || len(b.heard(ctx)) == 1 {
 		return apply.Claim{}, nil
 	}
@@ -69,6 +72,35 @@ func (b *asking) again(ctx context.Context, e api.InventoryEntry, object identit
 		return apply.Claim{}, err
 	}
 	return apply.Claim{Name: b.n.app.name.String(), Sure: sure, Given: b.given(ctx, e)}, nil
+}
+
+// remade names the run's own application, which is about to go, where Git has it again with an
+// object that went over to another one meanwhile: it is made anew, and has the object as it is.
+func (b *asking) remade(ctx context.Context, e api.InventoryEntry, object identity) (apply.Claim, error) {
+	u := b.apps.cached(b.n.app.key)
+	if e.To == "" || u == nil {
+		return apply.Claim{}, nil
+	}
+	parent, itself := b.ownerOf(u), b.itself(u.GetNamespace(), u.GetName())
+	if parent == "" || parent == b.n.app.key {
+		return apply.Claim{}, nil
+	}
+	wants, _, err := b.wants(ctx, parent, itself)
+	if err != nil || !wants || b.answers[parent].objects[itself] == nil {
+		return apply.Claim{}, err
+	}
+	if b.anew == nil {
+		meant, err := decode(b.answers[parent].objects[itself].Object)
+		if err != nil {
+			return apply.Claim{}, err
+		}
+		b.anew = &answer{application: meant}
+		b.anew.objects, _ = b.render(ctx, b.n.app.key, b.anew)
+	}
+	if b.anew.objects != nil && b.anew.objects[object] == nil {
+		return apply.Claim{}, nil
+	}
+	return apply.Claim{Name: b.n.app.name.String(), Sure: true, Given: e.Given}, nil
 }
 
 // given is the last commit at which the run's application had an object that it no

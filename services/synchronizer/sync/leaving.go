@@ -36,6 +36,18 @@ func (p pruned) left(inventory []api.InventoryEntry) []api.InventoryEntry {
 	return kept
 }
 
+// keep has what goes to an application itself, which is made anew when it is gone, stay as it
+// is.
+func (p *pruned) keep(name string) {
+	isIts := func(e api.InventoryEntry) bool { return e.To == name }
+	for _, e := range p.going {
+		if isIts(e) {
+			p.dropped = append(p.dropped, e)
+		}
+	}
+	p.going = slices.DeleteFunc(p.going, isIts)
+}
+
 // forsake has what Git no longer has be nobody's concern any more, where nothing is
 // pruned: it would be odd to delete it long after that, and who deletes it by hand does
 // no harm to the application.
