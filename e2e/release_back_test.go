@@ -19,8 +19,11 @@ func (p *pullsSeen) waits(a releaseApp) bool {
 // isBack says whether an application is rolled back by a branch.
 func (a releaseApp) isBack(branch string) bool {
 	name := strings.TrimPrefix(pullrequest.Branch(a.id()), gitrepo.OwnBranches)
-	return strings.HasPrefix(branch, gitrepo.OwnBranches+"rollback_"+name+"_")
+	return strings.HasPrefix(branch, rollbacks+name+"_")
 }
+
+// rollbacks begins the names of the branches by which something is taken back.
+const rollbacks = gitrepo.OwnBranches + "rollback_"
 
 func (a releaseApp) id() events.Application {
 	return events.Application{Cluster: "local", Namespace: "shop", Name: a.Name}
@@ -60,6 +63,9 @@ func (r *releaseWorld) asksBack() {
 
 // backFaults say what is wrong with the requests that take something back, which are wanted.
 func (r *releaseWorld) backFaults(open []pullRequest, wanted map[string]bool) (all []string, err error) {
+	for _, p := range open { // that of an application which is gone stays for people to close
+		wanted[p.Head.Label] = wanted[p.Head.Label] || strings.HasPrefix(p.Head.Label, rollbacks)
+	}
 	for _, a := range r.repo.Apps {
 		found := 0
 		for _, p := range open {

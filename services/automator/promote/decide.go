@@ -206,17 +206,22 @@ func question(rule *Rule, from events.Image, tags []Known) policy.Question {
 }
 
 // prefers says whether a rule takes a version for newer than another one of the
-// same image.
-func prefers(rule *Rule, version, over events.Image, tags []Known) bool {
-	q := question(rule, over, tags)
-	q.AllowDowngrade, q.Tags = false, []policy.Tag{{Name: version.Tag, Digest: version.Digest}}
-	for _, k := range tags {
-		if k.Tag == version.Tag {
-			q.Tags[0].Created = k.born()
-		}
+// same image; born is when tags were.
+func prefers(rule *Rule, version, over events.Image, born map[string]time.Time) bool {
+	as := func(i events.Image) policy.Tag {
+		return policy.Tag{Name: i.Tag, Digest: i.Digest, Created: born[i.Tag]}
 	}
-	choice, err := policy.Choose(rule.Track, q)
+	choice, err := policy.Choose(rule.Track, policy.Question{Current: as(over), Tags: []policy.Tag{as(version)}})
 	return err == nil && choice.Tag == version.Tag
+}
+
+// births are when known tags were born.
+func births(tags []Known) map[string]time.Time {
+	all := make(map[string]time.Time, len(tags))
+	for _, k := range tags {
+		all[k.Tag] = k.born()
+	}
+	return all
 }
 
 // current is the reference in use: of several that differ, the first that has

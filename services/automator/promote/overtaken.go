@@ -39,7 +39,7 @@ func (d *Deployer) followHead(ctx context.Context, r *Repository, s *State, name
 		return nil // nothing new, only holds, or still being made
 	}
 	app := s.Applications[name]
-	if app == nil {
+	if app == nil { // it may only be unreadable now, and its holds are in force
 		return nil
 	}
 	there := func(c Change) bool { return uses(app, c.Image) && current(app, c.Image).Reference() == c.From }

@@ -110,7 +110,7 @@ func (d *Deployer) goesBack(ctx context.Context, r *Repository, s *State, app *A
 	if rule == nil || rule.broken != nil {
 		return false, nil
 	}
-	return prefers(rule, from, to, d.Tags.Of(from.Repository)), nil
+	return prefers(rule, from, to, births(d.Tags.Of(from.Repository))), nil
 }
 
 // stateBefore is what the repository said before a commit: from memory, else

@@ -212,11 +212,11 @@ func (d *Deployer) passedOver(r *Repository, s *State, app *Application, from, t
 	}
 	held := s.holds[app.Name.String()]
 	known := d.Tags.Of(to.Repository)
-	q := question(rule, to, known)
+	q, born := question(rule, to, known), births(known)
 	q.Tags = slices.DeleteFunc(q.Tags, func(t policy.Tag) bool {
 		image := events.Image{Repository: to.Repository, Tag: t.Name, Digest: t.Digest}
 		_, isHeld := held.of(image, r.loader.aliases, d.now())
-		return isHeld || rule.asks() && prefers(rule, image, from, known)
+		return isHeld || rule.asks() && prefers(rule, image, from, born)
 	})
 	for len(all) < maxPassed {
 		q.Tags = slices.DeleteFunc(q.Tags, func(t policy.Tag) bool {
