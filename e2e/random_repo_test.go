@@ -194,7 +194,8 @@ func (a *randomApp) document(r *randomRepo, w *local.World) fields {
 	}
 	var needs []fields
 	for _, id := range a.DependsOn {
-		needs = append(needs, fields{"name": r.nameOf(id), "namespace": namespaceOf(r.nameOf(id))})
+		name := r.nameOf(id)
+		needs = append(needs, fields{"name": name, "namespace": namespaceOf(name)})
 	}
 	if needs != nil {
 		spec["dependsOn"] = needs

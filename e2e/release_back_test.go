@@ -73,7 +73,6 @@ func (r *releaseWorld) backFaults(open []pullRequest, wanted map[string]bool) (a
 				continue
 			}
 			found++
-			wanted[p.Head.Label] = true
 			fault, err := r.backFault(a, p)
 			if err != nil {
 				return nil, err

@@ -14,12 +14,9 @@ type ahead struct {
 	want   plumbing.Hash
 	req    *packp.UploadPackRequest
 	cancel context.CancelFunc
-	answer chan aheadAnswer
-}
-
-type aheadAnswer struct {
-	res *packp.UploadPackResponse
-	err error
+	done   chan struct{} // closed when the host has answered with what follows
+	res    *packp.UploadPackResponse
+	err    error
 }
 
 // askAhead asks for a commit that we don't have; nil where that can't be done before the
@@ -40,11 +37,11 @@ func (m *Mirror) askAhead(ctx context.Context, told string) *ahead {
 	if err != nil || s == nil {
 		return nil
 	}
-	a := &ahead{want: want, req: req, answer: make(chan aheadAnswer, 1)}
+	a := &ahead{want: want, req: req, done: make(chan struct{})}
 	ctx, a.cancel = context.WithCancel(ctx)
 	go func() {
-		res, err := s.UploadPack(ctx, req)
-		a.answer <- aheadAnswer{res, err}
+		defer close(a.done)
+		a.res, a.err = s.UploadPack(ctx, req)
 	}()
 	return a
 }
@@ -55,9 +52,8 @@ func (a *ahead) receive(m *Mirror, want plumbing.Hash) bool {
 	if a == nil || a.want != want {
 		return false
 	}
-	got := <-a.answer
-	a.answer <- got
-	return got.err == nil && m.receive(a.req, got.res, 0) == nil && m.store.HasEncodedObject(want) == nil
+	<-a.done
+	return a.err == nil && m.receive(a.req, a.res, 0) == nil && m.store.HasEncodedObject(want) == nil
 }
 
 // end gives up what nobody has taken.
@@ -66,7 +62,7 @@ func (a *ahead) end() {
 		return
 	}
 	a.cancel()
-	if got := <-a.answer; got.err == nil {
-		_ = got.res.Close()
+	if <-a.done; a.err == nil {
+		_ = a.res.Close()
 	}
 }

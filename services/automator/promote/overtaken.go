@@ -14,20 +14,8 @@ import (
 
 // touchedBy are the ids of what a rollback of an application may touch: its folder, and its
 // holds.
-func (s *State) touchedBy(name events.Application) (map[string]string, error) {
-	all := map[string]string{}
-	paths := []string{api.HoldFile(name.String())}
-	if app := s.Applications[name]; app != nil {
-		paths = append(paths, app.Path)
-	}
-	for _, path := range paths {
-		id, err := s.Head.TreeHash(path)
-		if err != nil {
-			return nil, err
-		}
-		all[path] = id
-	}
-	return all, nil
+func (s *State) touchedBy(app *Application) (map[string]string, error) {
+	return s.ids(app.Path, api.HoldFile(app.Name.String()))
 }
 
 // followHead has what waits for a merge be in line with a head that has gone on. Where it
@@ -46,7 +34,7 @@ func (d *Deployer) followHead(ctx context.Context, r *Repository, s *State, name
 	if !slices.ContainsFunc(w.Changes, there) {
 		return d.overtake(ctx, r, app, v)
 	}
-	now, err := s.touchedBy(name)
+	now, err := s.touchedBy(app)
 	if err != nil || maps.Equal(now, w.Trees) {
 		return err
 	}

@@ -12,9 +12,17 @@ import (
 
 // trees are the ids of the changes' applications' folders, by their paths.
 func (s *State) trees(changes []Change) (map[string]string, error) {
-	all := map[string]string{}
+	paths := make([]string, 0, len(changes))
 	for _, c := range changes {
-		path := s.Applications[c.Application].Path
+		paths = append(paths, s.Applications[c.Application].Path)
+	}
+	return s.ids(paths...)
+}
+
+// ids are those of folders and files of the head, by path; empty where there is none.
+func (s *State) ids(paths ...string) (map[string]string, error) {
+	all := map[string]string{}
+	for _, path := range paths {
 		id, err := s.Head.TreeHash(path)
 		if err != nil {
 			return nil, err

@@ -173,7 +173,7 @@ func (d *Deployer) askToMerge(ctx context.Context, r *Repository, s *State, requ
 		Repo: r.Key, Branch: cmp.Or(before.Value.Branch, pullrequest.RollbackBranch(name, requests[0].ID)), Requests: requests, Placed: b.placed,
 		Changes: b.changes, At: d.now().UTC(), Commit: before.Value.Commit,
 	}
-	if w.Trees, err = s.touchedBy(name); err != nil {
+	if w.Trees, err = s.touchedBy(s.Applications[name]); err != nil {
 		return err
 	}
 	// The holds are in force before anybody sees the pull request.

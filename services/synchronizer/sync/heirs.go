@@ -86,11 +86,15 @@ func (b *asking) remade(ctx context.Context, e api.InventoryEntry, object identi
 		return apply.Claim{}, nil
 	}
 	wants, _, err := b.wants(ctx, parent, itself)
-	if err != nil || !wants || b.answers[parent].objects[itself] == nil {
+	if err != nil || !wants {
 		return apply.Claim{}, err
 	}
+	item := b.answers[parent].objects[itself]
+	if item == nil {
+		return apply.Claim{}, nil
+	}
 	if b.anew == nil {
-		meant, err := decode(b.answers[parent].objects[itself].Object)
+		meant, err := decode(item.Object)
 		if err != nil {
 			return apply.Claim{}, err
 		}
