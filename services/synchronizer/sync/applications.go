@@ -74,6 +74,9 @@ type app struct {
 	marked atomic.Bool
 
 	tried atomic.Pointer[attempt]
+	// attempted is the commit that its status is seen to tell of, for what goes
+	// through all applications at each push.
+	attempted atomic.Pointer[string]
 	// unsettled says that it may not have all yet that it wants.
 	unsettled atomic.Bool
 
@@ -168,6 +171,7 @@ func (a *applications) observe(old, obj any) {
 	}
 	if application.Status != nil {
 		entry.saw(application.Status.Attempted)
+		entry.attempted.Store(&application.Status.Attempted)
 	}
 	if updated && a.attemptedLate(entry, before, u) {
 		a.wakeups.Add(wakeup{entry.key, reasonOvertaken, false})

@@ -36,7 +36,7 @@ func (b *Brain) repoWork(ctx context.Context, work Work) error {
 		return err
 	}
 	returned := r.returned(ctx, work.Wakes)
-	if head := r.evaluatedBy(work.Wakes); head != nil && !returned && !slices.ContainsFunc(apps, func(a *app) bool { return b.strayed(ctx, r, a, head) }) {
+	if head := r.evaluatedBy(work.Wakes); head != nil && !returned && !slices.ContainsFunc(apps, func(a *app) bool { return a.strayed(ctx, r, head) }) {
 		return nil
 	}
 	told := commitsOf(work.Wakes)
@@ -215,9 +215,12 @@ func (b *Brain) evaluate(ctx context.Context, r *repo, apps []*app, head Commit,
 	strayed := map[*app]bool{}
 	for _, a := range apps {
 		_, hit := touched[a.key]
-		strayed[a] = b.strayed(ctx, r, a, head)
+		away := a.strayed(ctx, r, head)
+		if away {
+			strayed[a] = true
+		}
 		switch {
-		case everyone, !forward && !r.index.knows(a.key), hit && !(forward && b.begun(a, head)), started && b.unsettled(a.key), a.marked.Load(), strayed[a]:
+		case everyone, !forward && !r.index.knows(a.key), hit && !(forward && b.begun(a, head)), started && b.unsettled(a.key), a.marked.Load(), away:
 			woken = append(woken, a)
 		case !hit && !r.index.knows(a.key):
 			unknown = append(unknown, a)

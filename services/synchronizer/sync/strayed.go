@@ -15,12 +15,9 @@ import (
 
 // strayed says whether an application has to be brought to the head for what
 // another replica has attempted.
-func (b *Brain) strayed(ctx context.Context, r *repo, a *app, head Commit) bool {
-	u := b.apps.cached(a.key)
-	if u == nil {
-		return false
-	}
-	return r.strayed(ctx, a.key, attemptedOf(u), head)
+func (a *app) strayed(ctx context.Context, r *repo, head Commit) bool {
+	attempted := a.attempted.Load()
+	return attempted != nil && r.strayed(ctx, a.key, *attempted, head)
 }
 
 // strayed says whether the head is another for an application than the commit
