@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -19,6 +20,8 @@ var (
 	ErrExists = errors.New("key exists")
 	// ErrConflict says that the key has changed since that revision.
 	ErrConflict = errors.New("key has changed")
+	// ErrTooLarge says that a value has more bytes than the server takes in a message.
+	ErrTooLarge = errors.New("value is too large")
 )
 
 // BucketOptions say how a bucket keeps its entries. They are set by whoever
@@ -149,6 +152,8 @@ func (k *Bucket) do(ctx context.Context, verb, key string, f func(ctx context.Co
 		err = ErrNotFound
 	case errors.Is(err, jetstream.ErrKeyExists):
 		err = ErrExists
+	case errors.Is(err, nats.ErrMaxPayload):
+		err = fmt.Errorf("%w: %w", ErrTooLarge, err)
 	}
 	return fmt.Errorf("%s %q in %s: %w", verb, key, k.name, err)
 }

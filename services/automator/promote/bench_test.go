@@ -106,7 +106,10 @@ func (c *catalog) Tags(_ context.Context, r events.ImageRepository) ([]string, e
 // bench is an automator's inside on a real Git host and a real JetStream.
 type bench struct {
 	t       testing.TB
+	server  *gitrepotest.Server
 	git     *gitrepotest.Work
+	more    []service.Repository // of the config
+	queue   *bus.Queue           // of repositories
 	bus     *bus.Bus
 	repos   *promote.Repos
 	tags    *promote.Tags
@@ -157,7 +160,7 @@ func start(t testing.TB, files map[string]string) *bench {
 	for name, data := range all {
 		all[name] = strings.ReplaceAll(data, "REPO", url)
 	}
-	b.git = server.Create("config.git", all)
+	b.server, b.git = server, server.Create("config.git", all)
 	b.url = url
 	b.open(t, url)
 	return b
@@ -166,7 +169,7 @@ func start(t testing.TB, files map[string]string) *bench {
 // replica is another of the same automator, which has read nothing.
 func (b *bench) replica() *bench {
 	b.t.Helper()
-	other := &bench{t: b.t, git: b.git, bus: b.bus, catalog: b.catalog, url: b.url}
+	other := &bench{t: b.t, server: b.server, git: b.git, bus: b.bus, catalog: b.catalog, url: b.url, more: b.more}
 	other.open(b.t, b.url)
 	return other
 }
@@ -175,10 +178,10 @@ func (b *bench) replica() *bench {
 func (b *bench) open(t testing.TB, url string) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	cfg := service.Config{Data: t.TempDir(), Repositories: []service.Repository{{
+	cfg := service.Config{Data: t.TempDir(), Repositories: append([]service.Repository{{
 		URL: url, Branch: "main", Roots: []service.Root{{Cluster: "production", Path: "cluster"}},
 		Policies: []service.PolicyPath{{Path: "policies", Applications: []string{"**"}}},
-	}}}
+	}}, b.more...)}
 	queue := func(name string) *bus.Queue {
 		q, err := b.bus.Queue(t.Context(), name, bus.QueueOptions{})
 		must(t, err)
@@ -191,7 +194,8 @@ func (b *bench) open(t testing.TB, url string) {
 	must(t, b.tags.Ready(t.Context()))
 	announcer, err := promote.NewAnnouncer(t.Context(), b.bus)
 	must(t, err)
-	b.repos, err = promote.NewRepos(t.Context(), cfg, queue("repos"), log)
+	b.queue = queue("repos")
+	b.repos, err = promote.NewRepos(t.Context(), cfg, b.queue, log)
 	must(t, err)
 	b.repos.Heads, err = promote.OpenHeads(t.Context(), b.bus)
 	must(t, err)

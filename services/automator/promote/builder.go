@@ -27,6 +27,7 @@ type rendered struct {
 type found struct {
 	app   *api.Application
 	where string
+	text  []byte // where another repository is told of it
 }
 
 // builder follows Application documents from the roots on.
@@ -36,6 +37,7 @@ type builder struct {
 	changed []string
 	fresh   map[string]bool               // paths rendered anew
 	docs    map[events.Application]string // where each was found
+	brought map[events.Application]bool   // by a guest; nil while there is none
 }
 
 // maxDepth bounds how deep applications may bring applications.
@@ -73,7 +75,9 @@ func (b *builder) render(ctx context.Context, req render.Request) *rendered {
 	}
 	for _, o := range result.Objects {
 		if o.IsApplication() {
+			known := len(r.docs)
 			r.read(o)
+			b.keepTexts(r.docs[known:], o)
 		}
 	}
 	result.Objects = nil
@@ -117,46 +121,39 @@ func (r *rendered) read(o render.Object) {
 	}
 	for _, d := range docs {
 		if app, ok := d.Object.(*api.Application); ok {
-			r.docs = append(r.docs, found{app, o.Where()})
+			r.docs = append(r.docs, found{app: app, where: o.Where()})
 		}
 	}
 }
 
+// keepTexts keeps the text of what was read of an object, if another repository is to be
+// told of it.
+func (b *builder) keepTexts(docs []found, o render.Object) {
+	for i, d := range docs {
+		if key, ok := b.sourceOf(d.app); ok && key != b.key() && b.lending.has(key) {
+			docs[i].text = bytes.Clone(o.Raw)
+		}
+	}
+}
+
+// sourceOf is the key of the repository's branch that is an application's source; ok is
+// false where it has none.
+func (b *builder) sourceOf(app *api.Application) (key string, ok bool) {
+	source, err := events.ParseGitRepository(app.Spec.Source.Repository, b.gits)
+	if err != nil {
+		return "", false
+	}
+	ref, err := app.Spec.Source.Ref()
+	return Key(source, ref.Value), err == nil && ref.Kind == api.RefBranch
+}
+
+func (l *loader) key() string { return Key(l.name, l.config.Branch) }
+
 // add takes an application, and looks below its path for more.
 func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
-	name, err := events.ParseApplication(cluster + "/" + d.app.Metadata.Namespace + "/" + d.app.Metadata.Name)
-	if err != nil {
-		b.s.Problems = append(b.s.Problems, fmt.Errorf("%s: %w (metadata.namespace is required)", d.where, err))
+	app := b.admit(cluster, d)
+	if app == nil || !b.writesTo(app, d.app) {
 		return
-	}
-	if first, known := b.docs[name]; known {
-		if first != d.where {
-			b.s.Applications[name].Blocked = &twice{first, d.where}
-		}
-		return
-	}
-	b.docs[name] = d.where
-	suspension, _ := d.app.Metadata.Suspension()
-	app := &Application{Name: name, Path: path.Clean(d.app.Spec.Source.Path), Suspended: suspension, OnFailure: d.app.Spec.OnFailure, where: d.where}
-	b.s.Applications[name] = app
-	source, err := events.ParseGitRepository(d.app.Spec.Source.Repository, b.gits)
-	switch {
-	case err != nil:
-		app.Blocked = fmt.Errorf("%s: %w", d.where, err)
-		return
-	}
-	ref, err := d.app.Spec.Source.Ref()
-	switch {
-	case err != nil:
-		app.Blocked = fmt.Errorf("%s: spec.source.%w", d.where, err)
-		return
-	case source != b.name || ref != api.Ref{Kind: api.RefBranch, Value: b.config.Branch}:
-		app.Blocked = fmt.Errorf("%s: %w", d.where, &elsewhere{placeOf(source, ref), Key(b.name, b.config.Branch)})
-		if source != b.name {
-			return
-		}
-		// What it has at the branch says for which images its pushes are
-		// answered.
 	}
 	req := render.Application(b.s.files, d.app)
 	// What comes from the cluster isn't known here, and stays as it is written.
@@ -179,12 +176,84 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 	}
 }
 
+// admit makes an application of a document; nil where it is known, another repository's, or
+// has no name.
+func (b *builder) admit(cluster string, d found) *Application {
+	name, err := events.ParseApplication(cluster + "/" + d.app.Metadata.Namespace + "/" + d.app.Metadata.Name)
+	if err != nil {
+		b.s.Problems = append(b.s.Problems, fmt.Errorf("%s: %w (metadata.namespace is required)", d.where, err))
+		return nil
+	}
+	if first, known := b.docs[name]; known {
+		if first != d.where {
+			b.twice(name, first, d.where)
+		}
+		return nil
+	}
+	b.docs[name] = d.where
+	if b.lent(cluster, d) {
+		b.s.away = append(b.s.away, name)
+		return nil
+	}
+	if b.brought != nil {
+		b.brought[name] = true
+	}
+	suspension, _ := d.app.Metadata.Suspension()
+	app := &Application{Name: name, Path: path.Clean(d.app.Spec.Source.Path), Suspended: suspension, OnFailure: d.app.Spec.OnFailure, where: d.where}
+	b.s.Applications[name] = app
+	return app
+}
+
+// twice tells of an application's second document.
+func (b *builder) twice(name events.Application, first, second string) {
+	fault := &twice{first, second}
+	if app := b.s.Applications[name]; app != nil {
+		app.Blocked = fault
+	} else { // it is another repository's
+		b.s.Problems = append(b.s.Problems, fmt.Errorf("%s: %w", name, fault))
+	}
+}
+
+// writesTo says whether an application's source is this repository, and blocks it unless
+// that is followed at the branch.
+func (b *builder) writesTo(app *Application, doc *api.Application) bool {
+	source, err := events.ParseGitRepository(doc.Spec.Source.Repository, b.gits)
+	if err != nil {
+		app.Blocked = fmt.Errorf("%s: %w", app.where, err)
+		return false
+	}
+	ref, err := doc.Spec.Source.Ref()
+	if err != nil {
+		app.Blocked = fmt.Errorf("%s: spec.source.%w", app.where, err)
+		return false
+	}
+	if source != b.name || ref != (api.Ref{Kind: api.RefBranch, Value: b.config.Branch}) {
+		app.Blocked = fmt.Errorf("%s: %w", app.where, &elsewhere{placeOf(source, ref), b.key()})
+	}
+	// What it has at the branch says for which images its pushes are answered.
+	return source == b.name
+}
+
 // withoutValues is the error of a render that may be for want of what is in a cluster.
 func withoutValues(app *api.Application, err error) error {
 	if helm := app.Spec.Source.Helm; helm == nil || len(helm.ValuesFrom) == 0 {
 		return err
 	}
 	return fmt.Errorf("%w (what the chart takes from the cluster by valuesFrom isn't known here: give it values by which it renders without)", err)
+}
+
+// lent says whether an application is one of another repository of the config, which
+// is told of it.
+func (b *builder) lent(cluster string, d found) bool {
+	key, ok := b.sourceOf(d.app)
+	if !ok || key == b.key() || !b.lending.has(key) {
+		return false
+	}
+	if b.s.lends == nil {
+		b.s.lends = map[string][]lentDocument{}
+	}
+	b.s.lends[key] = append(b.s.lends[key], lentDocument{cluster, d.where, d.text})
+	return true
 }
 
 // of is the application's request for files.

@@ -3,6 +3,7 @@ package promote
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -30,9 +31,10 @@ func (s *State) retryAt(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// current says that a state needn't be read again.
-func (s *State) current(hash string, now time.Time) bool {
-	return s != nil && s.Head.Hash() == hash && (s.retry.IsZero() || now.Before(s.retry))
+// current says that a state of a commit needn't be read again.
+func (l *loader) current(s *State, hash string, now time.Time) bool {
+	return s != nil && s.Head.Hash() == hash && (s.retry.IsZero() || now.Before(s.retry)) &&
+		maps.Equal(revisions(s.guests), revisions(l.lending.to(l.key())))
 }
 
 // UseElsewhere says who brings charts that lie outside of the repositories, and what

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -30,6 +31,16 @@ type Head struct {
 	Speaks []Speak `json:"speaks,omitempty"`
 	// Uses are the image repositories that its applications use.
 	Uses imageSet `json:"uses"`
+	// Guests are the revisions of what other repositories had for it when it was decided
+	// on, by their keys.
+	Guests map[string]uint64 `json:"guests,omitempty"`
+	// Lends is a parcel, which is in an entry of its own.
+	Lends []byte `json:"lends,omitempty"`
+}
+
+// is says whether a head is that of a state.
+func (h Head) is(s *State) bool {
+	return h.Commit == s.Head.Hash() && maps.Equal(h.Guests, revisions(s.guests))
 }
 
 // Speak is of what one rule speaks.
@@ -90,7 +101,7 @@ func (s Speak) dates(image events.Image) bool {
 
 // head is what the others have to know of a state.
 func (s *State) head() Head {
-	h := Head{Commit: s.Head.Hash(), Uses: setOf(s.Repositories())}
+	h := Head{Commit: s.Head.Hash(), Uses: setOf(s.Repositories()), Guests: revisions(s.guests)}
 	for _, r := range s.Rules {
 		h.Speaks = append(h.Speaks, r.speaks())
 	}
@@ -100,7 +111,7 @@ func (s *State) head() Head {
 // Record tells the others of a state, unless they know. The repository is the
 // caller's work.
 func (h *Heads) Record(ctx context.Context, r *Repository, s *State) error {
-	if known, ok := h.Of(r.Key); ok && known.Value.Commit == s.Head.Hash() {
+	if known, ok := h.Of(r.Key); ok && known.Value.is(s) {
 		return nil
 	}
 	return h.write(ctx, r, s.head())
@@ -127,7 +138,7 @@ func (h *Heads) write(ctx context.Context, r *Repository, now Head) error {
 // is used to another: who decides on it once more after a while has both.
 func (h *Heads) Foretell(ctx context.Context, r *Repository, s *State) (added []events.ImageRepository, err error) {
 	known, ok := h.Of(r.Key)
-	if r.foretold == s && known.Value.Commit == s.Head.Hash() {
+	if r.foretold == s && known.Value.is(s) {
 		return nil, nil
 	}
 	if now := s.head(); !ok || !sameSpeaks(known.Value.Speaks, now.Speaks) || !bytes.Equal(known.Value.Uses, now.Uses) {
@@ -146,8 +157,8 @@ func (h *Heads) Foretell(ctx context.Context, r *Repository, s *State) (added []
 // off.
 const heard = 5 * time.Second
 
-// foretell tells the others of a state, and has what is new in it decided on again when
-// they have heard.
+// foretell tells the others of a state, with what it has for them, and has what is new in it
+// decided on again when they have heard.
 func (d *Deployer) foretell(ctx context.Context, r *Repository, s *State) error {
 	added, err := d.Repos.Heads.Foretell(ctx, r, s)
 	if err != nil {
@@ -160,7 +171,7 @@ func (d *Deployer) foretell(ctx context.Context, r *Repository, s *State) error 
 			}
 		}
 	}
-	return nil
+	return d.Repos.lend(ctx, r, s)
 }
 
 func sameSpeaks(a, b []Speak) bool {
@@ -207,7 +218,7 @@ func (all *Repos) current(r *Repository) (*State, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.newest()
-	return s, s != nil && (!ok || known.Value.Commit == s.Head.Hash() || s == r.caught && known.Revision == r.behind)
+	return s, s != nil && (!ok || known.Value.is(s) || s == r.caught && known.Revision == r.behind)
 }
 
 // caughtUp reads a repository unless what was read is current. A host that
@@ -240,7 +251,7 @@ func (r *Repository) catchUp(ctx context.Context, told string, behind uint64) er
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.newest()
-	if !s.current(c.Hash(), time.Now()) {
+	if !r.loader.current(s, c.Hash(), time.Now()) {
 		if s, _, err = r.read(ctx, s, c); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -72,10 +73,10 @@ func Lint(ctx context.Context, cfg service.Config, trees []Tree) ([]Finding, err
 		if err := one.readDocuments(); err != nil {
 			return nil, err
 		}
-		if err := one.load(ctx); err != nil {
-			return nil, err
-		}
 		l.trees = append(l.trees, one)
+	}
+	if err := l.load(ctx); err != nil {
+		return nil, err
 	}
 	l.gather()
 	for _, t := range l.trees {
@@ -134,21 +135,66 @@ type lintTree struct {
 	// kustomizations lay over others.
 	broken []lintBroken
 	state  *State // nil without a repository
+	key    string // of the repository
 }
 
-// load reads the tree as the automator reads a commit.
-func (t *lintTree) load(ctx context.Context) error {
+// load reads the trees as the automator reads commits, until each knows what the others
+// have for it.
+func (l *linter) load(ctx context.Context) error {
+	lent, revision := map[string][]byte{}, uint64(0)
+	lends := newLending(func(from, to string) ([]byte, uint64, bool) {
+		data, ok := lent[lentKey(from, to)]
+		return data, revision, ok
+	})
+	for _, r := range l.cfg.Repositories {
+		name, err := r.Name(l.cfg.GitAliases())
+		if err != nil {
+			return err
+		}
+		lends.keys = append(lends.keys, Key(name, r.Branch))
+	}
+	slices.Sort(lends.keys)
+	for range maxDepth {
+		news := false
+		revision++
+		for _, t := range l.trees {
+			added, err := t.load(ctx, lends, lent)
+			if err != nil {
+				return err
+			}
+			news = news || added
+		}
+		if !news {
+			return nil
+		}
+	}
+	return nil
+}
+
+// load reads the tree, and says whether it has something for others that it hadn't.
+func (t *lintTree) load(ctx context.Context, lends *lending, lent map[string][]byte) (news bool, err error) {
 	if t.Repository == nil {
-		return nil
+		return false, nil
 	}
 	name, err := t.Repository.Name(t.cfg.GitAliases())
 	if err != nil {
-		return err
+		return false, err
 	}
-	reader := &loader{config: *t.Repository, name: name, aliases: t.cfg.Aliases(), gits: t.cfg.GitAliases(), charts: t.Charts, bases: t.Bases}
-	t.state = &State{}
-	_, err = reader.read(ctx, t.state, t.FS, nil, nil)
-	return err
+	reader := &loader{config: *t.Repository, name: name, aliases: t.cfg.Aliases(), gits: t.cfg.GitAliases(), charts: t.Charts, bases: t.Bases, lending: lends}
+	t.key, t.state = reader.key(), &State{}
+	if _, err = reader.read(ctx, t.state, t.FS, nil, nil); err != nil {
+		return false, err
+	}
+	for to := range t.state.lends {
+		data, err := reader.parcel(t.state, to)
+		if err != nil {
+			return false, err
+		}
+		key := lentKey(t.key, to)
+		news = news || !bytes.Equal(lent[key], data)
+		lent[key] = data
+	}
+	return news, nil
 }
 
 // partial says that some root can't be rendered, so that applications are

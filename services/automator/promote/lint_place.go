@@ -114,6 +114,11 @@ var located = regexp.MustCompile(`^(.+?)(?::([0-9]+)|: line ([0-9]+)): (?s:(.*))
 
 // at is the place of "file:line", or of a file alone.
 func (t *lintTree) at(where string) place {
+	for _, other := range t.trees {
+		if theirs, lent := strings.CutSuffix(where, " of "+other.key); lent && other.key != "" {
+			return other.at(theirs)
+		}
+	}
 	m := located.FindStringSubmatch(where + ": ")
 	if m == nil {
 		return place{t, where, 1}

@@ -40,13 +40,13 @@ func (t *lintTree) pairs() []lintPair {
 // rule is the place of a rule's field.
 func (t *lintTree) rule(r *Rule, fields ...string) place {
 	p := t.at(r.Where)
-	p.line = t.texts.line(p.file, p.line, slices.Concat([]string{"spec.rules" + r.Name[strings.LastIndexByte(r.Name, '['):]}, fields)...)
+	p.line = p.t.texts.line(p.file, p.line, slices.Concat([]string{"spec.rules" + r.Name[strings.LastIndexByte(r.Name, '['):]}, fields)...)
 	return p
 }
 
 // checkRules tells of rules that don't do what they seem to.
 func (t *lintTree) checkRules() {
-	for _, r := range t.state.Rules {
+	for _, r := range t.state.own {
 		if r.Name == "" && !errors.Is(r.broken, api.ErrDocument) {
 			t.inConfig("policies").errs(r.broken.Error(), "make it, or take it out of repositories[].policies: until then whoever it may speak for is blocked")
 		}
@@ -74,16 +74,19 @@ type reach struct {
 	claims    *Application // without a say
 	claimed   int
 	apps, img bool // its patterns match something
-	unknown   bool // of an application that it matches no image is known
+	unknown   bool // it matches an application of which no image is known here
 }
 
 // apply looks which applications a rule matches.
-func (r *reach) apply(rule *Rule, apps map[events.Application]*Application) {
-	for name, app := range apps {
+func (r *reach) apply(rule *Rule, s *State) {
+	for name, app := range s.Applications {
 		if rule.applications.Match(name.String()) {
 			r.apps = true
 			r.unknown = r.unknown || app.Blocked != nil && len(app.Images) == 0
 		}
+	}
+	for _, name := range s.away {
+		r.unknown = r.unknown || rule.applications.Match(name.String())
 	}
 }
 
@@ -92,7 +95,7 @@ func (r *reach) apply(rule *Rule, apps map[events.Application]*Application) {
 func (t *lintTree) checkReach(pairs []lintPair) {
 	var order []string
 	all := map[string]*reach{} // a file that two paths have is one
-	for _, r := range t.state.Rules {
+	for _, r := range t.state.own {
 		if r.broken != nil {
 			continue
 		}
@@ -102,7 +105,7 @@ func (t *lintTree) checkReach(pairs []lintPair) {
 			order = append(order, key)
 		}
 		all[key].look(r, pairs)
-		all[key].apply(r, t.state.Applications)
+		all[key].apply(r, t.state)
 	}
 	for _, key := range order {
 		r := all[key]
@@ -115,6 +118,7 @@ func (t *lintTree) checkReach(pairs []lintPair) {
 		case r.decides || r.claims != nil || r.unknown || t.partial():
 		case r.before != nil:
 			at.warns(fmt.Sprintf("rule %s never decides: %s comes before it wherever it matches", r.rule.Name, r.before.Name), "move it up, or remove it")
+		case !r.apps && !t.whole && len(t.state.Applications) == 0: // what others have for it isn't known
 		case !r.apps:
 			at.warns(fmt.Sprintf("rule %s never decides: its applications match none of the roots'", r.rule.Name), "write them as cluster/namespace/name, or remove the rule")
 		case !r.img:

@@ -121,7 +121,7 @@ func (t *lintTree) checkApplications() {
 		if other, ok := errors.AsType[*elsewhere](app.Blocked); ok {
 			if rule := t.claimed(app); rule != nil {
 				t.at(app.where).warns(fmt.Sprintf("%s is blocked, though %s speaks for it: %v", app.Name, rule.Name, other),
-					"have its source in the repository and at the branch of the config, or take it out of the rule")
+					"add its source's repository and branch to the config's repositories, or take it out of the rule")
 			}
 			continue
 		}
@@ -146,7 +146,7 @@ func unreachable(err error) bool {
 // claimed is the first rule that would speak for an application of which no
 // image is known.
 func (t *lintTree) claimed(app *Application) *Rule {
-	for _, r := range t.state.Rules {
+	for _, r := range t.state.own {
 		if r.broken == nil && r.Mode != api.Never && r.allowed.Match(app.Name.String()) && r.applications.Match(app.Name.String()) {
 			return r
 		}

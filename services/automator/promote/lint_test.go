@@ -42,6 +42,7 @@ func lintRule(applications, more string) string {
 func TestTreesAreLookedAtTogether(t *testing.T) {
 	staging := strings.ReplaceAll(application("web", "shop", "apps/web"), "REPO", "https://git.example.com/acme/staging.git")
 	web := strings.ReplaceAll(application("web", "shop", "apps/web"), "REPO", "https://git.example.com/acme/config.git")
+	lent := staging // its document may lie in either
 	after := lintRule("production/**", "    after: {application: \"staging/{namespace}/{name}\"}\n")
 	for name, c := range map[string]struct {
 		first, second map[string]string // nil is not given
@@ -71,6 +72,26 @@ func TestTreesAreLookedAtTogether(t *testing.T) {
 			map[string]string{"cluster/web.yaml": web, "apps/web/pod.yaml": pod("ghcr.io/acme/web:1.0.0"), "policies/p.yaml": rules(lintRule("production/**", "    after: {application: \"production/shop/{name}\"}\n"))},
 			map[string]string{"cluster/web.yaml": staging, "apps/web/pod.yaml": pod("ghcr.io/acme/web:1.0.0")},
 			[]string{"error: production/shop/web is blocked"},
+		},
+		"the source is the other repository": {
+			map[string]string{"cluster/web.yaml": lent, "policies/p.yaml": rules(lintRule("production/**", ""))},
+			map[string]string{"cluster/web.yaml": staging, "apps/web/pod.yaml": pod("ghcr.io/acme/web:1.0.0")},
+			[]string{"two/cluster/web.yaml:1: warning: production/shop/web and staging/shop/web have the same path apps/web"},
+		},
+		"the source is the other repository, which isn't given": {
+			map[string]string{"cluster/web.yaml": lent, "policies/p.yaml": rules(lintRule("production/**", ""))},
+			nil,
+			nil,
+		},
+		"what the other is to have isn't there": {
+			map[string]string{"cluster/web.yaml": lent, "policies/p.yaml": rules(lintRule("production/**", ""))},
+			map[string]string{"cluster/web.yaml": strings.ReplaceAll(staging, "apps/web", "apps/site"), "apps/site/pod.yaml": pod("ghcr.io/acme/web:1.0.0")},
+			[]string{"one/cluster/web.yaml:1: error: production/shop/web is blocked: apps/web: the path is not in the repository"},
+		},
+		"a lent rule waits for nobody": {
+			map[string]string{"cluster/web.yaml": lent, "policies/p.yaml": rules(after)},
+			map[string]string{"cluster/web.yaml": strings.ReplaceAll(staging, "name: web", "name: site"), "apps/web/pod.yaml": pod("ghcr.io/acme/web:1.0.0")},
+			[]string{"one/policies/p.yaml:10: error: production/shop/web waits for staging/shop/web, and there is no such application", "have the same path"},
 		},
 		"no policies' path and no root": {
 			map[string]string{"README.yaml": "a: 1"},

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -52,9 +54,10 @@ type Repos struct {
 	// Heads are what other replicas have read.
 	Heads *Heads
 
-	byKey map[string]*Repository
-	queue *bus.Queue // keys: repositories; items: images with a tag, or head
-	log   *slog.Logger
+	byKey   map[string]*Repository
+	lending *lending
+	queue   *bus.Queue // keys: repositories; items: images with a tag, or head
+	log     *slog.Logger
 }
 
 // Key is how the work of a repository's branch is called.
@@ -63,6 +66,10 @@ func Key(name events.GitRepository, branch string) string { return string(name) 
 // NewRepos opens a mirror for each of the config's repositories.
 func NewRepos(ctx context.Context, cfg service.Config, queue *bus.Queue, log *slog.Logger) (*Repos, error) {
 	all := &Repos{byKey: map[string]*Repository{}, queue: queue, log: log}
+	all.lending = newLending(func(from, to string) ([]byte, uint64, bool) {
+		known, ok := all.Heads.Of(lentKey(from, to))
+		return known.Value.Lends, known.Revision, ok
+	})
 	for i, c := range cfg.Repositories {
 		name, err := c.Name(cfg.GitAliases())
 		if err != nil {
@@ -74,7 +81,7 @@ func NewRepos(ctx context.Context, cfg service.Config, queue *bus.Queue, log *sl
 		}
 		r := &Repository{
 			Key: Key(name, c.Branch), Name: name, Branch: c.Branch,
-			loader: &loader{config: c, name: name, aliases: cfg.Aliases(), gits: cfg.GitAliases()},
+			loader: &loader{config: c, name: name, aliases: cfg.Aliases(), gits: cfg.GitAliases(), lending: all.lending},
 		}
 		o.Dir = filepath.Join(cfg.Data, "automator", events.EncodeKey(strings.ReplaceAll(r.Key, "/", "_")))
 		r.mirror, err = gitrepo.Open(ctx, o)
@@ -83,6 +90,7 @@ func NewRepos(ctx context.Context, cfg service.Config, queue *bus.Queue, log *sl
 		}
 		all.byKey[r.Key] = r
 	}
+	all.lending.keys = slices.Sorted(maps.Keys(all.byKey))
 	return all, nil
 }
 
@@ -333,7 +341,7 @@ func (r *Repository) settled() {
 // advance reads what a commit says, over what is known of the last one.
 func (r *Repository) advance(ctx context.Context, c *gitrepo.Commit) (*State, error) {
 	s := r.worked()
-	if s.current(c.Hash(), time.Now()) {
+	if r.loader.current(s, c.Hash(), time.Now()) {
 		return s, nil
 	}
 	return r.move(ctx, s, c)

@@ -32,6 +32,8 @@ type Rule struct {
 	applications, images, allowed api.Patterns
 	freezes                       freeze.Windows
 	trust                         registry.Trust // who must have signed; nil: nobody
+	// only are the applications that it may speak for, where it is a guest's; nil: all.
+	only map[events.Application]bool
 	// broken says that the file or rule can't be read: whoever it may speak
 	// for is blocked, since what it would have said is not known.
 	broken error
@@ -180,6 +182,9 @@ func hashOf(r api.Rule) (string, error) {
 func find(rules []*Rule, app events.Application, image events.ImageRepository) (rule *Rule, told []string) {
 	name := app.String()
 	for _, r := range rules {
+		if r.only != nil && !r.only[app] {
+			continue
+		}
 		allowed := r.allowed.Match(name)
 		if r.broken != nil && r.applications == nil {
 			if allowed {

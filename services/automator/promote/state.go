@@ -43,11 +43,16 @@ type State struct {
 	// Problems are faults that belong to no application.
 	Problems []error
 
-	files   fs.FS // of Head
-	holds   holds
-	byImage map[events.ImageRepository][]*Application
-	paths   map[string]*rendered
-	inputs  []input // sorted
+	own      []*Rule                   // without those of guests
+	policies map[string][]byte         // what own was read from, where others may need it
+	guests   []guest                   // that were there when it was read
+	lends    map[string][]lentDocument // to other repositories, by their keys
+	away     []events.Application      // that are in lends
+	files    fs.FS                     // of Head
+	holds    holds
+	byImage  map[events.ImageRepository][]*Application
+	paths    map[string]*rendered
+	inputs   []input // sorted
 	// retry is when charts are asked for again that couldn't be had; zero: all
 	// could.
 	retry time.Time
@@ -74,6 +79,7 @@ type loader struct {
 	gits    events.Aliases // of Git hosts
 	charts  charts.Source  // that lie outside of the repository; nil for none
 	bases   bases.Source   // that kustomizations name beyond it; nil for none
+	lending *lending       // from and to other repositories; nil for none
 }
 
 // load builds the state of a commit. What the changed paths don't touch is
@@ -92,14 +98,16 @@ func (l *loader) load(ctx context.Context, old *State, head *gitrepo.Commit, cha
 func (l *loader) read(ctx context.Context, s *State, files fs.FS, old *State, changed []string) (touched []*Application, err error) {
 	s.files, s.Applications = files, map[events.Application]*Application{}
 	s.paths, s.byImage = map[string]*rendered{}, map[events.ImageRepository][]*Application{}
+	s.guests = l.lending.to(l.key())
 	all := old == nil || l.policiesChanged(changed)
 	if all {
-		if s.Rules, err = loadRules(files, l.config.Policies); err != nil {
+		if err := l.loadOwn(s, files); err != nil {
 			return nil, err
 		}
 	} else {
-		s.Rules = old.Rules
+		s.own, s.policies = old.own, old.policies
 	}
+	all = all || ruledOtherwise(old.guests, s.guests)
 	if s.holds, err = loadHolds(files); err != nil {
 		return nil, err
 	}
@@ -108,9 +116,11 @@ func (l *loader) read(ctx context.Context, s *State, files fs.FS, old *State, ch
 	for _, root := range l.config.Roots {
 		b.descend(ctx, root.Cluster, root.Path)
 	}
+	theirs := b.welcome(ctx, s.guests)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	s.Rules = slices.Concat(theirs, s.own)
 	for _, app := range s.Applications {
 		s.index(app)
 		if all || app.rendered != nil && b.fresh[app.rendered.key] || heldAnew[app.Name.String()] || !app.same(old.Applications[app.Name]) {
@@ -124,6 +134,28 @@ func (l *loader) read(ctx context.Context, s *State, files fs.FS, old *State, ch
 	s.inputs = s.inputsOf()
 	slices.SortFunc(touched, byName)
 	return touched, nil
+}
+
+// loadOwn reads the repository's own rules.
+func (l *loader) loadOwn(s *State, files fs.FS) (err error) {
+	if !l.lending.several() {
+		s.own, err = loadRules(files, l.config.Policies)
+		return err
+	}
+	read := &noted{FS: files, files: map[string][]byte{}}
+	s.own, err = loadRules(read, l.config.Policies)
+	for _, p := range l.config.Policies { // one without a rule is not one that is missing
+		if info, err := fs.Stat(files, p.Path); err == nil && info.IsDir() && p.Path != "." {
+			read.files[p.Path+"/"] = nil
+		}
+	}
+	s.policies = read.files
+	return err
+}
+
+// ruledOtherwise says whether the rules of guests may be others.
+func ruledOtherwise(before, now []guest) bool {
+	return !slices.EqualFunc(before, now, func(a, b guest) bool { return a.from == b.from && a.ruled == b.ruled })
 }
 
 // same says whether an application's document says what it did.
