@@ -119,6 +119,9 @@ type Repository struct {
 	Proxy       string       `yaml:"proxy"` // http://, https:// or socks5://; default HTTPS_PROXY and its kin
 	Roots       []Root       `yaml:"roots"`
 	Policies    []PolicyPath `yaml:"policies"`
+	// DocumentsFrom are patterns of the repositories, as host/path, whose Applications may have
+	// this one as their source and be moved in it, by their own policies, too.
+	DocumentsFrom []string `yaml:"documentsFrom"`
 }
 
 // Root is a path of a config repo and the cluster that it describes.

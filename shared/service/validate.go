@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/bus"
 )
 
@@ -97,6 +98,9 @@ func (c Config) validateRepositories(f *faults) {
 			if !sourceName.MatchString(root.Cluster) {
 				f.add(fmt.Sprintf("%s.roots[%d].cluster", at, j), "%q is not a DNS label in lower case", root.Cluster)
 			}
+		}
+		if _, err := api.ParsePatterns(r.DocumentsFrom); err != nil {
+			f.add(at+".documentsFrom", "%w", err)
 		}
 		for j, p := range r.Policies {
 			checkPath(f, fmt.Sprintf("%s.policies[%d].path", at, j), p.Path)

@@ -109,6 +109,8 @@ type bench struct {
 	server  *gitrepotest.Server
 	git     *gitrepotest.Work
 	more    []service.Repository // of the config
+	// documentsFrom are the repositories from which the first one takes documents.
+	documentsFrom []string
 	queue   *bus.Queue           // of repositories
 	bus     *bus.Bus
 	repos   *promote.Repos
@@ -169,7 +171,7 @@ func start(t testing.TB, files map[string]string) *bench {
 // replica is another of the same automator, which has read nothing.
 func (b *bench) replica() *bench {
 	b.t.Helper()
-	other := &bench{t: b.t, server: b.server, git: b.git, bus: b.bus, catalog: b.catalog, url: b.url, more: b.more}
+	other := &bench{t: b.t, server: b.server, git: b.git, bus: b.bus, catalog: b.catalog, url: b.url, more: b.more, documentsFrom: b.documentsFrom}
 	other.open(b.t, b.url)
 	return other
 }
@@ -180,7 +182,8 @@ func (b *bench) open(t testing.TB, url string) {
 	log := slog.New(slog.DiscardHandler)
 	cfg := service.Config{Data: t.TempDir(), Repositories: append([]service.Repository{{
 		URL: url, Branch: "main", Roots: []service.Root{{Cluster: "production", Path: "cluster"}},
-		Policies: []service.PolicyPath{{Path: "policies", Applications: []string{"**"}}},
+		Policies:      []service.PolicyPath{{Path: "policies", Applications: []string{"**"}}},
+		DocumentsFrom: b.documentsFrom,
 	}}, b.more...)}
 	queue := func(name string) *bus.Queue {
 		q, err := b.bus.Queue(t.Context(), name, bus.QueueOptions{})

@@ -130,7 +130,7 @@ func (r *rendered) read(o render.Object) {
 // told of it.
 func (b *builder) keepTexts(docs []found, o render.Object) {
 	for i, d := range docs {
-		if key, ok := b.sourceOf(d.app); ok && key != b.key() && b.lending.has(key) {
+		if key, ok := b.sourceOf(d.app); ok && key != b.key() && b.lending.takes(key, b.name) {
 			docs[i].text = bytes.Clone(o.Raw)
 		}
 	}
@@ -228,7 +228,7 @@ func (b *builder) writesTo(app *Application, doc *api.Application) bool {
 		return false
 	}
 	if source != b.name || ref != (api.Ref{Kind: api.RefBranch, Value: b.config.Branch}) {
-		app.Blocked = fmt.Errorf("%s: %w", app.where, &elsewhere{placeOf(source, ref), b.key()})
+		app.Blocked = fmt.Errorf("%s: %w", app.where, &elsewhere{placeOf(source, ref), b.key(), b.name, b.lending.known(placeOf(source, ref))})
 	}
 	// What it has at the branch says for which images its pushes are answered.
 	return source == b.name
@@ -246,7 +246,7 @@ func withoutValues(app *api.Application, err error) error {
 // is told of it.
 func (b *builder) lent(cluster string, d found) bool {
 	key, ok := b.sourceOf(d.app)
-	if !ok || key == b.key() || !b.lending.has(key) {
+	if !ok || key == b.key() || !b.lending.takes(key, b.name) {
 		return false
 	}
 	if b.s.lends == nil {
@@ -285,8 +285,16 @@ func placeOf(source events.GitRepository, ref api.Ref) string {
 
 // elsewhere says that an application's source isn't where the automator
 // writes.
-type elsewhere struct{ source, ours string }
+type elsewhere struct {
+	source, ours string
+	from         events.GitRepository // where its document is
+	known        bool                 // to the config
+}
 
 func (e *elsewhere) Error() string {
-	return fmt.Sprintf("its source is %s, and the automator writes to %s", e.source, e.ours)
+	text := fmt.Sprintf("its source is %s, and the automator writes to %s", e.source, e.ours)
+	if e.known {
+		text += fmt.Sprintf(" for what lies there: documentsFrom of %s in the config doesn't name %s", e.source, e.from)
+	}
+	return text
 }

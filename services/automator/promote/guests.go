@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/render"
+	"github.com/slipway-cd/slipway/shared/service"
 )
 
 // guest is what another repository has for one, read.
@@ -32,6 +35,8 @@ type guestApplication struct {
 // lending is how repositories get at each other's parcels.
 type lending struct {
 	keys []string // of all repositories, sorted
+	// from says of which other repositories each takes documents, by its key.
+	from map[string]api.Patterns
 	// lies gives what lies there by one repository for another one, and its revision.
 	lies func(from, to string) (data []byte, revision uint64, ok bool)
 
@@ -40,19 +45,37 @@ type lending struct {
 }
 
 func newLending(lies func(from, to string) ([]byte, uint64, bool)) *lending {
-	return &lending{lies: lies, unpacked: map[string]guest{}}
+	return &lending{lies: lies, from: map[string]api.Patterns{}, unpacked: map[string]guest{}}
+}
+
+// add takes a repository of the config.
+func (l *lending) add(name events.GitRepository, c service.Repository) error {
+	key := Key(name, c.Branch)
+	l.keys = append(l.keys, key)
+	slices.Sort(l.keys)
+	var err error
+	if l.from[key], err = api.ParsePatterns(c.DocumentsFrom); err != nil {
+		return fmt.Errorf("documentsFrom of %s: %w", key, err)
+	}
+	return nil
+}
+
+// takes says whether a repository's branch takes documents from another one, or from
+// another branch of its own.
+func (l *lending) takes(to string, from events.GitRepository) bool {
+	return l != nil && l.from[to].Match(string(from))
 }
 
 // lentKey is where what one repository has for another one lies among the heads.
 func lentKey(from, to string) string { return from + " " + to }
 
-// has says whether a repository at its branch is one that the automator writes to.
-func (l *lending) has(key string) bool {
+// known says whether a branch is one of the config's.
+func (l *lending) known(key string) bool {
 	if l == nil {
 		return false
 	}
-	_, found := slices.BinarySearch(l.keys, key)
-	return found
+	_, there := l.from[key]
+	return there
 }
 
 // several says that there is somebody to lend to.
@@ -65,6 +88,9 @@ func (l *lending) to(key string) []guest {
 	}
 	var all []guest
 	for _, from := range l.keys {
+		if name, _, _ := strings.Cut(from, "@"); from == key || !l.takes(key, events.GitRepository(name)) {
+			continue
+		}
 		if data, revision, ok := l.lies(from, key); ok {
 			all = append(all, l.unpack(from, key, data, revision))
 		}

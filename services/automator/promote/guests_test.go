@@ -40,7 +40,8 @@ func startLending(t *testing.T, config, shop map[string]string, policies ...serv
 	all := map[string]string{"cluster/web.yaml": shopped("web", "web")}
 	maps.Copy(all, config)
 	b.git.Commit("the shop lies elsewhere", b.named(all))
-	b.more = []service.Repository{{URL: b.shopURL, Branch: "main", Policies: policies}}
+	b.more = []service.Repository{{URL: b.shopURL, Branch: "main", Policies: policies, DocumentsFrom: []string{"*/config"}}}
+	b.documentsFrom = []string{"*/shop"}
 	b.bench = b.replica()
 	return b
 }
@@ -249,5 +250,22 @@ func TestAParcelThatIsTooLargeHoldsUpNobody(t *testing.T) {
 	})
 	if b.knows("large") {
 		t.Error("the large one is known")
+	}
+}
+
+func TestNobodysDocumentsAreTakenUnasked(t *testing.T) {
+	b := startLending(t, nil, nil)
+	b.more[0].DocumentsFrom = []string{"*/another"}
+	b.bench = b.replica()
+	b.git.Commit("one that is known", b.named(map[string]string{"cluster/own.yaml": application("own", "shop", "apps/web")}))
+	b.works()
+	b.arrives("1.1.0", digestA)
+	b.until("its own is moved", func() bool {
+		b.git.Pull()
+		return strings.Contains(b.git.Git("show", "HEAD:apps/web/pod.yaml"), "1.1.0")
+	})
+	b.shop.Pull()
+	if got := b.shop.Git("log", "--format=%s"); strings.Contains(got, "1.1.0") {
+		t.Errorf("the shop has %s", got)
 	}
 }

@@ -151,9 +151,10 @@ func (l *linter) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		lends.keys = append(lends.keys, Key(name, r.Branch))
+		if err := lends.add(name, r); err != nil {
+			return err
+		}
 	}
-	slices.Sort(lends.keys)
 	for range maxDepth {
 		news := false
 		revision++

@@ -120,8 +120,11 @@ func (t *lintTree) checkApplications() {
 		}
 		if other, ok := errors.AsType[*elsewhere](app.Blocked); ok {
 			if rule := t.claimed(app); rule != nil {
-				t.at(app.where).warns(fmt.Sprintf("%s is blocked, though %s speaks for it: %v", app.Name, rule.Name, other),
-					"add its source's repository and branch to the config's repositories, or take it out of the rule")
+				do := "add its source's repository and branch to the config's repositories"
+				if other.known {
+					do = "name it there"
+				}
+				t.at(app.where).warns(fmt.Sprintf("%s is blocked, though %s speaks for it: %v", app.Name, rule.Name, other), do+", or take it out of the rule")
 			}
 			continue
 		}

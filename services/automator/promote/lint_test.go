@@ -18,7 +18,7 @@ func lintConfig() service.Config {
 			Policies: []service.PolicyPath{{Path: "policies", Applications: []string{"**"}}},
 		},
 		{
-			URL: "https://git.example.com/acme/staging.git", Branch: "main", Roots: []service.Root{{Cluster: "staging", Path: "cluster"}},
+			URL: "https://git.example.com/acme/staging.git", Branch: "main", DocumentsFrom: []string{"git.example.com/acme/config"}, Roots: []service.Root{{Cluster: "staging", Path: "cluster"}},
 		},
 	}}
 }

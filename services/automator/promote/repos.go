@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -89,8 +87,10 @@ func NewRepos(ctx context.Context, cfg service.Config, queue *bus.Queue, log *sl
 			return nil, fmt.Errorf("repositories[%d]: %w", i, err)
 		}
 		all.byKey[r.Key] = r
+		if err := all.lending.add(name, c); err != nil {
+			return nil, fmt.Errorf("repositories[%d]: %w", i, err)
+		}
 	}
-	all.lending.keys = slices.Sorted(maps.Keys(all.byKey))
 	return all, nil
 }
 
