@@ -105,26 +105,26 @@ func (c *catalog) Tags(_ context.Context, r events.ImageRepository) ([]string, e
 
 // bench is an automator's inside on a real Git host and a real JetStream.
 type bench struct {
-	t       testing.TB
-	server  *gitrepotest.Server
-	git     *gitrepotest.Work
-	more    []service.Repository // of the config
+	t      testing.TB
+	server *gitrepotest.Server
+	git    *gitrepotest.Work
+	more   []service.Repository // of the config
 	// documentsFrom are the repositories from which the first one takes documents.
 	documentsFrom []string
-	queue   *bus.Queue           // of repositories
-	bus     *bus.Bus
-	repos   *promote.Repos
-	tags    *promote.Tags
-	confirm *promote.Confirmer
-	deploy  *promote.Deployer
-	sweep   *promote.Sweeper
-	health  *promote.Health
-	votes   *approval.Store
-	due     *promote.Due
-	catalog *catalog
-	before  func(r *http.Request) // of each request to the Git host
-	url     string
-	key     string
+	queue         *bus.Queue // of repositories
+	bus           *bus.Bus
+	repos         *promote.Repos
+	tags          *promote.Tags
+	confirm       *promote.Confirmer
+	deploy        *promote.Deployer
+	sweep         *promote.Sweeper
+	health        *promote.Health
+	votes         *approval.Store
+	due           *promote.Due
+	catalog       *catalog
+	before        func(r *http.Request) // of each request to the Git host
+	url           string
+	key           string
 }
 
 func application(name, namespace, path string) string {
