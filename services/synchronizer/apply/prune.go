@@ -261,6 +261,29 @@ func (a *Applier) mayPrune(e api.InventoryEntry, ending bool, mine func(owner st
 	return resource, p
 }
 
+// Owned are the entries of those items that are there as an application's own.
+func (a *Applier) Owned(ctx context.Context, owner string, items []*Item) ([]api.InventoryEntry, error) {
+	var all []api.InventoryEntry
+	for _, i := range items {
+		if i.Resource == (kube.Resource{}) {
+			continue // nobody knows its kind
+		}
+		live, err := a.metadata(ctx, i.Resource, i.Namespace, i.Name)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look at %s: %w", i, err)
+		}
+		e := i.Entry(api.Applied)
+		if notOurs(live, func(of string) bool { return of == owner }, e) == "" {
+			e.UID = string(live.UID)
+			all = append(all, e)
+		}
+	}
+	return all, nil
+}
+
 // notOurs says why an object must not be deleted; "" when it may.
 func notOurs(live metav1.Object, mine func(owner string) bool, e api.InventoryEntry) string {
 	switch before := stateOf(live); {

@@ -62,6 +62,8 @@ type app struct {
 	guard *guard // while nothing is waited for
 	fight fight
 	pace  pace
+	// stocked is the uid of the one of which stock was taken.
+	stocked string
 	// coming is since when it waits for its owner to bring it in as Git has it.
 	coming time.Time
 	last   *unstructured.Unstructured // as we wrote it last, or asked for it

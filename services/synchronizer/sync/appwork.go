@@ -54,7 +54,9 @@ func (b *Brain) appWork(ctx context.Context, work Work) error {
 	if work.Wakes, err = b.restate(ctx, a, l, work.Wakes); err != nil || woken > 0 && len(work.Wakes) == 0 {
 		return err
 	}
-	if stop, err := b.suspension(ctx, a, l); stop || err != nil {
+	if stop, err := b.suspension(ctx, a, l); stop && err == nil {
+		return b.takeStock(ctx, a, l, work)
+	} else if err != nil {
 		return err
 	}
 	r, head, err := b.head(ctx, a, l, work)
