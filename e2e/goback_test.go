@@ -2,9 +2,11 @@ package e2e_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/slipway-cd/slipway/e2e/parts"
+	"github.com/slipway-cd/slipway/shared/api"
 )
 
 // TestWhatGitHasAgainIsNotDeleted has an object move to an application that is suspended,
@@ -60,5 +62,28 @@ func TestWhatGitHasAgainIsNotDeleted(t *testing.T) {
 	goesTo(func(to string) bool { return to == "" })
 	if now := uid(); now != was {
 		t.Errorf("it was made anew: %s, and before %s", now, was)
+	}
+}
+
+// TestAnApplicationFollowsABranchThatHasTheSame has a forced push take the commit away that
+// was applied, and have the same for the application: what it tells of is on the branch.
+func TestAnApplicationFollowsABranchThatHasTheSame(t *testing.T) {
+	t.Parallel()
+	b := newSyncBed(t)
+	first := b.push(t, "first", map[string]string{"apps/web/settings.yaml": settings("web", "1")})
+	second := b.push(t, "second", map[string]string{"apps/web/settings.yaml": settings("web", "2")})
+	b.begin(t)
+	must(t, b.cluster.Apply(t.Context(), application("shop", "web", b.url, "apps/web", "")))
+	was := b.becomes(t, "shop", "web", "True", second)
+	b.git(t, "reset", "-q", "--hard", first)
+	b.git(t, "push", "-q", "--force", "origin", "HEAD:main")
+	again := b.push(t, "second, in other words", map[string]string{"apps/web/settings.yaml": settings("web", "2"), "README.md": "# Shop\n"})
+	b.tell(t, again)
+	is := b.becomes(t, "shop", "web", "True", again)
+	if ready := is.Condition(api.ConditionReady); is.Healthy != again || is.Attempted != again || !strings.Contains(ready.Message, again[:12]) {
+		t.Errorf("healthy at %s, attempted %s: %s", is.Healthy, is.Attempted, ready.Message)
+	}
+	if len(is.History) != len(was.History) {
+		t.Errorf("it was synced: %v", is.History)
 	}
 }

@@ -189,6 +189,12 @@ func (b *Brain) bring(ctx context.Context, a *app, l *live, r *repo, head Commit
 		s = l.status()
 	}
 	a.marked.Store(false)
+	if v.asApplied && settled(s) {
+		if err := b.follow(ctx, a, l, v); err != nil {
+			return err
+		}
+		s = l.status()
+	}
 	if v.asApplied && (settled(s) || unhealthy) {
 		if !work.any(looks...) && !work.any(ReasonProject) && len(leavingAnywhere(s)) == 0 {
 			return nil

@@ -156,7 +156,7 @@ func (n *run) covers(ctx context.Context, head Commit, result render.Result, l *
 	return known && !result.Touched(changed)
 }
 
-func (n *run) short() string { return n.commit[:min(len(n.commit), 12)] }
+func (n *run) short() string { return short(n.commit) }
 
 // refuse ends a run before anything was applied. Only a new commit or spec
 // helps, so the application is stalled until one comes.
