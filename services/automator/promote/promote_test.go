@@ -3,6 +3,7 @@ package promote_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -300,3 +301,19 @@ func TestASweepAsksForTimesBeforeItChoosesTheYoungest(t *testing.T) {
 }
 
 func sweepOf(image string) bus.Work { return bus.Work{Key: image, Items: []string{"sweep"}} }
+
+// A tag may come by the work of another one that arrived before it: its own chain says so.
+func TestTheChainOfWhatIsMovedToHasItsDecision(t *testing.T) {
+	b := start(t, nil)
+	b.pushed("1.0.1", digestA)
+	b.pushed("1.1.0", digestB)
+	must(t, b.work("ghcr.io/acme/web:1.0.1"))
+	must(t, b.work("ghcr.io/acme/web:1.1.0"))
+	told := map[string][]string{}
+	for _, e := range b.told(events.DecisionMadeType) {
+		told[e.ChainID] = append(told[e.ChainID], string(e.Payload.(events.DecisionMade).Outcome))
+	}
+	if want := map[string][]string{"chain-1.0.1": {"skip"}, "chain-1.1.0": {"deploy", "skip"}}; !maps.EqualFunc(told, want, slices.Equal) {
+		t.Errorf("told %v, want %v", told, want)
+	}
+}

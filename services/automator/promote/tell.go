@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -33,14 +34,17 @@ func (d *Deployer) refused(ctx context.Context, decisions []Decision, why error)
 }
 
 // tell publishes the decisions: each in the chain of every tag that arrived,
-// or in that of the tag it is about. Equal decisions have equal ids, so that
-// one taken again after a crash is not told twice.
+// and in that of the tag that is moved to, or where none arrived is the one it is
+// about. Equal decisions have equal ids, so that one taken again after a crash is
+// not told twice.
 func (d *Deployer) tell(ctx context.Context, decisions []Decision, arrived map[events.ImageRepository][]string) error {
 	var all []events.Event
 	for _, decision := range decisions {
 		tags := arrived[decision.Image]
-		if about := cmp.Or(decision.Target.Tag, decision.about); len(tags) == 0 && about != "" {
-			tags = []string{about}
+		switch about := cmp.Or(decision.Target.Tag, decision.about); {
+		case about == "" || slices.Contains(tags, about):
+		case len(tags) == 0, decision.Outcome == events.Deploy: // one that came by another's work is moved to, too
+			tags = append(slices.Clone(tags), about)
 		}
 		known := map[string]Known{}
 		for _, k := range d.Tags.Of(decision.Image) {
