@@ -78,7 +78,7 @@ func (c *chaos) killAll(names ...string) (start func()) {
 func TestLosesAMachine(t *testing.T) {
 	t.Parallel()
 	rng, lasts := seed(t), away(t)
-	teams := local.Teams{Repos: 4, Applications: 2}
+	teams := local.Teams{Repos: 4, Applications: 2, Lent: true}
 	n := network(t)
 	c := newScaled(t, teams, n)
 	c.begin()

@@ -57,7 +57,7 @@ func TestReplicasShareTheWork(t *testing.T) {
 	t.Parallel()
 	// More repos than one automator has places for a Git host (8), and more
 	// applications than one synchronizer's (2).
-	teams := local.Teams{Repos: 12, Applications: 2}
+	teams := local.Teams{Repos: 12, Applications: 2, Lent: true}
 	c := newScaled(t, teams, nil)
 	c.begin()
 	c.w.Door.HoldRegistry(true)

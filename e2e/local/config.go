@@ -51,7 +51,12 @@ type settings struct {
 	API, Maria, Omar, Issuer, Tracing           string
 	BusCA, BusCert, BusKey                      string // instead of a token
 	BusReplicas, Concurrency                    int
-	Repos                                       []string // URLs of other config repos
+	Repos                                       []configRepo // beside the first
+}
+
+type configRepo struct {
+	URL  string
+	Lent bool
 }
 
 // The config of a world; one template, so that every program reads the same.
@@ -80,10 +85,14 @@ repositories:
   roots: [{cluster: local, path: clusters/local}]
   policies: [{path: {{.Policies}}, applications: ["**"]}]
 {{- range .Repos}}
-- url: {{.}}
+- url: {{.URL}}
   credentials: {user: {{$.GitUser}}, token: {file: {{$.GitToken}}}}
+{{- if .Lent}}
+  documentsFrom: ["**"]
+{{- else}}
   roots: [{cluster: local, path: clusters/local}]
   policies: [{path: policies, applications: ["**"]}]
+{{- end}}
 {{- end}}
 # What the scripts' kustomizations may name beyond their repository.
 remoteBases: ["http://127.0.0.1:*/bases/**"]

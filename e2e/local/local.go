@@ -58,6 +58,9 @@ type Options struct {
 	// Repos are other config repos beside the first, by name, whose files the
 	// world's Applications may use.
 	Repos map[string]func(w *World) map[string]string
+	// Lent are those of them that have neither roots nor policies of their own: what they
+	// are for is the first one's documents.
+	Lent []string
 	// Images are pushed at tag 1.0.0 before anything starts; nil means the
 	// shop's.
 	Images []string
@@ -245,7 +248,9 @@ func (w *World) settle(registrySecret, gitSecret string) (s settings, err error)
 	if w.opts.Gitea {
 		s.Provider = "gitea"
 	}
-	s.Repos = slices.Sorted(maps.Values(w.RepoURLs))
+	for _, name := range slices.Sorted(maps.Keys(w.RepoURLs)) {
+		s.Repos = append(s.Repos, configRepo{w.RepoURLs[name], slices.Contains(w.opts.Lent, name)})
+	}
 	for _, f := range []struct {
 		into        *string
 		name, value string
