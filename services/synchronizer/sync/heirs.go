@@ -211,21 +211,18 @@ func (b *asking) children(ctx context.Context, key string) map[string]bool {
 	if err != nil || a.application == nil {
 		return nil // who asks about itself is told
 	}
-	all := map[string]bool{}
-	for id := range a.objects {
+	all, documents := map[string]bool{}, map[string]*apply.Item{}
+	for id, item := range a.objects {
 		if id.cluster == b.own.name && id.isApplication() {
-			all[id.namespace+"/"+id.name] = true
+			child := id.namespace + "/" + id.name
+			all[child], documents[child] = true, item
 		}
 	}
 	if len(all) == 0 {
 		return all
 	}
 	behind := b.behind(ctx, a)
-	for id, item := range a.objects {
-		child := id.namespace + "/" + id.name
-		if !all[child] {
-			continue
-		}
+	for child, item := range documents {
 		switch u := b.apps.cached(child); {
 		case u != nil && u.GetDeletionTimestamp() != nil: // it is made anew when it is gone
 			b.coming[child] = key
