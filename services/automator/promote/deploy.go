@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/automator/approval"
-	"github.com/slipway-cd/slipway/services/automator/manifest"
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/gitrepo"
 )
@@ -77,6 +75,9 @@ func (d *Deployer) Work(ctx context.Context, w bus.Work) error {
 	}
 	if asked.only != "" && asked.only == r.decided && asked.only == r.based {
 		return nil // the host tells of our own push
+	}
+	if presumed, err := d.presume(ctx, r, asked); presumed || err != nil {
+		return err
 	}
 	for range maxTries {
 		s, err := r.Refresh(ctx, asked.only)
@@ -200,13 +201,24 @@ func (d *Deployer) promote(ctx context.Context, r *Repository, s *State, asked a
 	if err != nil {
 		return err
 	}
+	if asked.presumed && !batch.has(decisions) {
+		return errPresumed
+	}
 	if err := d.remember(ctx, r, decisions); err != nil {
 		return err
 	}
 	told := make(chan error, 1)
-	// What was decided is told while the commit is on its way.
-	go func() { told <- d.tell(ctx, decisions, asked.arrived) }()
+	tell := func() { told <- d.tell(ctx, decisions, asked.arrived) }
+	if !asked.presumed { // what was decided is told while the commit is on its way
+		go tell()
+	}
 	err = d.commit(ctx, r, s, batch)
+	if asked.presumed {
+		if errors.Is(err, gitrepo.ErrMoved) {
+			return err
+		}
+		tell()
+	}
 	if err := errors.Join(err, <-told); err != nil {
 		return errors.Join(err, d.refused(ctx, decisions, err))
 	}
@@ -313,86 +325,4 @@ func (d *Deployer) decide(ctx context.Context, r *Repository, s *State, asked as
 		return slices.Compare([]string{a.Image.String()}, []string{b.Image.String()})
 	})
 	return all
-}
-
-// batch is one commit in the making.
-type batch struct {
-	files   map[string][]byte
-	changes []Change
-	placed  []Request // the holds in it
-}
-
-// edit makes the edits of every decision to deploy. One that can't be made
-// safely becomes blocked, and the others go on.
-func (d *Deployer) edit(ctx context.Context, r *Repository, s *State, decisions []Decision) (batch, error) {
-	b := batch{files: map[string][]byte{}}
-	for i := 0; i < len(decisions); {
-		end := i + 1
-		for end < len(decisions) && decisions[end].Application == decisions[i].Application {
-			end++
-		}
-		if err := b.application(ctx, r, s, decisions[i:end], decisions); err != nil {
-			return b, err
-		}
-		i = end
-	}
-	return b, nil
-}
-
-// application edits one application for its decisions, which are some of all.
-func (b *batch) application(ctx context.Context, r *Repository, s *State, decisions, all []Decision) error {
-	var targets []events.Image
-	for _, d := range decisions {
-		if d.Outcome == events.Deploy {
-			targets = append(targets, d.Target)
-		}
-	}
-	if len(targets) == 0 {
-		return nil
-	}
-	// What the batch did before is part of the folder: two applications may
-	// share a file.
-	f := decisions[0].Application.folder(manifest.Overlay(s.Head.FS(), b.files), r.loader.aliases)
-	files, err := f.Promote(ctx, targets)
-	together := maps.Clone(b.files)
-	maps.Copy(together, files)
-	if err == nil {
-		err = s.bystanders(ctx, decisions[0].Application, files, together, r.loader.aliases, func(other *Application, to events.Image) bool {
-			return slices.ContainsFunc(all, func(d Decision) bool {
-				return d.Outcome == events.Deploy && d.Application.Name == other.Name && d.Target == to
-			})
-		})
-	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		for i, d := range decisions {
-			if d.Outcome == events.Deploy {
-				decisions[i] = d.blocked(err)
-			}
-		}
-		return nil
-	}
-	b.files = together
-	for _, d := range decisions {
-		if d.Outcome == events.Deploy {
-			b.changes = append(b.changes, d.asChange())
-		}
-	}
-	return nil
-}
-
-// asChange is what a commit tells of it.
-func (d Decision) asChange() Change {
-	return Change{
-		Chain: d.Chain, Application: d.Application.Name, Image: d.Image, From: d.From.Reference(), To: d.Target.Reference(),
-		Approvers: d.Approvers, Overrider: d.Overrider, Pusher: d.Pusher, Rule: d.Rule,
-	}
-}
-
-func (d Decision) blocked(why error) Decision {
-	d.Outcome, d.Reason, d.Target = events.Blocked, why.Error(), events.Image{}
-	d.Ending = nil // what was approved may be done when the way is free
-	return d
 }

@@ -32,6 +32,10 @@ type asked struct {
 	// only is the commit of which alone it is said that the branch moved to it;
 	// empty where there is more to do.
 	only string
+	// plain says that there is nothing but tags that arrived.
+	plain bool
+	// presumed says that it is decided on what the branch was, unseen.
+	presumed bool
 	// swept says that nobody told of anything.
 	swept bool
 	// arrived are the tags that arrived.
@@ -57,6 +61,7 @@ func readItems(items []string) asked {
 			a.only = commit
 		}
 	}
+	plain := 0
 	for _, item := range items {
 		if rest, ok := strings.CutPrefix(item, again); ok {
 			name, image, _ := strings.Cut(rest, " ")
@@ -89,8 +94,10 @@ func readItems(items []string) asked {
 		}
 		if image, err := events.ParseImage(item, nil); err == nil && image.Tag != "" {
 			a.arrived[image.Repository] = append(a.arrived[image.Repository], image.Tag)
+			plain++
 		}
 	}
+	a.plain = plain > 0 && plain == len(items)
 	return a
 }
 
