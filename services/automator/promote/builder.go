@@ -47,6 +47,7 @@ func (b *builder) descend(ctx context.Context, cluster, dir string) {
 	r := b.render(ctx, render.Request{FS: b.s.files, Path: dir, Charts: b.charts, Bases: b.bases})
 	if r.err != nil {
 		b.s.Problems = append(b.s.Problems, fmt.Errorf("applications of cluster %s: %w", cluster, r.err))
+		b.s.partial = true
 	}
 	for _, d := range r.docs {
 		b.add(ctx, cluster, d, 0)
@@ -168,6 +169,7 @@ func (b *builder) add(ctx context.Context, cluster string, d found, depth int) {
 	}
 	if r.err != nil {
 		app.Blocked = withoutValues(d.app, r.err)
+		b.s.partial = true
 	}
 	if depth < maxDepth {
 		for _, below := range r.docs {

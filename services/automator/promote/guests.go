@@ -12,7 +12,6 @@ import (
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/bus"
-	"github.com/slipway-cd/slipway/shared/render"
 	"github.com/slipway-cd/slipway/shared/service"
 )
 
@@ -121,12 +120,11 @@ func newGuest(from string, data []byte) guest {
 	}
 	g.ruled = p.ruled
 	for _, d := range p.documents {
-		var r rendered
-		r.read(render.Object{File: d.Where, Line: 1, Raw: d.Text})
-		if r.err != nil {
-			g.faults = append(g.faults, fmt.Errorf("an application that %s has for us: %w", from, r.err))
+		docs, err := d.read()
+		if err != nil {
+			g.faults = append(g.faults, fmt.Errorf("an application that %s has for us: %w", from, err))
 		}
-		for _, f := range r.docs {
+		for _, f := range docs {
 			f.where = d.Where + " of " + from
 			g.applications = append(g.applications, guestApplication{d.Cluster, f})
 		}
@@ -179,7 +177,11 @@ func (all *Repos) lendTo(ctx context.Context, r *Repository, s *State, to string
 	if !ok && len(s.lends[to]) == 0 {
 		return nil
 	}
-	data, err := r.loader.parcel(s, to)
+	documents := s.lends[to]
+	if s.partial && ok {
+		documents = slices.Concat(documents, s.unread(known.Value.Lends))
+	}
+	data, err := r.loader.parcel(s, documents)
 	if err != nil {
 		return err
 	}
@@ -194,12 +196,27 @@ func (all *Repos) lendTo(ctx context.Context, r *Repository, s *State, to string
 	return all.queue.Put(ctx, to, head)
 }
 
-// parcel is what a state has for another repository.
-func (l *loader) parcel(s *State, to string) ([]byte, error) {
-	if len(s.lends[to]) == 0 {
+// parcel is what a state has for another repository, to which it lends documents.
+func (l *loader) parcel(s *State, documents []lentDocument) ([]byte, error) {
+	if len(documents) == 0 {
 		return pack(nil, nil, nil)
 	}
-	return pack(s.lends[to], l.config.Policies, s.policies)
+	return pack(documents, l.config.Policies, s.policies)
+}
+
+// unread are the documents of a parcel that a state lacks, which can't be read whole: they
+// may be in what can't.
+func (s *State) unread(data []byte) (all []lentDocument) {
+	p, err := unpack(data)
+	if err != nil {
+		return nil
+	}
+	for _, d := range p.documents {
+		if name, ok := d.name(); ok && s.Applications[name] == nil && !slices.Contains(s.away, name) {
+			all = append(all, d)
+		}
+	}
+	return all
 }
 
 // welcome takes the applications that guests bring, and gives their rules, which come

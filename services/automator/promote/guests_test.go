@@ -209,6 +209,24 @@ func TestWhatIsLentStaysWhileTheLenderIsAway(t *testing.T) {
 	b.reads("web/pod.yaml", "ghcr.io/acme/web:1.1.0")
 }
 
+// What can't be read whole may have what is missing.
+func TestWhatIsLentStaysWhileTheLenderCantBeRead(t *testing.T) {
+	b := startLending(t, map[string]string{"cluster/back.yaml": application("back", "shop", "apps/web")}, nil)
+	b.works()
+	b.until("the shop is known", func() bool { return b.knows("web") })
+	broken := b.git.Commit("broken", map[string]string{"cluster/web.yaml": "kind: [", "cluster/back.yaml": application("back", "shop", "apps/web") + "  onDelete: orphan\n"})
+	b.looked(b.key)
+	b.until("the broken one is read", func() bool {
+		known, _ := b.repos.Heads.Of(b.key)
+		return known.Value.Commit == broken
+	})
+	b.arrives("1.1.0", digestA)
+	b.reads("web/pod.yaml", "ghcr.io/acme/web:1.1.0")
+	b.git.Commit("mended, and gone", map[string]string{"cluster/web.yaml": ""})
+	b.looked(b.key)
+	b.until("the shop is forgotten", func() bool { return !b.knows("web") })
+}
+
 // An application of applications may lie elsewhere, and what it brings be lent on.
 func TestApplicationsOfApplicationsAcrossRepositories(t *testing.T) {
 	b := startLending(t, map[string]string{"cluster/web.yaml": shopped("team", "team"), "back/pod.yaml": pod("ghcr.io/acme/web:1.0.0")}, map[string]string{

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/render"
 	"github.com/slipway-cd/slipway/shared/service"
 )
 
@@ -34,6 +36,22 @@ type lentDocument struct {
 	Cluster string `json:"cluster"`
 	Where   string `json:"where"` // file:line in the lender
 	Text    []byte `json:"text"`
+}
+
+func (d lentDocument) read() ([]found, error) {
+	var r rendered
+	r.read(render.Object{File: d.Where, Line: 1, Raw: d.Text})
+	return r.docs, r.err
+}
+
+// name is the application's; ok is false where it can't be read.
+func (d lentDocument) name() (name events.Application, ok bool) {
+	docs, err := d.read()
+	if err != nil || len(docs) != 1 {
+		return name, false
+	}
+	name, err = events.ParseApplication(d.Cluster + "/" + docs[0].app.Metadata.Namespace + "/" + docs[0].app.Metadata.Name)
+	return name, err == nil
 }
 
 // The entries of a parcel, which is a zip archive.

@@ -186,8 +186,8 @@ func (t *lintTree) load(ctx context.Context, lends *lending, lent map[string][]b
 	if _, err = reader.read(ctx, t.state, t.FS, nil, nil); err != nil {
 		return false, err
 	}
-	for to := range t.state.lends {
-		data, err := reader.parcel(t.state, to)
+	for to, documents := range t.state.lends {
+		data, err := reader.parcel(t.state, documents)
 		if err != nil {
 			return false, err
 		}

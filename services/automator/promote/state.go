@@ -48,6 +48,7 @@ type State struct {
 	guests   []guest                   // that were there when it was read
 	lends    map[string][]lentDocument // to other repositories, by their keys
 	away     []events.Application      // that are in lends
+	partial  bool                      // there may be more, where something can't be rendered
 	files    fs.FS                     // of Head
 	holds    holds
 	byImage  map[events.ImageRepository][]*Application
