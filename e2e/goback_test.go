@@ -86,4 +86,13 @@ func TestAnApplicationFollowsABranchThatHasTheSame(t *testing.T) {
 	if len(is.History) != len(was.History) {
 		t.Errorf("it was synced: %v", is.History)
 	}
+	// What people change by hand is put right as before.
+	_, err := b.cluster.Kubectl(t.Context(), "patch", "configmap", "web", "-n", "shop", "--type=merge", "-p", `{"data":{"value":"by hand"}}`)
+	must(t, err)
+	must(t, parts.Eventually(t.Context(), syncPatience, func() error {
+		if out, err := b.cluster.Kubectl(t.Context(), "get", "configmap", "web", "-n", "shop", "-o", "jsonpath={.data.value}"); err != nil || out != "2" {
+			return fmt.Errorf("it is %q: %w", out, err)
+		}
+		return nil
+	}))
 }

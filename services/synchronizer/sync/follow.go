@@ -16,7 +16,7 @@ func (b *Brain) follow(ctx context.Context, a *app, l *live, v *sight) error {
 		return nil //nolint:nilerr // as long as that isn't known, it stays
 	}
 	b.log.Info("the branch no longer has what was applied, and has the same", "application", a.name.String(), "was", was, "commit", head)
-	return b.write(ctx, a, l, func(s *api.ApplicationStatus) {
+	err := b.write(ctx, a, l, func(s *api.ApplicationStatus) {
 		if s.Healthy == was {
 			s.Healthy = head
 		}
@@ -27,6 +27,10 @@ func (b *Brain) follow(ctx context.Context, a *app, l *live, v *sight) error {
 		}
 		s.Revision, s.Attempted = head, head
 	})
+	if err != nil {
+		return err
+	}
+	return b.stand(ctx, a, l) // who guarded what it told before guards it no longer
 }
 
 func short(commit string) string { return commit[:min(len(commit), 12)] }
