@@ -131,21 +131,22 @@ func (r *rendered) read(o render.Object) {
 // told of it.
 func (b *builder) keepTexts(docs []found, o render.Object) {
 	for i, d := range docs {
-		if key, ok := b.sourceOf(d.app); ok && key != b.key() && b.lending.takes(key, b.name) {
+		if _, ok := b.borrower(d.app); ok {
 			docs[i].text = bytes.Clone(o.Raw)
 		}
 	}
 }
 
-// sourceOf is the key of the repository's branch that is an application's source; ok is
-// false where it has none.
-func (b *builder) sourceOf(app *api.Application) (key string, ok bool) {
+// borrower is the key of the other repository that is an application's source and takes
+// documents from this one; ok is false where there is none.
+func (b *builder) borrower(app *api.Application) (key string, ok bool) {
 	source, err := events.ParseGitRepository(app.Spec.Source.Repository, b.gits)
 	if err != nil {
 		return "", false
 	}
 	ref, err := app.Spec.Source.Ref()
-	return Key(source, ref.Value), err == nil && ref.Kind == api.RefBranch
+	key = Key(source, ref.Value)
+	return key, err == nil && ref.Kind == api.RefBranch && key != b.key() && b.lending.takes(key, b.name)
 }
 
 func (l *loader) key() string { return Key(l.name, l.config.Branch) }
@@ -247,8 +248,8 @@ func withoutValues(app *api.Application, err error) error {
 // lent says whether an application is one of another repository of the config, which
 // is told of it.
 func (b *builder) lent(cluster string, d found) bool {
-	key, ok := b.sourceOf(d.app)
-	if !ok || key == b.key() || !b.lending.takes(key, b.name) {
+	key, ok := b.borrower(d.app)
+	if !ok {
 		return false
 	}
 	if b.s.lends == nil {

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"sync"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/render"
@@ -118,18 +117,12 @@ func unpack(data []byte) (*parcel, error) {
 // noted is a file system that keeps what was read of it.
 type noted struct {
 	fs.FS
-	mu    sync.Mutex
 	files map[string][]byte
 }
 
 func (n *noted) ReadFile(name string) ([]byte, error) {
 	data, err := fs.ReadFile(n.FS, name)
 	if err == nil {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if n.files == nil {
-			n.files = map[string][]byte{}
-		}
 		n.files[path.Clean(name)] = data
 	}
 	return data, err

@@ -280,9 +280,7 @@ func (b *Brain) inputs(ctx context.Context, a *app, l *live, head Commit, work W
 		err = b.relocate(ctx, a, l)
 	}
 	if err == nil {
-		since := chartSince(work, l.application.Spec.Sync.ResyncOrDefault())
-		vars.bases, vars.charts = b.bases(a, l.application, since), kustomizeCharts{Brain: b, a: a, since: since}
-		vars, err = b.chart(ctx, a, l.application, vars, since)
+		vars, err = b.outside(ctx, a, l.application, vars, work)
 	}
 	if _, is := missing(err); is || permanentSource(err) {
 		if markErr := b.markSource(ctx, a, err); markErr != nil {
@@ -290,6 +288,13 @@ func (b *Brain) inputs(ctx context.Context, a *app, l *live, head Commit, work W
 		}
 	}
 	return vars, err
+}
+
+// outside adds what an application takes from beyond its repository: bases and charts.
+func (b *Brain) outside(ctx context.Context, a *app, application *api.Application, vars variables, work Work) (variables, error) {
+	since := chartSince(work, application.Spec.Sync.ResyncOrDefault())
+	vars.bases, vars.charts = b.bases(a, application, since), kustomizeCharts{Brain: b, a: a, since: since}
+	return b.chart(ctx, a, application, vars, since)
 }
 
 // newRun is a sync of the head that has not begun.

@@ -221,10 +221,8 @@ func (b *Brain) sync(ctx context.Context, n *run, l *live, result render.Result)
 // intend tells that a run begins, and records everything that is about to be
 // applied before any of it is.
 func (b *Brain) intend(ctx context.Context, n *run, l *live) error {
-	if !slices.Contains(l.object.GetFinalizers(), finalizer) {
-		if err := b.setFinalizers(ctx, n.app, l, append(slices.Clone(l.object.GetFinalizers()), finalizer)); err != nil {
-			return err
-		}
+	if err := b.endsByUs(ctx, n.app, l); err != nil {
+		return err
 	}
 	told := make(chan error, 1)
 	go func() {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -157,6 +158,15 @@ func toMap(v any) (map[string]any, error) {
 	}
 	m, _ := u.Object["status"].(map[string]any)
 	return m, nil
+}
+
+// endsByUs has an Application that is deleted wait for us: it has something from now on.
+func (b *Brain) endsByUs(ctx context.Context, a *app, l *live) error {
+	before := l.object.GetFinalizers()
+	if slices.Contains(before, finalizer) {
+		return nil
+	}
+	return b.setFinalizers(ctx, a, l, append(slices.Clone(before), finalizer))
 }
 
 // setFinalizers replaces the finalizers of an Application.

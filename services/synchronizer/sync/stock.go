@@ -3,7 +3,6 @@ package sync
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/slipway-cd/slipway/shared/api"
@@ -28,10 +27,8 @@ func (b *Brain) takeStock(ctx context.Context, a *app, l *live, work Work) error
 		return fmt.Errorf("look what a suspended application has already: %w", err)
 	}
 	if len(found) > 0 {
-		if !slices.Contains(l.object.GetFinalizers(), finalizer) {
-			if err := b.setFinalizers(ctx, a, l, append(slices.Clone(l.object.GetFinalizers()), finalizer)); err != nil {
-				return err
-			}
+		if err := b.endsByUs(ctx, a, l); err != nil {
+			return err
 		}
 		here := n.cluster.here(ctx, n.spec)
 		err := b.write(ctx, a, l, func(s *api.ApplicationStatus) { s.Inventory, s.Destination = found, &here })
@@ -60,9 +57,7 @@ func (b *Brain) wouldHave(ctx context.Context, a *app, l *live, work Work) (*run
 	if _, err := b.destination(ctx, a, l.application); err != nil {
 		return nil, err
 	}
-	since := chartSince(work, l.application.Spec.Sync.ResyncOrDefault())
-	vars.bases, vars.charts = b.bases(a, l.application, since), kustomizeCharts{Brain: b, a: a, since: since}
-	if vars, err = b.chart(ctx, a, l.application, vars, since); err != nil {
+	if vars, err = b.outside(ctx, a, l.application, vars, work); err != nil {
 		return nil, err
 	}
 	result, err := render.Render(ctx, vars.request(head, l.application))
