@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/slipway-cd/slipway/e2e/local"
 	"github.com/slipway-cd/slipway/e2e/parts"
+	"github.com/slipway-cd/slipway/shared/freeport"
 )
 
 // TestAClusterComesFromGitAlone begins a cluster, loses it, and begins another
@@ -146,12 +146,12 @@ func (b bootstrapper) unreachable() string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	port, err := local.FreePort()
+	addr, err := freeport.Address()
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	file := filepath.Join(b.t.TempDir(), "kubeconfig")
-	write(b.t, file, regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllString(string(text), fmt.Sprintf("127.0.0.1:%d", port)))
+	write(b.t, file, regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllString(string(text), addr))
 	return file
 }
 

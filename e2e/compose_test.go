@@ -17,6 +17,7 @@ import (
 
 	"github.com/slipway-cd/slipway/e2e/compose"
 	"github.com/slipway-cd/slipway/e2e/local"
+	"github.com/slipway-cd/slipway/shared/freeport"
 )
 
 // scaled are the services of docker-compose.yaml that may have replicas.
@@ -66,7 +67,7 @@ func composeProject(t *testing.T) *compose.Project {
 		Name: fmt.Sprintf("slipway-e2e-%d", os.Getpid()), Images: "slipway-e2e", Out: testLog{t},
 	}
 	for _, port := range []*int{&p.Ports.Hooks, &p.Ports.API, &p.Ports.Registry, &p.Ports.Git} {
-		if *port, err = local.FreePort(); err != nil {
+		if *port, err = freeport.Take(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	gitreceiver "github.com/slipway-cd/slipway/services/git-receiver"
 	registryreceiver "github.com/slipway-cd/slipway/services/registry-receiver"
 	"github.com/slipway-cd/slipway/shared/bus"
+	"github.com/slipway-cd/slipway/shared/freeport"
 	"github.com/slipway-cd/slipway/shared/webhook"
 )
 
@@ -88,9 +89,9 @@ func startFrontDoor(t *testing.T, posts int, busArgs ...string) *frontDoor {
 	secret := filepath.Join(dir, "secret")
 	must(t, os.WriteFile(secret, []byte(frontSecret), 0o600))
 	addr := func() string {
-		port, err := local.FreePort()
+		addr, err := freeport.Address()
 		must(t, err)
-		return fmt.Sprintf("127.0.0.1:%d", port)
+		return addr
 	}
 	f.busAddr = addr()
 	f.processes = []*local.Process{local.NewProcess("bus", dir, filepath.Join(dir, "bin", "bus"),

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/slipway-cd/slipway/e2e/local"
+	"github.com/slipway-cd/slipway/shared/freeport"
 )
 
 // NATS is what the manifests have of NATS, to be run on this machine: the config
@@ -39,7 +40,7 @@ func (n *NATS) Servers(addr, monitor string) ([]*local.Process, error) {
 	const servers = 3
 	var routes [servers]string
 	for i := range routes {
-		port, err := local.FreePort()
+		port, err := freeport.Take()
 		if err != nil {
 			return nil, err
 		}
@@ -48,15 +49,15 @@ func (n *NATS) Servers(addr, monitor string) ([]*local.Process, error) {
 	var all []*local.Process
 	for i := range servers {
 		own, told := addr, monitor
-		leaf, err := address()
+		leaf, err := freeport.Address()
 		if err != nil {
 			return nil, err
 		}
 		if i == 0 {
 			n.Leaf = leaf
-		} else if own, err = address(); err != nil {
+		} else if own, err = freeport.Address(); err != nil {
 			return nil, err
-		} else if told, err = address(); err != nil {
+		} else if told, err = freeport.Address(); err != nil {
 			return nil, err
 		}
 		name := fmt.Sprintf("nats-%d", i)
@@ -79,11 +80,11 @@ func (n *NATS) Servers(addr, monitor string) ([]*local.Process, error) {
 // LeafNode is the server by which a cluster joins; it shows the certificate of
 // that name, and listens at the address that it gives.
 func (n *NATS) LeafNode(config, remote, certificate string) (p *local.Process, addr string, err error) {
-	own, err := address()
+	own, err := freeport.Address()
 	if err != nil {
 		return nil, "", err
 	}
-	told, err := address()
+	told, err := freeport.Address()
 	if err != nil {
 		return nil, "", err
 	}
@@ -119,9 +120,4 @@ func (n *NATS) process(name, config string, files map[string]string) (*local.Pro
 		}
 	}
 	return local.NewProcess(name, dir, n.Program, "--trace", "--config", filepath.Join(dir, "nats.conf")), nil
-}
-
-func address() (string, error) {
-	port, err := local.FreePort()
-	return fmt.Sprintf("127.0.0.1:%d", port), err
 }

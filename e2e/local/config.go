@@ -2,43 +2,11 @@ package local
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"text/template"
 )
-
-// FreePort finds a port of the loopback address that nobody listens on, below
-// those from which connections take theirs: it stays free while a service that
-// was killed is away. It gives none twice: worlds that run side by side have
-// services that don't listen yet.
-func FreePort() (port int, err error) {
-	const first, last, tries = 10_000, 32_000, 100
-	for range tries {
-		port = first + rand.IntN(last-first)
-		if _, given := givenPorts.LoadOrStore(port, true); given {
-			continue
-		}
-		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, fmt.Errorf("find a free port: %w", err)
-}
-
-var givenPorts sync.Map
-
-func freeAddr() (string, error) { return freeAddrOn("127.0.0.1") }
-
-// freeAddrOn is an address of a host, whose ports are taken by nobody but us.
-func freeAddrOn(host string) (string, error) {
-	port, err := FreePort()
-	return fmt.Sprintf("%s:%d", host, port), err
-}
 
 // settings fill the config's template.
 type settings struct {

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-cd/slipway/e2e/parts"
+	"github.com/slipway-cd/slipway/shared/freeport"
 )
 
 // Options say what a world is like.
@@ -132,7 +133,7 @@ func (w *World) start(ctx context.Context) error {
 	if err := os.MkdirAll(w.opts.Dir, 0o755); err != nil {
 		return fmt.Errorf("make the world's folder: %w", err)
 	}
-	hooks, err := FreePort()
+	hooks, err := freeport.Take()
 	if err != nil {
 		return err
 	}
@@ -267,7 +268,7 @@ func (w *World) settle(registrySecret, gitSecret string) (s settings, err error)
 		}
 	}
 	for _, p := range []*string{&s.Metrics, &s.Bus, &s.API} {
-		if *p, err = freeAddr(); err != nil {
+		if *p, err = freeport.Address(); err != nil {
 			return s, err
 		}
 	}

@@ -1,6 +1,10 @@
 package local
 
-import "path/filepath"
+import (
+	"path/filepath"
+
+	"github.com/slipway-cd/slipway/shared/freeport"
+)
 
 // AddSynchronizer adds a synchronizer of a cluster as a process that is not
 // started yet: another replica where the world has one of that cluster, on the
@@ -22,7 +26,7 @@ func (w *World) AddAutomator(name string) (*Process, error) {
 func (w *World) addProcess(name, service string, s settings) (*Process, error) {
 	s.Data = filepath.Join(w.opts.Dir, "data-"+name)
 	for _, p := range []*string{&s.Hooks, &s.Metrics, &s.API} {
-		addr, err := freeAddr()
+		addr, err := freeport.Address()
 		if err != nil {
 			return nil, err
 		}

@@ -2,12 +2,16 @@ package local
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/slipway-cd/slipway/shared/freeport"
 )
 
 // Scale says how many there are of what a separate world has one of.
@@ -154,6 +158,12 @@ func (w *World) addNodes(token string) (urls string, err error) {
 		w.Processes = append(w.Processes, p)
 	}
 	return strings.Join(addrs, ",nats://"), nil
+}
+
+// freeAddrOn is an address of a host, whose ports are taken by nobody but us.
+func freeAddrOn(host string) (string, error) {
+	port, err := freeport.Take()
+	return net.JoinHostPort(host, strconv.Itoa(port)), err
 }
 
 func (w *World) addReplica(service string, i int, s settings) (settings, error) {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/slipway-cd/slipway/shared/freeport"
 )
 
 // Services are the processes of a separate world, in the order of their
@@ -58,7 +60,7 @@ func (w *World) startSeparate(s settings, hooks int) error {
 	if err := w.openProxies(s); err != nil {
 		return err
 	}
-	monitor, err := freeAddr()
+	monitor, err := freeport.Address()
 	if err != nil {
 		return err
 	}
@@ -119,7 +121,7 @@ func (w *World) ownSettings(name string, s settings) (settings, error) {
 	s.Data = filepath.Join(w.opts.Dir, "data-"+name)
 	s.Bus, s.RegistryEndpoint = w.BusProxy[name].Addr, w.RegistryProxy.Addr
 	for _, p := range []*string{&s.Hooks, &s.Metrics} {
-		addr, err := freeAddr()
+		addr, err := freeport.Address()
 		if err != nil {
 			return s, err
 		}

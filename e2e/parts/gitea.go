@@ -31,11 +31,11 @@ type GitHost struct {
 
 // StartGitea starts a Gitea. The context bounds the start only.
 func StartGitea(ctx context.Context, opts GiteaOptions) (*GitHost, error) {
-	if opts.Addr == "" {
-		opts.Addr = "127.0.0.1:0"
-	}
 	g := &GitHost{dir: opts.Dir}
 	var err error
+	if opts.Addr, err = address(opts.Addr, opts.Dir); err != nil {
+		return nil, err
+	}
 	if g.process, err = start(ctx, GiteaProgram, opts.Dir, g, "--data", opts.Dir, "--listen", opts.Addr); err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ import (
 // GitHTTPOptions say how Git is served.
 type GitHTTPOptions struct {
 	Dir        string // the repositories
-	Addr       string // host:port; empty: a free port on loopback
+	Addr       string // host:port; empty: loopback, on the port used before in Dir or a free one
 	HookURL    string // hears of every push; may be empty
 	HookSecret string // signs what is posted there
 	User       string // with Password: what every client must give; empty: nothing
@@ -48,8 +48,9 @@ func StartGitHTTP(ctx context.Context, opts GitHTTPOptions) (*GitHTTP, error) {
 	if opts.Dir == "" {
 		return nil, errors.New("serve git: no Dir given")
 	}
-	if opts.Addr == "" {
-		opts.Addr = "127.0.0.1:0"
+	var err error
+	if opts.Addr, err = address(opts.Addr, opts.Dir); err != nil {
+		return nil, err
 	}
 	hook, err := build(ctx, PostReceiveProgram, func() {})
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 // RegistryOptions say what a registry is started with.
 type RegistryOptions struct {
 	Dir           string            // its images and log
-	Addr          string            // host:port; empty: a free port on loopback
+	Addr          string            // host:port; empty: loopback, on the port used before in Dir or a free one
 	NotifyURL     string            // hears of every push, pull and deletion; may be empty
 	NotifyHeaders map[string]string // sent along
 }
@@ -25,8 +25,9 @@ type Registry struct {
 // StartRegistry starts a registry that speaks plain HTTP. The context bounds the start
 // only.
 func StartRegistry(ctx context.Context, opts RegistryOptions) (*Registry, error) {
-	if opts.Addr == "" {
-		opts.Addr = "127.0.0.1:0"
+	var err error
+	if opts.Addr, err = address(opts.Addr, opts.Dir); err != nil {
+		return nil, err
 	}
 	args := []string{"--data", filepath.Join(opts.Dir, "images"), "--listen", opts.Addr}
 	if opts.NotifyURL != "" {
@@ -36,7 +37,6 @@ func StartRegistry(ctx context.Context, opts RegistryOptions) (*Registry, error)
 		args = append(args, "--notify-header", key+": "+opts.NotifyHeaders[key])
 	}
 	r := &Registry{}
-	var err error
 	if r.process, err = start(ctx, RegistryProgram, opts.Dir, r, args...); err != nil {
 		return nil, err
 	}

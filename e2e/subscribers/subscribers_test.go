@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"github.com/slipway-cd/slipway/e2e/parts"
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/bus"
+	"github.com/slipway-cd/slipway/shared/freeport"
 )
 
 const patience = 30 * time.Second
@@ -66,10 +66,9 @@ type server struct {
 func start(t *testing.T) *server {
 	t.Helper()
 	s := &server{page: readPage(t), t: t}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	var err error
+	s.addr, err = freeport.Address()
 	must(t, err)
-	s.addr = free.Addr().String()
-	must(t, free.Close())
 	dir := t.TempDir()
 	program, err := parts.Program(t.Context(), parts.NATSProgram)
 	must(t, err)

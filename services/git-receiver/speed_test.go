@@ -26,6 +26,7 @@ import (
 
 	"github.com/slipway-cd/slipway/services/git-receiver/provider"
 	"github.com/slipway-cd/slipway/shared/bus/busserver"
+	"github.com/slipway-cd/slipway/shared/service/servicetest"
 	"github.com/slipway-cd/slipway/shared/webhook"
 )
 
@@ -82,7 +83,7 @@ func BenchmarkAccepted(b *testing.B) {
 
 func accepted(b *testing.B, program, sync string, conns int) {
 	dir := b.TempDir()
-	door, floor, nats, metrics := freeAddr(b), freeAddr(b), freeAddr(b), freeAddr(b)
+	door, floor, nats, metrics := servicetest.Address(b), servicetest.Address(b), servicetest.Address(b), servicetest.Address(b)
 	role(b, "bus", nats, "SPEED_DIR="+filepath.Join(dir, "jetstream"), "SPEED_SYNC="+sync)
 	role(b, "bare", floor)
 	secret, config := filepath.Join(dir, "secret"), filepath.Join(dir, "slipway.yaml")
@@ -144,16 +145,6 @@ func ready(b *testing.B, metrics string) {
 func median(all []float64) float64 {
 	slices.Sort(all)
 	return all[len(all)/2]
-}
-
-func freeAddr(b *testing.B) string {
-	b.Helper()
-	l, err := (&net.ListenConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 func role(b *testing.B, name, addr string, env ...string) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"strings"
 	"testing"
@@ -22,6 +21,7 @@ import (
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/bus/busserver"
 	"github.com/slipway-cd/slipway/shared/bus/bustest"
+	"github.com/slipway-cd/slipway/shared/freeport"
 )
 
 func TestMain(m *testing.M) {
@@ -43,12 +43,8 @@ func TestSingleServer(t *testing.T) {
 }
 
 func TestConnectWaitsForTheServer(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeport.Address()
 	if err != nil {
-		t.Fatal(err)
-	}
-	addr := listener.Addr().String()
-	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
 	o := bus.Options{URL: "nats://" + addr, Token: "secret", Log: bustest.Silent()}

@@ -11,12 +11,14 @@ import (
 
 // startEtcd runs etcd on loopback and returns its client's address.
 func startEtcd(ctx context.Context, dir string) (*embed.Etcd, string, error) {
-	ports, err := freePorts(2)
-	if err != nil {
-		return nil, "", err
+	var client, peer url.URL
+	for _, u := range []*url.URL{&client, &peer} {
+		port, err := freePort()
+		if err != nil {
+			return nil, "", err
+		}
+		*u = url.URL{Scheme: "http", Host: fmt.Sprintf("127.0.0.1:%d", port)}
 	}
-	client := url.URL{Scheme: "http", Host: fmt.Sprintf("127.0.0.1:%d", ports[0])}
-	peer := url.URL{Scheme: "http", Host: fmt.Sprintf("127.0.0.1:%d", ports[1])}
 
 	cfg := embed.NewConfig()
 	cfg.Name = "etcd"

@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +16,7 @@ import (
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/bus/busserver"
+	"github.com/slipway-cd/slipway/shared/freeport"
 )
 
 // patience is how long what must happen may take, on a machine that has much
@@ -33,15 +32,9 @@ func Start(t testing.TB) *bus.Bus {
 // Server runs a server until the test ends.
 func Server(t testing.TB) *Embedded {
 	t.Helper()
-	e := &Embedded{o: busserver.Options{Dir: t.TempDir(), Addr: "127.0.0.1:0"}}
+	e := &Embedded{o: busserver.Options{Dir: t.TempDir(), Addr: address(t)}}
 	e.Start(t)
 	t.Cleanup(e.Stop)
-	// The port stays over restarts.
-	u, err := url.Parse(e.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.o.Addr = u.Host
 	return e
 }
 
@@ -168,14 +161,19 @@ type Cluster []*Embedded
 func StartCluster(t testing.TB) Cluster {
 	t.Helper()
 	var all Cluster
+	var ports []int
 	var routes []string
-	ports := freePorts(t, 6)
-	for _, port := range ports[:3] {
+	for range 3 {
+		port, err := freeport.Take()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports = append(ports, port)
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", port))
 	}
 	for i := range routes {
 		e := &Embedded{o: busserver.Options{
-			Dir: t.TempDir(), Addr: fmt.Sprintf("127.0.0.1:%d", ports[3+i]),
+			Dir: t.TempDir(), Addr: address(t),
 			Cluster: &busserver.Cluster{Name: fmt.Sprint("server", i), Port: ports[i], Routes: routes},
 		}}
 		e.Start(t)
@@ -194,17 +192,12 @@ func (c Cluster) URL() string {
 	return strings.Join(urls, ",")
 }
 
-// freePorts may be taken by others before they are used: seldom enough.
-func freePorts(t testing.TB, n int) []int {
+// address is the server's own also while it is stopped.
+func address(t testing.TB) string {
 	t.Helper()
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	addr, err := freeport.Address()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return ports
+	return addr
 }

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/slipway-cd/slipway/shared/bus/bustest"
+	"github.com/slipway-cd/slipway/shared/freeport"
 	"github.com/slipway-cd/slipway/shared/service"
 )
 
@@ -84,16 +85,14 @@ func (r *Running) End() <-chan error {
 	return r.ended
 }
 
-// Address is a free one of this machine. It may be taken by others before it is
-// used: seldom enough.
+// Address is one of this machine that nobody else is given.
 func Address(t testing.TB) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	addr, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	return addr
 }
 
 // Write puts a file in place of another, as editors and Kubernetes do.
