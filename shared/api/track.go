@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/slipway-cd/slipway/events"
@@ -26,15 +25,6 @@ type Track struct {
 	Exact *Fixed `json:"exact,omitempty"`
 	// Follow takes what another application runs now.
 	Follow *Follow `json:"follow,omitempty"`
-}
-
-// Filter says which tags are looked at, and which part of them is compared.
-type Filter struct {
-	// Match is an expression (RE2) that a tag must match; its named group
-	// "order" is what is compared, without one the whole tag.
-	Match string `json:"match,omitempty"`
-	// Ignore are expressions of tags to leave out.
-	Ignore []string `json:"ignore,omitempty"`
 }
 
 // Semver chooses the greatest version in a range. It is written as the range
@@ -216,20 +206,6 @@ func (f *Fixed) validate() error {
 	return f.Filter.takes(f.Tag)
 }
 
-// takes wants the filter to let the one tag through that a track names:
-// otherwise it could never choose.
-func (f Filter) takes(tag string) error {
-	if !regexp.MustCompile(f.Match).MatchString(tag) {
-		return fmt.Errorf("match %q doesn't match the tag %s itself", f.Match, tag)
-	}
-	for _, e := range f.Ignore {
-		if regexp.MustCompile(e).MatchString(tag) {
-			return fmt.Errorf("ignore %q leaves out the tag %s itself", e, tag)
-		}
-	}
-	return nil
-}
-
 // Of gives the application to follow for another one.
 func (f *Follow) Of(a events.Application) (events.Application, error) {
 	return another(f.Application, a)
@@ -237,23 +213,4 @@ func (f *Follow) Of(a events.Application) (events.Application, error) {
 
 func (f *Follow) validate() error {
 	return errors.Join(validAnother(f.Application), f.Same.validate(), f.Filter.validate())
-}
-
-func (f Filter) validate() error { return Expressions(f.Match, f.Ignore) }
-
-// Expressions checks a match and a list of ignores.
-func Expressions(match string, ignore []string) error {
-	var faults []error
-	if _, err := regexp.Compile(match); err != nil {
-		faults = append(faults, fmt.Errorf("match: expression %q: %w", match, err))
-	}
-	for i, e := range ignore {
-		switch _, err := regexp.Compile(e); {
-		case err != nil:
-			faults = append(faults, fmt.Errorf("ignore[%d]: expression %q: %w", i, e, err))
-		case e == "":
-			faults = append(faults, fmt.Errorf("ignore[%d]: is empty, and would leave out every tag", i))
-		}
-	}
-	return errors.Join(faults...)
 }

@@ -1,20 +1,21 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 
 	"github.com/slipway-cd/slipway/shared/api"
 )
 
-// filter is the match and the ignores of a track.
+// filter is what a track looks at of the tags.
 type filter struct {
-	match  *regexp.Regexp
-	ignore []*regexp.Regexp
+	match   *regexp.Regexp
+	extract string
+	ignore  []*regexp.Regexp
 }
 
 func newFilter(t api.Filter) (f filter, err error) {
+	f.extract = t.Extract
 	if t.Match != "" {
 		if f.match, err = regexp.Compile(t.Match); err != nil {
 			return f, fmt.Errorf("match: %w", err)
@@ -53,25 +54,29 @@ func (f filter) ignored(tag string) error {
 	return nil
 }
 
-// part gives the part of a tag that is compared: the named group "order" of
-// match, or the whole tag. Ignored tags have it too: the tag in use may be
-// one, and is no older for that.
+// part gives what is compared of a tag: what extract makes of it, or the named
+// group "order" of match, or the whole tag. Ignored tags have it too: the tag in
+// use may be one, and is no older for that.
 func (f filter) part(tag string) (string, error) {
 	if f.match == nil {
 		return tag, nil
 	}
-	m := f.match.FindStringSubmatch(tag)
+	m := f.match.FindStringSubmatchIndex(tag)
 	if m == nil {
 		return "", fmt.Errorf("does not match %q", f.match)
 	}
-	i := f.match.SubexpIndex("order")
-	switch {
-	case i < 0:
-		return tag, nil
-	case m[i] == "":
-		return "", errors.New(`has nothing in match's group "order"`)
+	template, from := f.extract, fmt.Sprintf("extract %q", f.extract)
+	if template == "" {
+		if f.match.SubexpIndex("order") < 0 {
+			return tag, nil
+		}
+		template, from = "${order}", `match's group "order"`
 	}
-	return m[i], nil
+	part := string(f.match.ExpandString(nil, template, tag, m))
+	if part == "" {
+		return "", fmt.Errorf("has nothing in %s", from)
+	}
+	return part, nil
 }
 
 // ordered is a strategy whose keys depend on nothing but the tag itself.

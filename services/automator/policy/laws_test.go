@@ -19,7 +19,7 @@ import (
 var everyTrack = []string{
 	`semver: "*"`, `semver: ">=1 <9"`, `semver: "^3 || ~2.4"`, `semver: {range: ">=1.0.0-0 <9", ignore: ["^1[.]"]}`,
 	`semver: {range: "*", prereleases: true}`, `semver: {range: "*", match: "^v?(?P<order>[^-]*)"}`,
-	`numeric: {}`, `numeric: {match: "^v?(?P<order>[0-9]+)"}`, `alphabetical: {}`, `alphabetical: {match: "-(?P<order>.*)$", ignore: [rc]}`,
+	`numeric: {}`, `numeric: {match: "^v?(?P<order>[0-9]+)"}`, `numeric: {match: "^v?([0-9]+)[.]([0-9]+)", extract: "${2}0$1"}`, `alphabetical: {}`, `alphabetical: {match: "-(?P<order>.*)$", ignore: [rc]}`,
 	`newest: {order: numeric}`, `newest: {match: "^v?(?P<order>[0-9]+)", order: alphabetical}`, `newest: {order: created}`,
 	`digest: "1.1.1"`, `digest: latest`, `exact: "1"`, `exact: {tag: latest}`, `follow: "staging/{namespace}/{name}"`,
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/slipway-cd/slipway/shared/api"
 )
 
 // policies writes a rule for each ImagePolicy.
@@ -58,7 +60,7 @@ func (f *flux) rule(s *source, marked map[string][]string) tree {
 		return nil
 	}
 	track, ok := f.track(s, images)
-	if !ok {
+	if !ok || !usable(spec.at("policy"), track) {
 		return nil
 	}
 	rule := tree{"images": []any{image}, "track": track, "mode": "automatic"}
@@ -75,15 +77,12 @@ func (f *flux) rule(s *source, marked map[string][]string) tree {
 // track is how a tag is chosen.
 func (f *flux) track(s, images *source) (tree, bool) {
 	spec := s.at("spec")
-	ignore := images.at("spec", "exclusionList").list()
-	match := spec.at("filterTags", "pattern").text()
-	extract := spec.at("filterTags", "extract")
-	ok := true
-	if match != "" {
-		match, ok = ordered(match, extract.text())
+	filter := api.Filter{Match: spec.at("filterTags", "pattern").text(), Ignore: images.at("spec", "exclusionList").list()}
+	if filter.Match != "" {
+		filter.Extract = spec.at("filterTags", "extract").text()
 	}
-	if !ok {
-		extract.note(Missing, "our tracks compare the whole tag or one piece of it", "write a track for it by hand; no rule is written")
+	if filter.Extract == "" && hasOrder(filter.Match) {
+		spec.at("filterTags", "pattern").note(Missing, groupOrder, renameGroup)
 		return nil, false
 	}
 	policy := spec.at("policy")
@@ -93,10 +92,10 @@ func (f *flux) track(s, images *source) (tree, bool) {
 		if strings.Contains(t["range"].(string), "-0") {
 			t["prereleases"] = true
 		}
-		if match == "" && len(ignore) == 0 && t["prereleases"] == nil {
+		if filter.Match == "" && len(filter.Ignore) == 0 && t["prereleases"] == nil {
 			return tree{"semver": t["range"]}, true
 		}
-		return tree{"semver": withFilter(t, match, ignore)}, true
+		return tree{"semver": withFilter(t, filter)}, true
 	case alphabetical.there(), numerical.there():
 		kind, v := "alphabetical", alphabetical
 		if numerical.there() {
@@ -107,10 +106,10 @@ func (f *flux) track(s, images *source) (tree, bool) {
 			v.at("order").note(Missing, "our tracks take the greatest", "write a track for it by hand; no rule is written")
 			return nil, false
 		}
-		if tag := fixed(match); tag != "" {
+		if tag := fixed(filter.Match); tag != "" {
 			return tree{"digest": tag}, true
 		}
-		return tree{kind: withFilter(tree{}, match, ignore)}, true
+		return tree{kind: withFilter(tree{}, filter)}, true
 	}
 	policy.note(Wrong, "it has neither semver, alphabetical nor numerical", "no rule is written")
 	return nil, false

@@ -2,178 +2,14 @@ package migrate
 
 import (
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/services/automator/policy"
+	"github.com/slipway-cd/slipway/shared/api"
 )
-
-// ordered is an expression with a group named "order", which is what our tracks
-// compare: what a template such as "$ts" or "$major.$minor" makes of a tag that
-// the expression matches (regexp.Expand). It is none where that doesn't stand in
-// the tag in one piece. An empty template is the whole tag.
-func ordered(expression, template string) (match string, ok bool) {
-	re, err := regexp.Compile(expression)
-	if err != nil {
-		return "", false
-	}
-	names, between, ok := references(template)
-	if !ok {
-		return "", false
-	}
-	if len(names) == 0 || slices.Equal(names, []string{"0"}) {
-		return expression, re.SubexpIndex("order") < 0
-	}
-	var piece []group
-	all := groups(expression)
-	for i, name := range names {
-		n := re.SubexpIndex(name)
-		if number, err := strconv.Atoi(name); err == nil {
-			n = number
-		}
-		if n < 1 || n > len(all) {
-			return "", false
-		}
-		piece = append(piece, all[n-1])
-		if i > 0 && !isLiteral(expression, piece[i-1].end, all[n-1].at, between[i-1]) {
-			return "", false
-		}
-	}
-	match, ok = order(expression, piece[0], piece[len(piece)-1])
-	if ok {
-		_, err = regexp.Compile(match)
-	}
-	return match, ok && err == nil
-}
-
-// order names a group "order", or puts several that follow one another in one; not where
-// the last is repeated, as it would be the whole then.
-func order(expression string, first, last group) (match string, ok bool) {
-	const opening = "(?P<order>"
-	if first == last {
-		return expression[:first.at] + opening + expression[first.inner:], true
-	}
-	rest := expression[last.end:]
-	if rest != "" && strings.Contains("?*+{", rest[:1]) {
-		return "", false
-	}
-	return expression[:first.at] + opening + expression[first.at:last.end] + ")" + rest, true
-}
-
-// isLiteral is whether what stands in an expression from one place to another
-// matches a text, and nothing else.
-func isLiteral(expression string, from, to int, text string) bool {
-	if from > to {
-		return false
-	}
-	re, err := regexp.Compile(expression[from:to])
-	if err != nil {
-		return false
-	}
-	prefix, whole := re.LiteralPrefix()
-	return whole && prefix == text
-}
-
-// reference is a group in a template, by name or number.
-var reference = regexp.MustCompile(`\$(?:\w+|\{\w+\})`)
-
-// references are the groups that a template consists of, and what stands between
-// them; not ok where something stands before, after, or is no group.
-func references(template string) (names, between []string, ok bool) {
-	end := 0
-	for _, m := range reference.FindAllStringSubmatchIndex(template, -1) {
-		if text := template[end:m[0]]; len(names) > 0 {
-			between = append(between, text)
-		} else if text != "" {
-			return nil, nil, false
-		}
-		names = append(names, strings.Trim(template[m[0]:m[1]], "${}"))
-		end = m[1]
-	}
-	return names, between, end == len(template)
-}
-
-// group is where a capturing group of an expression begins, where what it
-// captures does, and where it ends.
-type group struct{ at, inner, end int }
-
-// groups are the capturing groups of an expression that compiles, by number.
-func groups(expression string) []group {
-	var all []group
-	var open []int // what is open: a group's place in all, -1 for one that captures nothing
-	for i := 0; i < len(expression); {
-		rest := expression[i:]
-		switch {
-		case rest[0] == '(':
-			length := opening(rest)
-			if length > 0 {
-				open, all = append(open, len(all)), append(all, group{at: i, inner: i + length})
-			} else {
-				open = append(open, -1)
-			}
-			i += max(length, 1)
-		case rest[0] == ')' && len(open) > 0:
-			i++
-			if n := open[len(open)-1]; n >= 0 {
-				all[n].end = i
-			}
-			open = open[:len(open)-1]
-		default:
-			i += char(rest)
-		}
-	}
-	return all
-}
-
-// char is how long the first thing of an expression is that is no parenthesis:
-// a quoted text, a class, an escaped character or one that stands for itself.
-func char(rest string) int {
-	switch {
-	case strings.HasPrefix(rest, `\Q`):
-		if end := strings.Index(rest, `\E`); end >= 0 {
-			return end + 2
-		}
-		return len(rest)
-	case rest[0] == '\\':
-		return min(2, len(rest))
-	case rest[0] == '[':
-		return class(rest)
-	}
-	return 1
-}
-
-// class is the length of a class of characters.
-func class(rest string) int {
-	i := 1
-	if strings.HasPrefix(rest, "[]") || strings.HasPrefix(rest, "[^]") { // ] that is first stands for itself
-		i = strings.IndexByte(rest, ']') + 1
-	}
-	for i < len(rest) && rest[i] != ']' {
-		if end := strings.Index(rest[i:], ":]"); end > 0 && strings.HasPrefix(rest[i:], "[:") {
-			i += end + 2
-		} else if rest[i] == '\\' {
-			i += 2
-		} else {
-			i++
-		}
-	}
-	return min(i+1, len(rest))
-}
-
-// opening is the length of what opens a capturing group; 0 for one that
-// captures nothing.
-func opening(text string) int {
-	for _, named := range []string{"(?P<", "(?<"} {
-		if strings.HasPrefix(text, named) {
-			return strings.IndexByte(text, '>') + 1
-		}
-	}
-	if strings.HasPrefix(text, "(?") {
-		return 0
-	}
-	return 1
-}
 
 // fixed is the one tag that an expression matches; empty when there may be more.
 func fixed(expression string) string {
@@ -196,11 +32,41 @@ func glob(pattern string) string {
 	return "^" + strings.ReplaceAll(quoted, `\?`, ".") + "$"
 }
 
+// A group of that name means something to our tracks, and nothing elsewhere.
+const (
+	groupOrder  = `its group "order" would be what is compared`
+	renameGroup = "give the group another name there first; no rule is written"
+)
+
+// hasOrder is whether an expression has a group of that name.
+func hasOrder(expression string) bool {
+	re, err := regexp.Compile(expression)
+	return err == nil && re.SubexpIndex("order") >= 0
+}
+
+// usable is whether the automator can choose by a track; one that isn't is told, so
+// that it doesn't take the rules with it that stand beside it.
+func usable(at value, track tree) bool {
+	var t api.Track
+	text, err := yaml.Marshal(track)
+	if err == nil {
+		err = api.DecodePart("track", text, &t)
+	}
+	if err == nil {
+		err = policy.Check(t)
+	}
+	if err != nil {
+		at.note(Wrong, "what it comes to is not right: "+err.Error(), "mend it there first; no rule is written")
+	}
+	return err == nil
+}
+
 // withFilter is a track's mapping with what is looked at.
-func withFilter(t tree, match string, ignore []string) tree {
-	set(t, match, "match")
+func withFilter(t tree, f api.Filter) tree {
+	set(t, f.Match, "match")
+	set(t, f.Extract, "extract")
 	var all []any
-	for _, e := range ignore {
+	for _, e := range f.Ignore {
 		all = append(all, e)
 	}
 	set(t, all, "ignore")

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/api"
 )
 
 // tracked is an image that a version is wanted of, as the Image Updater is told
@@ -85,7 +86,7 @@ func (a *argo) track(s *source, applications []any, mode string, t tracked) {
 		return
 	}
 	rule := t.rule(constraint)
-	if rule == nil {
+	if rule == nil || !usable(t.at, rule["track"].(tree)) {
 		return
 	}
 	rule["applications"], rule["images"], rule["mode"] = applications, []any{repo}, mode
@@ -98,21 +99,24 @@ func (a *argo) track(s *source, applications []any, mode string, t tracked) {
 
 // rule is how versions are chosen; nil where we can't say it.
 func (t tracked) rule(constraint string) tree {
-	match := ""
+	var filter api.Filter
 	switch expression, isRegexp := strings.CutPrefix(t.allow, "regexp:"); {
 	case isRegexp:
-		match = expression
+		filter.Match = expression
 	case t.allow != "" && t.allow != "any":
 		t.allowAt.note(Missing, "only regexp: and any are known", "write match of the rule's track by hand; no rule is written")
 		return nil
 	}
-	if _, err := regexp.Compile(match); err != nil {
+	if _, err := regexp.Compile(filter.Match); err != nil {
 		t.allowAt.note(Wrong, err.Error(), "no rule is written")
 		return nil
 	}
-	var ignore []string
+	if hasOrder(filter.Match) {
+		t.allowAt.note(Missing, groupOrder, renameGroup)
+		return nil
+	}
 	for _, pattern := range t.ignore {
-		ignore = append(ignore, glob(pattern))
+		filter.Ignore = append(filter.Ignore, glob(pattern))
 	}
 	rule := tree{"pin": "tag"}
 	var platforms []any
@@ -120,11 +124,11 @@ func (t tracked) rule(constraint string) tree {
 		platforms = append(platforms, p)
 	}
 	set(rule, platforms, "platforms")
-	return t.choose(constraint, match, ignore, rule)
+	return t.choose(constraint, filter, rule)
 }
 
 // choose writes the track of a rule; nil where there is none for it.
-func (t tracked) choose(constraint, match string, ignore []string, rule tree) tree {
+func (t tracked) choose(constraint string, filter api.Filter, rule tree) tree {
 	at := t.strategyAt
 	if at.node == nil {
 		at = t.at
@@ -132,15 +136,15 @@ func (t tracked) choose(constraint, match string, ignore []string, rule tree) tr
 	switch t.strategy {
 	case "", "semver":
 		semver := tree{"range": cmp.Or(constraint, "*")}
-		if match == "" && len(ignore) == 0 {
+		if filter.Match == "" && len(filter.Ignore) == 0 {
 			rule["track"] = tree{"semver": semver["range"]}
 		} else {
-			rule["track"] = tree{"semver": withFilter(semver, match, ignore)}
+			rule["track"] = tree{"semver": withFilter(semver, filter)}
 		}
 	case "latest", "newest-build":
-		rule["track"] = tree{"newest": withFilter(tree{"order": "created"}, match, ignore)}
+		rule["track"] = tree{"newest": withFilter(tree{"order": "created"}, filter)}
 	case "name", "alphabetical":
-		rule["track"] = tree{"alphabetical": withFilter(tree{}, match, ignore)}
+		rule["track"] = tree{"alphabetical": withFilter(tree{}, filter)}
 	case "digest":
 		tag := cmp.Or(constraint, "latest")
 		if !events.ValidTag(tag) {
