@@ -137,6 +137,7 @@ var argoAdvice = map[string]map[string]string{
 		"operation":                                "it is a sync that somebody asked for: nothing",
 	},
 	"ApplicationSet": {
+		"metadata.finalizers":               "each Application says for itself what becomes of its objects: onDelete",
 		"spec.strategy":                     "each application is brought in by itself: a rule's `after` and `dependsOn` say what waits for what",
 		"spec.syncPolicy":                   "what leaves Git leaves the cluster, unless the Application says onDelete: orphan",
 		"spec.preservedFields":              "there is no set that would take fields away",

@@ -42,11 +42,11 @@ func (a *argo) syncPolicy(s *source, out, doc tree) {
 	if len(automated.keys()) == 0 {
 		automated.take()
 	}
-	switch {
-	case !automated.there(), !automated.at("enabled").is(true):
+	if !automated.there() || !automated.at("enabled").is(true) {
 		policy.note(Different, "it is synced by hand", "it is written suspended: `slipway resume` has it synced by itself")
 		suspend(doc, "it was synced by hand in Argo CD")
-	case !automated.at("selfHeal").is(false):
+	}
+	if automated.there() && !automated.at("selfHeal").is(false) {
 		set(out, false, "sync", "selfHeal")
 	}
 	if !automated.at("prune").is(false) {
