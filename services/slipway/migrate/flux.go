@@ -21,7 +21,8 @@ type flux struct {
 	used    map[*source]bool // OCIRepositories of which a chart is taken
 	told    map[string]bool  // GitRepositories that aren't in the repository
 	apps    []*fluxApp
-	roots   []*fluxApp // Kustomizations that apply the folder that they lie in
+	roots   []*fluxApp // Kustomizations that apply themselves
+	sets    takenIn
 }
 
 // fluxApp is one Kustomization or HelmRelease of a cluster.
@@ -56,8 +57,8 @@ func Flux(ctx context.Context, o Options) (Result, error) {
 	if len(f.sources) == 0 {
 		return f.w.result(), fault("%s has no document of Flux", cleanPath(o.Below))
 	}
-	sets := takenInBy(o.FS)
-	f.kustomizations(sets)
+	f.sets = takenInBy(o.FS)
+	f.kustomizations()
 	f.releases()
 	for _, a := range f.apps {
 		if a.doc != nil {
@@ -129,10 +130,11 @@ func (f *flux) kustomization(s *source) *fluxApp {
 		s.namespace = "flux-system"
 		s.at("metadata").note(Different, "it names no namespace, and no kustomization sets one", "flux-system is taken: correct it in what is written, if that is wrong")
 	}
-	inside := under(a.path, s.file)
-	if inside {
+	if itself := f.sets.applies(a.path, s.file); itself && s.origin == nil {
 		f.root(a)
 		return nil
+	} else if itself {
+		spec.at("path").note(Different, "it applies itself, too", "take "+s.file+" out of the folder when it is cut over")
 	}
 	doc := document("Application", s.namespace, s.name, tree{})
 	out := doc["spec"].(tree)

@@ -12,11 +12,11 @@ import (
 
 // kustomizations reads the Kustomizations: as those above them make them, which
 // patch into them what all are to have, and else as they stand in their files.
-func (f *flux) kustomizations(sets takenIn) {
+func (f *flux) kustomizations() {
 	made := map[*source][]*source{} // by the document that they are made of
 	for _, s := range f.fromAbove() {
 		if s.namespace == "" {
-			s.namespace = sets.of(s.file)
+			s.namespace = f.sets.of(s.file)
 		}
 		all := made[s]
 		switch {
@@ -116,12 +116,12 @@ func (f *flux) rootOf(file string) *source {
 	return best.s
 }
 
-// root tells what becomes of the Kustomization that applies its own folder.
+// root tells what becomes of the Kustomization that applies itself.
 func (f *flux) root(a *fluxApp) {
 	f.roots = append(f.roots, a)
 	spec := a.s.at("spec")
 	spec.take()
-	spec.at("path").note(Different, "it applies the folder that it lies in: the root",
+	spec.at("path").note(Different, "it applies itself: the root",
 		"`slipway bootstrap --path "+a.path+"` makes the root Application; take Flux's own files out of the folder when all is cut over")
 	if post := spec.at("postBuild"); post.there() {
 		post.note(Different, "it replaces variables in all that lies below", "give the root Application the same spec.substitute, with ConfigMaps and Secrets of its own namespace")

@@ -13,13 +13,14 @@ import (
 // takenIn is what takes a file or a folder in: the folders of kustomizations.
 type takenIn struct {
 	by         map[string][]string
+	kustomized map[string]bool   // the folders that have one
 	namespaces map[string]string // that kustomizations set, by their folders
 }
 
 // takenInBy reads all kustomizations of a repository. What can't be read
 // sets nothing.
 func takenInBy(fsys fs.FS) takenIn {
-	t := takenIn{by: map[string][]string{}, namespaces: map[string]string{}}
+	t := takenIn{by: map[string][]string{}, kustomized: map[string]bool{}, namespaces: map[string]string{}}
 	_ = fs.WalkDir(fsys, ".", func(name string, e fs.DirEntry, err error) error { // what can't be read sets nothing
 		switch {
 		case err != nil:
@@ -27,6 +28,7 @@ func takenInBy(fsys fs.FS) takenIn {
 		case e.IsDir() && name != "." && strings.HasPrefix(e.Name(), "."):
 			return fs.SkipDir
 		case e.Type().IsRegular() && slices.Contains(kustomizationNames, e.Name()):
+			t.kustomized[path.Dir(name)] = true
 			t.read(fsys, name)
 		}
 		return nil
@@ -70,4 +72,38 @@ func (t takenIn) of(file string) string {
 		by = t.by[at]
 	}
 	return namespace
+}
+
+// applies says whether a folder that is applied has a file below it applied, too: not
+// where a kustomization is in the way that takes other files in.
+func (t takenIn) applies(dir, file string) bool {
+	if !under(dir, file) {
+		return false
+	}
+	from := "" // the first kustomization on the way
+	for at := path.Dir(file); ; at = path.Dir(at) {
+		if t.kustomized[at] {
+			from = at
+		}
+		if at == dir || at == "." {
+			break
+		}
+	}
+	return from == "" || t.leads(from, file, map[string]bool{})
+}
+
+// leads says whether a folder's kustomization takes something in, by others or itself.
+func (t takenIn) leads(from, to string, seen map[string]bool) bool {
+	for _, by := range t.by[to] {
+		if by == from {
+			return true
+		}
+		if !seen[by] {
+			seen[by] = true
+			if t.leads(from, by, seen) {
+				return true
+			}
+		}
+	}
+	return false
 }
