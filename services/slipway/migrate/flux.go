@@ -23,6 +23,7 @@ type flux struct {
 	apps    []*fluxApp
 	roots   []*fluxApp // Kustomizations that apply themselves
 	sets    takenIn
+	home    string // the address of the repository that is read, by its own documents; empty: unknown
 }
 
 // fluxApp is one Kustomization or HelmRelease of a cluster.
@@ -36,6 +37,7 @@ type fluxApp struct {
 	holder   *fluxApp // the Kustomization that makes a HelmRelease; nil for others
 	name     string   // of its Application, where that isn't the source's
 	rendered []render.Object
+	failed   bool // it can't be rendered
 }
 
 // fluxGroup says whether objects of a group are Flux's settings.
@@ -58,6 +60,7 @@ func Flux(ctx context.Context, o Options) (Result, error) {
 		return f.w.result(), fault("%s has no document of Flux", cleanPath(o.Below))
 	}
 	f.sets = takenInBy(o.FS)
+	f.home = f.findHome()
 	f.kustomizations()
 	f.releases()
 	for _, a := range f.apps {
@@ -130,7 +133,7 @@ func (f *flux) kustomization(s *source) *fluxApp {
 		s.namespace = "flux-system"
 		s.at("metadata").note(Different, "it names no namespace, and no kustomization sets one", "flux-system is taken: correct it in what is written, if that is wrong")
 	}
-	if itself := f.sets.applies(a.path, s.file); itself && s.origin == nil {
+	if itself := f.sets.applies(a.path, s.file) && f.atHome(s, a.path); itself && s.origin == nil {
 		f.root(a)
 		return nil
 	} else if itself {
@@ -260,10 +263,12 @@ func (f *flux) substitution(s *source, out tree) {
 
 // look renders the path, to know what it holds.
 func (f *flux) look(a *fluxApp, out tree) {
+	source, _ := out["source"].(tree)
+	if address, _ := source["repository"].(string); !f.isHome(address) {
+		return
+	}
 	if !exists(f.FS, a.path) {
-		if f.mine(out) {
-			a.s.at("spec", "path").note(Wrong, "the repository has no "+a.path, "mend it there first")
-		}
+		a.s.at("spec", "path").note(Wrong, "the repository has no "+a.path, "mend it there first")
 		return
 	}
 	if f.generated(a.path) {
@@ -283,7 +288,7 @@ func (f *flux) look(a *fluxApp, out tree) {
 		}
 	}
 	a.touched = result.Touched
-	if err != nil {
+	if a.failed = err != nil; a.failed {
 		a.s.at("spec", "path").note(Wrong, "it can't be rendered: "+err.Error(), "mend it there first: HelmReleases in it are read as they stand in their files")
 		return
 	}
@@ -311,13 +316,6 @@ func (f *flux) generated(dir string) bool {
 		return nil // what can't be read is told by the render
 	})
 	return below
-}
-
-// mine says whether an application's source is the repository that is read; it is
-// taken to be where nobody says which that is.
-func (f *flux) mine(out tree) bool {
-	source, _ := out["source"].(tree)
-	return f.Repository == "" || source["repository"] == f.Repository
 }
 
 // holdsOnlyFlux says whether what it renders is for Flux alone.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/slipway-cd/slipway/shared/render"
 )
 
@@ -85,8 +83,8 @@ func (f *flux) fromAbove() []*source {
 	all := f.of("Kustomization")
 	paths := map[*source]string{}
 	for _, s := range all {
-		if n := resolve(s.at("spec", "path").node); n != nil && n.Kind == yaml.ScalarNode {
-			paths[s] = cleanPath(n.Value)
+		if p := s.at("spec", "path"); p.there() {
+			paths[s] = cleanPath(p.peek())
 		}
 	}
 	depth := map[*source]int{}

@@ -21,6 +21,7 @@ func (f *flux) releases() {
 				if origin != nil {
 					seen[origin] = true
 				}
+				f.made = append(f.made, s)
 				f.release(s, holder)
 			}
 			if holder.doc != nil {
@@ -35,9 +36,25 @@ func (f *flux) releases() {
 		case !s.at("spec", "chart", "spec", "chart").there() && !s.at("spec", "chartRef").there():
 			f.patch(s, "it names no chart", "write its values")
 		default:
-			f.release(s, nil)
+			holder := f.unrendered(s.file)
+			if holder != nil {
+				s.namespace = cmp.Or(holder.s.at("spec", "targetNamespace").text(), s.namespace)
+			}
+			s.namespace = cmp.Or(s.namespace, f.sets.of(s.file))
+			f.release(s, holder)
 		}
 	}
+}
+
+// unrendered is the Kustomization that applies a file, and could not be rendered; nil
+// where there is none.
+func (f *flux) unrendered(file string) *fluxApp {
+	for _, a := range f.apps {
+		if a.failed && f.sets.applies(a.path, file) {
+			return a
+		}
+	}
+	return nil
 }
 
 func (f *flux) inSome(file string) bool {
@@ -74,9 +91,6 @@ func (f *flux) release(s *source, holder *fluxApp) {
 		s.namespace = cmp.Or(s.namespace, holder.s.at("spec", "targetNamespace").text())
 	}
 	s.namespace = cmp.Or(s.namespace, "default")
-	if holder != nil {
-		f.made = append(f.made, s)
-	}
 	doc := document("Application", s.namespace, s.name, tree{})
 	out := doc["spec"].(tree)
 	f.apps = append(f.apps, a)

@@ -17,6 +17,9 @@ func (f *flux) gitSource(s *source, ref value, at string, out tree) (string, boo
 			return at, false
 		}
 	}
+	if kind == "OCIRepository" {
+		return f.builtFrom(s, ref, namespace, name, at, out)
+	}
 	if kind != "GitRepository" {
 		ref.note(Missing, "a source of kind "+kind+" has no counterpart", "commit its manifests to a Git repository; no Application is written")
 		return at, false
@@ -31,8 +34,7 @@ func (f *flux) gitSource(s *source, ref value, at string, out tree) (string, boo
 			f.told[namespace+"/"+name] = true
 			ref.note(Different, "GitRepository "+namespace+"/"+name+" isn't in the repository", f.own()+" is taken, the clone's origin: say another with --repository URL (and --branch)")
 		}
-		set(out, f.own(), "source", "repository")
-		set(out, cmp.Or(f.Branch, "main"), "source", "branch")
+		f.ofOwn(out)
 		return at, true
 	}
 	url := git.at("spec", "url")
@@ -40,6 +42,35 @@ func (f *flux) gitSource(s *source, ref value, at string, out tree) (string, boo
 	gitRef(git, out)
 	gitSecrets(s, git, out)
 	return at, true
+}
+
+// ofOwn writes the repository that is read.
+func (f *flux) ofOwn(out tree) {
+	set(out, f.own(), "source", "repository")
+	set(out, cmp.Or(f.Branch, "main"), "source", "branch")
+}
+
+// builtFrom finds the one folder of this repository that an artifact in a registry can
+// have been built from: pipelines push what is in Git, from some folder on.
+func (f *flux) builtFrom(s *source, ref value, namespace, name, at string, out tree) (string, bool) {
+	var found []string
+	for _, dir := range f.sets.folders {
+		if at != "." && (dir == at || strings.HasSuffix(dir, "/"+at)) {
+			found = append(found, dir)
+		}
+	}
+	if len(found) != 1 || f.own() == "" {
+		ref.note(Missing, "what is in OCIRepository "+namespace+"/"+name+" isn't known from here", "have it in Git, and write the Application for its folder; none is written")
+		return at, false
+	}
+	if oci := f.find(s, "OCIRepository", namespace, name); oci != nil {
+		f.used[oci] = true
+		oci.at("spec").take()
+	}
+	ref.note(Different, "its source is an artifact, OCIRepository "+namespace+"/"+name+", which is taken to be built from "+found[0]+" of this repository",
+		"look at what `slipway diff` shows: what its pipeline changes on the way has to be in Git")
+	f.ofOwn(out)
+	return found[0], true
 }
 
 // artifact finds which folder of which source an artifact's folder is a copy of.

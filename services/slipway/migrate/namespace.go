@@ -14,6 +14,7 @@ import (
 type takenIn struct {
 	by         map[string][]string
 	kustomized map[string]bool   // the folders that have one
+	folders    []string          // all of the repository
 	namespaces map[string]string // that kustomizations set, by their folders
 }
 
@@ -27,6 +28,8 @@ func takenInBy(fsys fs.FS) takenIn {
 			return nil
 		case e.IsDir() && name != "." && strings.HasPrefix(e.Name(), "."):
 			return fs.SkipDir
+		case e.IsDir():
+			t.folders = append(t.folders, name)
 		case e.Type().IsRegular() && slices.Contains(kustomizationNames, e.Name()):
 			t.kustomized[path.Dir(name)] = true
 			t.read(fsys, name)

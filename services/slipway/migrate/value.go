@@ -81,6 +81,15 @@ func (v value) items() []value {
 	return items
 }
 
+// peek is a scalar as it is written, which somebody else is yet to read; empty where
+// there is none.
+func (v value) peek() string {
+	if n := resolve(v.node); v.there() && n != nil && n.Kind == yaml.ScalarNode {
+		return n.Value
+	}
+	return ""
+}
+
 // text is a scalar as it is written; empty where it is absent.
 func (v value) text() string {
 	n := resolve(v.node)

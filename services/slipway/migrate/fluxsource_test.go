@@ -1,0 +1,116 @@
+package migrate_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/slipway-cd/slipway/services/slipway/migrate"
+)
+
+// tree is a repository of files by their names.
+func tree(files map[string]string) fstest.MapFS {
+	fsys := fstest.MapFS{}
+	for name, text := range files {
+		fsys[name] = &fstest.MapFile{Data: []byte(text), Mode: 0o644}
+	}
+	return fsys
+}
+
+// Pipelines push what is in Git as an artifact, from some folder on: the Application
+// is of that folder, where there is no doubt which it is.
+func TestAnArtifactIsOfTheFolderThatItWasBuiltFrom(t *testing.T) {
+	t.Parallel()
+	const oci = "apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {name: hulls, namespace: flux-system}\nspec: {interval: 5m, url: oci://registry.example.com/hulls, ref: {tag: latest}}\n"
+	const deck = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: deck}\n"
+	for name, c := range map[string]struct {
+		at, repository string
+		folders        []string
+		want           string
+	}{
+		"the repository itself":    {"./hull/deck", "https://git.example.com/acme/home", []string{"hull/deck"}, "path: hull/deck\n"},
+		"a folder of it":           {"./hull/deck", "https://git.example.com/acme/home", []string{"yard/hull/deck", "yard/hull/deck2"}, "path: yard/hull/deck\n"},
+		"two that it may be":       {"./deck", "https://git.example.com/acme/home", []string{"yard/deck", "dock/deck"}, ""},
+		"none that it may be":      {"./deck", "https://git.example.com/acme/home", []string{"yard/foredeck"}, ""},
+		"all of the artifact":      {"", "https://git.example.com/acme/home", []string{"yard"}, ""},
+		"nobody knows whose it is": {"./deck", "", []string{"deck"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := map[string]string{"clusters/oci.yaml": oci, "clusters/ks.yaml": fmt.Sprintf("apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: deck, namespace: flux-system}\nspec: {interval: 1h, path: %q, prune: true, wait: true, serviceAccountName: x, sourceRef: {kind: OCIRepository, name: hulls}}\n", c.at)}
+			for _, folder := range c.folders {
+				files[folder+"/deck.yaml"] = deck
+			}
+			r, err := migrate.Flux(t.Context(), migrate.Options{FS: tree(files), Repository: c.repository})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := print(r)
+			if c.want == "" {
+				if len(r.Files) > 0 || !strings.Contains(all, "missing: Kustomization flux-system/deck: spec.sourceRef: what is in OCIRepository flux-system/hulls isn't known from here") {
+					t.Errorf("it is:\n%s", all)
+				}
+				return
+			}
+			if !strings.Contains(all, c.want) || !strings.Contains(all, "repository: "+c.repository+"\n") || !strings.Contains(all, "taken to be built from") {
+				t.Errorf("it is:\n%s\nwant %s", all, c.want)
+			}
+			lint(t, r)
+		})
+	}
+}
+
+// Where a folder can't be rendered, its HelmReleases still go to the namespace that its
+// kustomizations and its Kustomization set.
+func TestAHelmReleaseIsInItsNamespaceThoughItsFolderCanNotBeRendered(t *testing.T) {
+	t.Parallel()
+	const release = "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: gate}\nspec: {interval: 1h, serviceAccountName: x, chart: {spec: {chart: ./charts/gate, sourceRef: {kind: GitRepository, name: flux-system, namespace: flux-system}}}}\n"
+	for target, want := range map[string]string{"harbour": "harbour/gate", "": "media/gate"} {
+		r, err := migrate.Flux(t.Context(), migrate.Options{Repository: "https://git.example.com/acme/home", FS: tree(map[string]string{
+			"clusters/ks.yaml":              fmt.Sprintf("apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: gates, namespace: flux-system}\nspec: {interval: 1h, path: ./apps/gates, targetNamespace: %q, prune: true, wait: true, serviceAccountName: x, sourceRef: {kind: GitRepository, name: flux-system}}\n", target),
+			"apps/gates/kustomization.yaml": "namespace: media\nresources: [gate.yaml, https://example.com/crds.yaml]\n",
+			"apps/gates/gate.yaml":          release,
+			"charts/gate/Chart.yaml":        "apiVersion: v2\nname: gate\nversion: 1.0.0\n",
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := print(r)
+		if !strings.Contains(all, "-> "+want+" (clusters/ks-gate.yaml)\n") || !strings.Contains(all, "it can't be rendered") {
+			t.Errorf("target %q:\n%s\nwant %s", target, all, want)
+		}
+	}
+}
+
+// A path of another repository means nothing in this one, also where a fork or a mirror
+// is migrated that its own documents call by another address.
+func TestAPathOfAnotherRepositoryIsNotLookedUpHere(t *testing.T) {
+	t.Parallel()
+	const git = "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {name: %s, namespace: flux-system}\nspec: {interval: 1h, url: %q, ref: {branch: main}}\n"
+	const ks = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: %s, namespace: flux-system}\nspec: {interval: 1h, path: %q, prune: true, wait: true, serviceAccountName: x, sourceRef: {kind: GitRepository, name: %s}}\n"
+	files := tree(map[string]string{
+		"clusters/flux-system.yaml": fmt.Sprintf(git, "flux-system", "ssh://git@git.example.com/acme/home.git") + "---\n" + fmt.Sprintf(ks, "flux-system", "./clusters", "flux-system"),
+		"clusters/shop.yaml":        fmt.Sprintf(ks, "shop", "./apps/shop", "flux-system"),
+		"clusters/tools.yaml":       fmt.Sprintf(git, "tools", "https://git.example.com/acme/tools") + "---\n" + fmt.Sprintf(ks, "all-tools", "./", "tools") + "---\n" + fmt.Sprintf(ks, "one-tool", "./apps/shop", "tools") + "---\n" + fmt.Sprintf(ks, "more-tools", "./more", "tools"),
+		"apps/shop/shop.yaml":       "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shop}\n",
+	})
+	for _, repository := range []string{"", "https://git.example.com/acme/home", "https://mirror.example.com/fork/home"} {
+		r, err := migrate.Flux(t.Context(), migrate.Options{FS: files, Repository: repository})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := print(r)
+		for _, want := range []string{
+			"-> flux-system/shop (", "-> flux-system/all-tools (", "-> flux-system/one-tool (", "-> flux-system/more-tools (",
+			"Kustomization flux-system/flux-system: spec.path: it applies itself: the root",
+		} {
+			if !strings.Contains(all, want) {
+				t.Errorf("%q has no %q:\n%s", repository, want, all)
+			}
+		}
+		if strings.Contains(all, "wrong: ") || strings.Contains(all, "it holds") || strings.Count(all, "the root:") != 1 {
+			t.Errorf("%q:\n%s", repository, all)
+		}
+	}
+}
