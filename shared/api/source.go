@@ -35,6 +35,10 @@ type Source struct {
 	Helm *HelmSource `json:"helm,omitempty"`
 	// Kustomize adds to the path's kustomization, or post-renders a chart. nil: nothing.
 	Kustomize *KustomizeSource `json:"kustomize,omitempty"`
+	// Ignore are patterns in gitignore's syntax, of files and folders of the path that
+	// aren't read, as if they stood in front of its .slipwayignore. It is for plain
+	// manifests: a kustomization names what it takes, a chart has its .helmignore.
+	Ignore []string `json:"ignore,omitempty"`
 }
 
 // SourceVerify wants a commit, or the tag that names it, to be signed.
@@ -133,6 +137,11 @@ func (s Source) validate() error {
 	}
 	if s.Secret != "" && !ObjectName(s.Secret) {
 		faults = append(faults, fmt.Errorf("spec.source.secret: %q is not the name of a Secret of the Application's own namespace", s.Secret))
+	}
+	for i, pattern := range s.Ignore {
+		if strings.TrimSpace(pattern) == "" || strings.ContainsAny(pattern, "\r\n") {
+			faults = append(faults, fmt.Errorf("spec.source.ignore[%d]: %q is not one line with a pattern", i, pattern))
+		}
 	}
 	if s.Verify == nil {
 		return errors.Join(faults...)

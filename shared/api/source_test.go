@@ -84,6 +84,8 @@ func TestWhatASourceMustNotName(t *testing.T) {
 		"  source: {repository: r, path: p, verify: {keys: [a, 'b:c']}}\n":                               "spec.source.verify.keys[1]",
 		"  source: {repository: r, path: p, verify: {keys: []}}\n":                                       "verify.keys is empty",
 		"  source: {repository: r, path: p, verify: {key: [a]}}\n":                                       "app.yaml:5: spec.source.verify.key: unknown field",
+		"  source: {repository: r, path: p, ignore: ['*.md', ' ']}\n":                                    "spec.source.ignore[1]",
+		"  source: {repository: r, path: p, ignore: [\"a\\nb\"]}\n":                                      "spec.source.ignore[0]",
 		"  source: {repository: r, path: p, tag: a, branch: b}\n":                                        "spec.source.branch and tag are both given",
 		"  source: {repository: r, path: p}\n  destination: {serviceAccount: 'x:default'}\n":             "spec.destination.serviceAccount",
 		"  source: {repository: r, path: p}\n  destination: {serviceAccount: shop/default}\n":            "spec.destination.serviceAccount",

@@ -15,7 +15,7 @@ import (
 // repository that it names. Of its variables it has those that it sets itself:
 // what comes from a cluster is for who has one.
 func Application(fsys fs.FS, app *api.Application) Request {
-	r := Request{FS: fsys, Path: app.Spec.Source.Path, Helm: ReleaseOf(app), Kustomize: app.Spec.Source.Kustomize}
+	r := Request{FS: fsys, Path: app.Spec.Source.Path, Helm: ReleaseOf(app), Kustomize: app.Spec.Source.Kustomize, Ignore: app.Spec.Source.Ignore}
 	if s := app.Spec.Substitute; s != nil {
 		r.Vars = make(map[string]string, len(s.Vars))
 		maps.Copy(r.Vars, s.Vars)
@@ -43,6 +43,9 @@ func (r Request) Key() string {
 			settings = fmt.Appendf(nil, "%#v", r.Kustomize)
 		}
 		key += "\x00kustomize " + string(settings)
+	}
+	if len(r.Ignore) > 0 {
+		key += "\x00ignore " + fmt.Sprintf("%q", r.Ignore)
 	}
 	if r.Vars != nil {
 		key += "\x00" + fmt.Sprintf("%t %q", r.Lenient, r.Vars) // sorted by name

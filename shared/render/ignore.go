@@ -18,6 +18,27 @@ type ignores struct {
 	any     bool
 }
 
+// ignoreField is where an Application has patterns.
+const ignoreField = "spec.source.ignore"
+
+// ignoresOf begins with the patterns of an Application.
+func ignoresOf(patterns []string) (*ignores, error) {
+	i := &ignores{}
+	if len(patterns) == 0 {
+		return i, nil
+	}
+	i.add([]byte(strings.Join(patterns, "\n")+"\n"), "")
+	return i, i.fault(ignoreField)
+}
+
+// ignoresNothing says that there is nothing for an Application's patterns.
+func ignoresNothing(file, what string) error {
+	return &Error{
+		File: file, Reason: ReasonUnsupported, Message: ignoreField + " leaves files out of a folder of manifests, and this is " + what,
+		Help: "take it out",
+	}
+}
+
 // add takes the ignore file of a directory (relative to the rendered path,
 // "" for the path itself).
 func (i *ignores) add(data []byte, dir string) {

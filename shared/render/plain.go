@@ -17,9 +17,12 @@ const maxFaults = 20
 // folders that are apart (nil: none is).
 func readPlain(ctx context.Context, src *source, dir string, apart func(folder string) (bool, error)) (Result, error) {
 	result := Result{Kind: Plain, Inputs: []string{dir}}
-	var ignored ignores
+	ignored, err := ignoresOf(src.ignore)
+	if err != nil {
+		return result, err
+	}
 	var faults []error
-	err := fs.WalkDir(src.fsys, dir, func(name string, entry fs.DirEntry, err error) error {
+	err = fs.WalkDir(src.fsys, dir, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return &Error{File: name, Reason: ReasonInvalid, Message: "read: " + err.Error(), Err: err}
 		}
@@ -27,7 +30,7 @@ func readPlain(ctx context.Context, src *source, dir string, apart func(folder s
 			return ctx.Err()
 		}
 		if entry.IsDir() {
-			return enter(src, &ignored, dir, name, apart)
+			return enter(src, ignored, dir, name, apart)
 		}
 		if !isManifest(name) || !entry.Type().IsRegular() || ignored.match(relative(dir, name), false) {
 			return nil
@@ -55,6 +58,9 @@ func enter(src *source, ignored *ignores, dir, name string, apart func(folder st
 		if leave, err := apart(name); err != nil || leave {
 			return cmp.Or(err, fs.SkipDir)
 		}
+	}
+	if ignored.match(relative(dir, path.Join(name, chartFile)), false) {
+		return nil
 	}
 	return src.refuseChart(name)
 }

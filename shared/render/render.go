@@ -26,6 +26,9 @@ type Request struct {
 	// Kustomize is added to the path's kustomization, or post-renders a chart; nil:
 	// nothing.
 	Kustomize *api.KustomizeSource
+	// Ignore are patterns of what is left out of a path of plain manifests, in front of
+	// those of its .slipwayignore.
+	Ignore []string
 	// Vars are the values of ${NAME} in what is rendered. nil: nothing is
 	// replaced, and such text stays as it is.
 	Vars map[string]string
@@ -204,7 +207,7 @@ func Render(ctx context.Context, req Request) (Result, error) {
 			Help: "write it without a leading slash and without \"..\"",
 		}
 	}
-	src := &source{fsys: req.FS, limits: req.Limits.orDefault(), dirs: map[string]bool{}, sealed: req.Sealed && req.Decrypter == nil, plain: map[string][]byte{}, charts: req.Charts, cluster: req.Cluster}
+	src := &source{fsys: req.FS, limits: req.Limits.orDefault(), ignore: req.Ignore, dirs: map[string]bool{}, sealed: req.Sealed && req.Decrypter == nil, plain: map[string][]byte{}, charts: req.Charts, cluster: req.Cluster}
 	if req.Decrypter != nil {
 		src.decrypter = func(format Format, data []byte) ([]byte, []string, error) {
 			return req.Decrypter.Decrypt(ctx, format, data)
@@ -237,6 +240,9 @@ func Render(ctx context.Context, req Request) (Result, error) {
 
 func render(ctx context.Context, src *source, dir string, req Request) (Result, error) {
 	if req.Helm.wanted() || src.isFile(path.Join(dir, chartFile)) {
+		if len(req.Ignore) > 0 {
+			return Result{Inputs: []string{dir}}, ignoresNothing(dir, "a chart")
+		}
 		chart, err := renderChart(ctx, src, dir, req.Helm)
 		if err != nil || req.Kustomize == nil {
 			return chart, err
@@ -249,6 +255,9 @@ func render(ctx context.Context, src *source, dir string, req Request) (Result, 
 	file, err := src.kustomization(dir)
 	if err != nil {
 		return Result{Inputs: []string{dir}}, err
+	}
+	if file != "" && len(req.Ignore) > 0 {
+		return Result{Inputs: []string{dir, file}}, ignoresNothing(file, "a kustomization")
 	}
 	if file != "" || req.Kustomize != nil {
 		return buildKustomization(ctx, src, dir, file, req.Kustomize)

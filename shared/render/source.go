@@ -19,6 +19,7 @@ var kustomizationNames = []string{"kustomization.yaml", "kustomization.yml", "Ku
 type source struct {
 	fsys   fs.FS
 	limits Limits
+	ignore []string        // patterns for the path, in front of its ignore file's
 	dirs   map[string]bool // known to be directories, not links
 	charts charts.Source
 	// bases brings what kustomizations name beyond the repository; nil: nothing does.

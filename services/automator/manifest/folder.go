@@ -27,6 +27,7 @@ type Folder struct {
 	// Kustomize is what the Application adds to a kustomization, or by which it has a
 	// chart post-rendered.
 	Kustomize *api.KustomizeSource
+	Ignore    []string // patterns of files that are not the Application's
 	Aliases   events.Aliases
 	// Vars and Lenient are those of [render.Request], by which edits are
 	// proved.
@@ -43,7 +44,7 @@ type Folder struct {
 // request renders the folder as it is in a file system. What is encrypted
 // stays so: we have no keys.
 func (f Folder) request(fsys fs.FS) render.Request {
-	return render.Request{FS: fsys, Path: f.Path, Helm: f.Helm, Kustomize: f.Kustomize, Vars: f.Vars, Lenient: f.Lenient, Sealed: true, Charts: f.Charts, Bases: f.Bases}
+	return render.Request{FS: fsys, Path: f.Path, Helm: f.Helm, Kustomize: f.Kustomize, Ignore: f.Ignore, Vars: f.Vars, Lenient: f.Lenient, Sealed: true, Charts: f.Charts, Bases: f.Bases}
 }
 
 // Result is what Set did.
@@ -70,7 +71,7 @@ func (f Folder) Set(ctx context.Context, images []events.Image) (Result, error) 
 
 // set is Set for the files that are taken.
 func (f Folder) set(ctx context.Context, images []events.Image, takes func(file string) bool) (Result, error) {
-	files, err := render.Files(f.FS, f.Path)
+	files, err := render.Files(f.FS, f.Path, f.Ignore...)
 	if err != nil {
 		return Result{}, err
 	}

@@ -61,6 +61,22 @@ func TestOneBadFileKeepsNoOtherBack(t *testing.T) {
 	}
 }
 
+// What an Application leaves out of its path is not edited with it.
+func TestWhatIsIgnoredIsLeftAlone(t *testing.T) {
+	fsys := tree(map[string]string{
+		"apps/web.yaml":         pod("    image: ghcr.io/acme/web:v1\n"),
+		"apps/next/web.yaml":    pod("    image: ghcr.io/acme/web:v1\n"),
+		"apps/next/broken.yaml": "{{ if .x }}\nimage: ghcr.io/acme/web:v1\n{{ end }}\n",
+	})
+	r, err := manifest.Folder{FS: fsys, Path: "apps", Ignore: []string{"/*/"}}.Set(t.Context(), []events.Image{image(t, "ghcr.io/acme/web:v2")})
+	if err != nil || len(r.Problems) > 0 {
+		t.Fatal(err, r.Problems)
+	}
+	if got := slices.Sorted(maps.Keys(r.Files)); !slices.Equal(got, []string{"apps/web.yaml"}) {
+		t.Errorf("changed %q", got)
+	}
+}
+
 func TestMarkersAndPoliciesInOtherFiles(t *testing.T) {
 	r, err := manifest.Folder{FS: tree(map[string]string{
 		"a/vars.yaml":   "apiVersion: v1\nkind: ConfigMap\ndata:\n  TAG: v1 # {\"$imagepolicy\": \"flux-system:web:tag\"}\n  API: v1 # {\"$imagepolicy\": \"flux-system:api:tag\"}\n  DB: v1 # {\"$imagepolicy\": \"flux-system:db:tag\"}\n",

@@ -72,7 +72,7 @@ func (b *builder) render(ctx context.Context, req render.Request) *rendered {
 	result, err := render.Render(ctx, req)
 	r := &rendered{key: key, images: manifest.Images(result.Objects, b.aliases), err: err}
 	if err != nil {
-		r.images = b.scan(req.Path)
+		r.images = b.scan(req)
 	}
 	for _, o := range result.Objects {
 		if o.IsApplication() {
@@ -89,9 +89,9 @@ func (b *builder) render(ctx context.Context, req render.Request) *rendered {
 
 // scan finds the images of a path that can't be rendered in those of its files
 // that can be read, so that a push for it can be answered with the reason.
-func (b *builder) scan(dir string) []manifest.Rendered {
+func (b *builder) scan(req render.Request) []manifest.Rendered {
 	fsys := b.s.files
-	files, err := render.Files(fsys, dir)
+	files, err := render.Files(fsys, req.Path, req.Ignore...)
 	if err != nil {
 		return nil
 	}
@@ -268,7 +268,7 @@ func (a *Application) of(fsys fs.FS) render.Request {
 
 // folder is where an application's references are set.
 func (a *Application) folder(fsys fs.FS, aliases events.Aliases) manifest.Folder {
-	return manifest.Folder{FS: fsys, Path: a.Path, Helm: a.request.Helm, Kustomize: a.request.Kustomize, Aliases: aliases, Vars: a.request.Vars, Lenient: a.request.Lenient, Charts: a.request.Charts, Bases: a.request.Bases}
+	return manifest.Folder{FS: fsys, Path: a.Path, Helm: a.request.Helm, Kustomize: a.request.Kustomize, Ignore: a.request.Ignore, Aliases: aliases, Vars: a.request.Vars, Lenient: a.request.Lenient, Charts: a.request.Charts, Bases: a.request.Bases}
 }
 
 // twice says that an application has two documents.

@@ -3,7 +3,6 @@ package migrate
 import (
 	"cmp"
 	"context"
-	"io/fs"
 	"path"
 	"regexp"
 	"slices"
@@ -162,8 +161,7 @@ func (a *argo) source(s *source, out tree) bool {
 			}
 		}
 	}
-	chart := from.at("chart")
-	if chart.there() {
+	if from.at("chart").text() != "" {
 		return a.remoteChart(s, from, refs, out)
 	}
 	repository := webAddress(from.at("repoURL").text())
@@ -176,7 +174,7 @@ func (a *argo) source(s *source, out tree) bool {
 	a.revision(from.at("targetRevision"), out)
 	dir := cleanPath(from.at("path").text())
 	set(out, dir, "source", "path")
-	a.directory(from.at("directory"), dir)
+	a.directory(from.at("directory"), dir, out)
 	a.kustomize(from.at("kustomize"), out)
 	return a.helm(s, from, refs, dir, out)
 }
@@ -207,20 +205,6 @@ func (a *argo) revision(v value, out tree) {
 		kind, text = "branch", strings.TrimPrefix(text, "refs/heads/")
 	}
 	set(out, text, "source", kind)
-}
-
-// directory reads how a plain folder is read.
-func (a *argo) directory(v value, dir string) {
-	for _, field := range []string{"include", "exclude"} {
-		v.at(field).drop(Missing, "files are left out by .slipwayignore", "write one into "+dir)
-	}
-	if v.at("recurse").is(false) || kustomized(a.FS, dir) || exists(a.FS, path.Join(dir, "Chart.yaml")) {
-		return
-	}
-	entries, err := fs.ReadDir(a.FS, dir)
-	if err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.IsDir() && !strings.HasPrefix(e.Name(), ".") }) {
-		v.note(Different, dir+" has folders, which Argo CD leaves out and Slipway reads", "write a .slipwayignore there, or move them")
-	}
 }
 
 // elsewhere says whether an Application is for another cluster than the one that is

@@ -1,0 +1,71 @@
+package migrate
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// directory writes how a folder of manifests is read: by which files, and without the
+// folders in it, unless it says so.
+func (a *argo) directory(v value, dir string, out tree) {
+	var ignore []string
+	if include := v.at("include"); include.there() {
+		if patterns, ok := gitignored(include.text()); ok {
+			ignore = []string{"*", "!*/"}
+			for _, p := range patterns {
+				ignore = append(ignore, "!"+p)
+			}
+		} else {
+			include.note(Missing, "it can't be said by patterns of gitignore", "write spec.source.ignore by hand")
+		}
+	}
+	if exclude := v.at("exclude"); exclude.there() {
+		if patterns, ok := gitignored(exclude.text()); ok {
+			ignore = append(ignore, patterns...)
+		} else {
+			exclude.note(Missing, "it can't be said by patterns of gitignore", "write spec.source.ignore by hand")
+		}
+	}
+	recurse := v.at("recurse").is(false)
+	if kustomized(a.FS, dir) || exists(a.FS, path.Join(dir, "Chart.yaml")) {
+		return // Argo CD reads nothing of this then
+	}
+	if entries, err := fs.ReadDir(a.FS, dir); err == nil && !recurse && slices.ContainsFunc(entries, fs.DirEntry.IsDir) {
+		ignore = append(ignore, "/*/")
+	}
+	var all []any
+	for _, p := range ignore {
+		all = append(all, p)
+	}
+	set(out, all, "source", "ignore")
+}
+
+// gitignored is a pattern of Argo CD's include and exclude (github.com/gobwas/glob, to
+// which a star also stands for slashes) as patterns of gitignore: one with a star at
+// most, or several of them in braces.
+func gitignored(glob string) (patterns []string, ok bool) {
+	all := []string{glob}
+	if inner, braced := strings.CutPrefix(glob, "{"); braced && strings.HasSuffix(inner, "}") {
+		all = strings.Split(strings.TrimSuffix(inner, "}"), ",")
+	}
+	for _, one := range all {
+		before, behind, star := strings.Cut(one, "*")
+		switch {
+		case one == "" || strings.ContainsAny(before+behind, `*?[]{}\!`) || strings.HasPrefix(one, "/") || strings.TrimSpace(one) != one:
+			return nil, false
+		case !star:
+			patterns = append(patterns, "/"+one)
+		case before == "" && !strings.Contains(behind, "/"):
+			patterns = append(patterns, one)
+		default:
+			deeper := "/" + before + "*/**/*" + behind
+			if rest, cut := strings.CutPrefix(behind, "/"); cut {
+				deeper = "/" + before + "*/**/" + rest
+			}
+			patterns = append(patterns, "/"+one, deeper)
+		}
+	}
+	return patterns, true
+}
