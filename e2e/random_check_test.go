@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -359,24 +360,28 @@ func (r *randomWorld) remember(f *fleet, all map[string]*unstructured.Unstructur
 	r.sure, r.since, r.byHand = now, nil, map[string]bool{}
 }
 
-// nothingElse looks through every kind that there is for what says that it is
-// ours and isn't wanted.
+// nothingElse waits until no kind that there is has anything that says that it is
+// ours and isn't wanted: what an application is about to give up may still be there.
 func (r *randomWorld) nothingElse() {
 	r.t.Helper()
 	kinds, err := r.w.Kubectl(r.t.Context(), "", "api-resources", "--verbs=list", "-o", "name")
 	must(r.t, err)
-	out, err := r.w.Kubectl(r.t.Context(), "", "get", strings.ReplaceAll(strings.TrimSpace(kinds), "\n", ","), "-A", "-o", "json", "--ignore-not-found")
-	must(r.t, err)
-	list := &unstructured.UnstructuredList{}
-	must(r.t, list.UnmarshalJSON([]byte(out)))
-	all := map[string]*unstructured.Unstructured{}
-	for _, u := range list.Items {
-		all[keyOf(&u)] = &u
-	}
-	if len(all) < len(r.sure.uids) {
-		r.t.Errorf("of all kinds there are only %d objects", len(all))
-	}
-	if err := faultsOf(r.leftovers(r.latest(), all)); err != nil {
-		r.t.Error(err)
-	}
+	must(r.t, parts.EventuallyEvery(r.t.Context(), time.Second, patience, func() error {
+		out, err := r.w.Kubectl(r.t.Context(), "", "get", strings.ReplaceAll(strings.TrimSpace(kinds), "\n", ","), "-A", "-o", "json", "--ignore-not-found")
+		if err != nil {
+			return err
+		}
+		list := &unstructured.UnstructuredList{}
+		if err := list.UnmarshalJSON([]byte(out)); err != nil {
+			return err
+		}
+		all := map[string]*unstructured.Unstructured{}
+		for _, u := range list.Items {
+			all[keyOf(&u)] = &u
+		}
+		if len(all) < len(r.sure.uids) {
+			return fmt.Errorf("of all kinds there are only %d objects", len(all))
+		}
+		return faultsOf(r.leftovers(r.latest(), all))
+	}))
 }
