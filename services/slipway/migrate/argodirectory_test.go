@@ -34,28 +34,42 @@ func TestAFolderIsReadAsArgoCDReadsIt(t *testing.T) {
 		`{exclude: b.yaml}`:                                   "a.yaml a.json subway.yaml",
 	} {
 		files := map[string]string{"apps/web.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: web, namespace: argocd}\nspec:\n  project: default\n  source: {repoURL: https://git.example.com/acme/home, path: web, targetRevision: main, directory: " + directory + "}\n  destination: {server: https://kubernetes.default.svc, namespace: web}\n  syncPolicy: {automated: {prune: true, selfHeal: true}}\n"}
-		for name := range strings.FieldsSeq(folder) {
-			files["web/"+name] = `{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "` + strings.NewReplacer("/", "-", ".", "-").Replace(name) + `"}}`
-		}
+		maps.Copy(files, manifests("web/", folder))
 		r, err := migrate.ArgoCD(t.Context(), migrate.Options{FS: tree(files), Repository: "https://git.example.com/acme/home"})
 		if err != nil || len(r.Files) != 1 {
 			t.Fatalf("%s: %v\n%s", directory, err, print(r))
 		}
-		documents, err := api.Decode(r.Files[0].Path, []byte(r.Files[0].Data))
-		if err != nil {
-			t.Fatal(err)
-		}
-		result, err := render.Render(t.Context(), render.Application(tree(files), documents[0].Object.(*api.Application)))
-		if err != nil {
-			t.Errorf("%s: %v\n%s", directory, err, print(r))
-			continue
-		}
-		got := map[string]bool{}
-		for _, o := range result.Objects {
-			got[strings.TrimPrefix(o.File, "web/")] = true
-		}
-		if !slices.Equal(slices.Sorted(maps.Keys(got)), slices.Sorted(slices.Values(strings.Fields(want)))) {
-			t.Errorf("%s reads %q, want %q\n%s", directory, slices.Sorted(maps.Keys(got)), want, print(r))
+		got := reads(t, r, "web/", folder)
+		if !slices.Equal(got, slices.Sorted(slices.Values(strings.Fields(want)))) {
+			t.Errorf("%s reads %q, want %q\n%s", directory, got, want, print(r))
 		}
 	}
+}
+
+// manifests are files with an object each, by their names below a folder.
+func manifests(below, names string) map[string]string {
+	files := map[string]string{}
+	for name := range strings.FieldsSeq(names) {
+		files[below+name] = `{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "` + strings.NewReplacer("/", "-", ".", "-").Replace(name) + `"}}`
+	}
+	return files
+}
+
+// reads are the names of the files that the one Application that was written reads of
+// such a folder.
+func reads(t *testing.T, r migrate.Result, below, names string) []string {
+	t.Helper()
+	documents, err := api.Decode(r.Files[0].Path, []byte(r.Files[0].Data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := render.Render(t.Context(), render.Application(tree(manifests(below, names)), documents[0].Object.(*api.Application)))
+	if err != nil {
+		t.Errorf("%v\n%s", err, print(r))
+	}
+	got := map[string]bool{}
+	for _, o := range result.Objects {
+		got[strings.TrimPrefix(o.File, below)] = true
+	}
+	return slices.Sorted(maps.Keys(got))
 }

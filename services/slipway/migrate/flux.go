@@ -148,6 +148,7 @@ func (f *flux) kustomization(s *source) *fluxApp {
 		return nil
 	}
 	set(out, a.path, "source", "path")
+	f.leavesOut(s, a.path, out)
 	f.kustomizationRights(s, out)
 	f.kustomizationSync(s, out, doc)
 	f.kustomizationContent(s, out, doc)

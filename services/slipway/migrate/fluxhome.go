@@ -42,10 +42,10 @@ func (f *flux) gitOf(s *source) *source {
 // isHome says whether an address is of the repository that is read; it is taken to be
 // where nobody says which that is.
 func (f *flux) isHome(address string) bool {
-	if f.own() != "" && sameRepository(address, f.own()) {
+	if f.own() == "" && f.home == "" {
 		return true
 	}
-	return f.home == "" || sameRepository(address, f.home)
+	return sameRepository(address, f.own()) || sameRepository(address, f.home)
 }
 
 // atHome says whether a Kustomization's path is one of the repository that is read. All

@@ -2,6 +2,7 @@ package migrate_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -111,6 +112,37 @@ func TestAPathOfAnotherRepositoryIsNotLookedUpHere(t *testing.T) {
 		}
 		if strings.Contains(all, "wrong: ") || strings.Contains(all, "it holds") || strings.Count(all, "the root:") != 1 {
 			t.Errorf("%q:\n%s", repository, all)
+		}
+	}
+}
+
+// What a GitRepository leaves out is left out of each path of it.
+func TestWhatAGitRepositoryLeavesOut(t *testing.T) {
+	t.Parallel()
+	const folder = "a.yaml deploy/b.yaml deploy/crds/c.yaml deploy/crds/d.yaml deploy/rbac/e.yaml deploy/deep/er/f.yaml"
+	for _, c := range []struct{ ignore, path, want string }{
+		{"/*\n!/deploy\n", "./deploy", "deploy/b.yaml deploy/crds/c.yaml deploy/crds/d.yaml deploy/rbac/e.yaml deploy/deep/er/f.yaml"},
+		{"/*\n!/deploy\n", "./deploy/crds", "deploy/crds/c.yaml deploy/crds/d.yaml"},
+		{"# exclude all\n/*\n# but\n!/deploy/crds\n!/deploy/rbac/e.yaml\n", "./deploy", "deploy/crds/c.yaml deploy/crds/d.yaml deploy/rbac/e.yaml"},
+		{"/*\n!deploy/crds/c.yaml\n!/deploy/deep/er/", "./", "deploy/crds/c.yaml deploy/deep/er/f.yaml"},
+		{"/*\n!/deploy/b.yaml", "./deploy", "deploy/b.yaml"},
+		{"/*\n!/docs\n", "./deploy", "wrong: GitRepository flux-system/ship: spec.ignore: it leaves out all of deploy, which is applied"},
+		{"*.md\n/docs\n", "./deploy/crds", "missing: GitRepository flux-system/ship: spec.ignore: has no counterpart"},
+		{"/*\n!/deploy/*.yaml\n", "./deploy/crds", "missing: GitRepository flux-system/ship: spec.ignore: has no counterpart"},
+	} {
+		files := map[string]string{"cluster/ks.yaml": fmt.Sprintf("apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {name: ship, namespace: flux-system}\nspec: {interval: 1h, url: https://git.example.com/acme/ship, ref: {branch: main}, ignore: %q}\n---\napiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: ship, namespace: flux-system}\nspec: {interval: 1h, path: %q, prune: true, wait: true, serviceAccountName: x, sourceRef: {kind: GitRepository, name: ship}}\n", c.ignore, c.path)}
+		r, err := migrate.Flux(t.Context(), migrate.Options{FS: tree(files), Repository: "https://git.example.com/acme/home"})
+		if err != nil || len(r.Files) != 1 {
+			t.Fatalf("%q: %v\n%s", c.ignore, err, print(r))
+		}
+		if strings.Contains(c.want, "GitRepository") {
+			if !strings.Contains(print(r), c.want) {
+				t.Errorf("%q of %s:\n%s\nwant %s", c.ignore, c.path, print(r), c.want)
+			}
+			continue
+		}
+		if got, want := reads(t, r, "", folder), strings.Fields(c.want); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+			t.Errorf("%q of %s reads %q, want %q\n%s", c.ignore, c.path, got, want, print(r))
 		}
 	}
 }
