@@ -72,6 +72,26 @@ func TestApplicationsThatShareAFileAreToldApart(t *testing.T) {
 	}
 }
 
+// Two applications of one folder, each of which leaves the other's files out, are two.
+func TestApplicationsOfOneFolderMoveAloneWhereTheyLeaveEachOtherOut(t *testing.T) {
+	app := func(name, ignore string) string {
+		return "apiVersion: slipway.dev/v1alpha1\nkind: Application\nmetadata: {name: " + name + ", namespace: shop}\nspec:\n  source: {repository: REPO, branch: main, path: web, ignore: [" + ignore + "]}\n"
+	}
+	pod := func(name string) string {
+		return "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + "}\nspec:\n  containers:\n  - image: ghcr.io/acme/web:1.0.0\n"
+	}
+	b := start(t, map[string]string{
+		"cluster/europe.yaml": app("europe", "asia.yaml"), "cluster/asia.yaml": app("asia", "europe.yaml"),
+		"web/europe.yaml": pod("europe"), "web/asia.yaml": pod("asia"),
+		"policies/shop.yaml": "apiVersion: slipway.dev/v1alpha1\nkind: DeploymentPolicy\nmetadata: {name: shop}\nspec:\n  rules:\n" + ruleOf("europe", "mode: automatic") + ruleOf("asia", "mode: never"),
+	})
+	b.pushed("1.1.0", digestA)
+	must(t, b.work("ghcr.io/acme/web:1.1.0"))
+	if got := b.changed(); got != "web/europe.yaml" {
+		t.Errorf("changed %q: %q", got, b.decisions())
+	}
+}
+
 // What one approval keeps back waits for it, and both move together.
 func TestWhatIsSharedMovesWhenAllMayMove(t *testing.T) {
 	b := start(t, sharers("a: 1\n", "a: 1\n", ruleOf("europe", "mode: automatic")+ruleOf("asia", "mode: manual")))
