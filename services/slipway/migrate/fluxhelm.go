@@ -101,12 +101,15 @@ func (f *flux) release(s *source, holder *fluxApp) {
 	carry(s, doc, fluxMark)
 	written := f.chart(s, out, holder, a)
 	f.valuesFrom(s, holder, out)
-	if written {
-		set(out, true, "source", "helm", "lookup") // as Helm itself does: what a chart has made up stays
-		a.doc = doc
-		f.variables(s, holder, doc)
-		f.namespace(s, a.file)
+	if !written {
+		spec.at("chart").take() // it is told why nothing is written
+		spec.at("chartRef").take()
+		return
 	}
+	set(out, true, "source", "helm", "lookup") // as Helm itself does: what a chart has made up stays
+	a.doc = doc
+	f.variables(s, holder, doc)
+	f.namespace(s, a.file)
 }
 
 // namespace writes the Namespace that Helm makes by itself.
