@@ -138,7 +138,8 @@ func (f *flux) chart(s *source, out tree, holder, a *fluxApp) bool {
 		oci.at("spec", "layerSelector").take() // the chart is what is taken
 		url := oci.at("spec", "url").text()
 		at := strings.LastIndexByte(url, '/')
-		return f.remoteChart(s, ref, out, holder, url[at+1:], url[:max(at, 0)], oci.at("spec", "ref", "tag").text()+oci.at("spec", "ref", "semver").text())
+		version := cmp.Or(oci.at("spec", "ref", "semver").text(), oci.at("spec", "ref", "tag").text()) // in Flux' own order
+		return f.remoteChart(s, ref, out, holder, url[at+1:], url[:max(at, 0)], version)
 	}
 	chart := spec.at("chart", "spec")
 	ref := chart.at("sourceRef")
