@@ -202,10 +202,11 @@ func (f *flux) kustomizationSync(s *source, out, doc tree) {
 	var rules []any
 	for _, check := range spec.at("healthCheckExprs").items() {
 		group, _, found := strings.Cut(check.at("apiVersion").text(), "/")
-		rule := tree{"kind": check.at("kind").text()}
-		if found {
-			rule["group"] = group
+		if !found {
+			check.drop(Missing, "the health of Kubernetes' own kinds is known, and takes no rule", "nothing, unless it is to be another one here")
+			continue
 		}
+		rule := tree{"group": group, "kind": check.at("kind").text()}
 		set(rule, check.at("current").text(), "healthy")
 		set(rule, check.at("failed").text(), "failed")
 		check.at("inProgress").drop(Different, "what is neither healthy nor failed is in progress", "")
