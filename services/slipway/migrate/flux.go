@@ -100,7 +100,8 @@ func (f *flux) of(kind string) []*source {
 }
 
 // find finds what a reference means: the same kind and name, and of several (as
-// in a repository of many clusters) the one whose file is the closest.
+// in a repository of many clusters) the one whose file is the closest, to that of who
+// makes it or to the one that it is made of.
 func (f *flux) find(from *source, kind, namespace, name string) *source {
 	var best *source
 	most := -1
@@ -108,7 +109,11 @@ func (f *flux) find(from *source, kind, namespace, name string) *source {
 		if s.name != name || cmp.Or(s.namespace, namespace) != namespace {
 			continue
 		}
-		if c := common(path.Dir(s.file), path.Dir(from.file)); c > most {
+		c := common(path.Dir(s.file), path.Dir(from.file))
+		if made := originFile(from); made != "" {
+			c = max(c, common(path.Dir(s.file), path.Dir(made)))
+		}
+		if c > most {
 			best, most = s, c
 		}
 	}

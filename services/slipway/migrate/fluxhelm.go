@@ -139,6 +139,9 @@ func (f *flux) chart(s *source, out tree, holder, a *fluxApp) bool {
 		url := oci.at("spec", "url").text()
 		at := strings.LastIndexByte(url, '/')
 		version := cmp.Or(oci.at("spec", "ref", "semver").text(), oci.at("spec", "ref", "tag").text()) // in Flux' own order
+		if version != "" {
+			oci.at("spec", "ref", "digest").drop(Different, "the chart's version is taken, whatever its digest is", "")
+		}
 		return f.remoteChart(s, ref, out, holder, url[at+1:], url[:max(at, 0)], version)
 	}
 	chart := spec.at("chart", "spec")

@@ -2,6 +2,7 @@ package migrate_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -144,5 +145,36 @@ func TestWhatAGitRepositoryLeavesOut(t *testing.T) {
 		if got, want := reads(t, r, "", folder), strings.Fields(c.want); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
 			t.Errorf("%q of %s reads %q, want %q\n%s", c.ignore, c.path, got, want, print(r))
 		}
+	}
+}
+
+// Of several of one name the chart is that beside its release, however many clusters make
+// it, and wherever their Kustomizations lie.
+func TestAReleaseHasTheChartThatLiesBesideIt(t *testing.T) {
+	t.Parallel()
+	const ks = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: gate, namespace: flux-system}\nspec: {interval: 1h, path: ./apps/%[1]s/gate, targetNamespace: %[1]s, prune: true, wait: true, serviceAccountName: x, sourceRef: {kind: GitRepository, name: flux-system}}\n"
+	const release = "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: gate}\nspec: {interval: 1h, serviceAccountName: x, chartRef: {kind: OCIRepository, name: gate}}\n"
+	const oci = "apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {name: gate}\nspec: {interval: 1h, url: oci://ghcr.io/acme/charts/gate, ref: {tag: %s, digest: %q}}\n"
+	files := map[string]string{}
+	for place, version := range map[string]string{"east": "1.0.0", "west": "2.0.0"} {
+		files["clusters/"+place+".yaml"] = fmt.Sprintf(ks, place)
+		files["apps/"+place+"/gate/release.yaml"] = release
+		files["apps/"+place+"/gate/chart.yaml"] = fmt.Sprintf(oci, version, "sha256:"+strings.Repeat("a", 64))
+	}
+	r, err := migrate.Flux(t.Context(), migrate.Options{FS: tree(files), Repository: "https://git.example.com/acme/home"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, f := range r.Files {
+		_, version, _ := strings.Cut(f.Data, "      version: ")
+		version, _, _ = strings.Cut(version, "\n")
+		got[f.Path] = version
+	}
+	if want := map[string]string{"clusters/east.yaml": "1.0.0", "clusters/west.yaml": "2.0.0"}; !maps.Equal(got, want) {
+		t.Errorf("the versions are %q, want %q\n%s", got, want, print(r))
+	}
+	if strings.Contains(print(r), "missing: ") {
+		t.Error(print(r))
 	}
 }
