@@ -129,7 +129,7 @@ func (f *flux) chart(s *source, out tree, holder, a *fluxApp) bool {
 	spec := s.at("spec")
 	if ref := spec.at("chartRef"); ref.there() {
 		kind, name := ref.at("kind").text(), ref.at("name").text()
-		oci := f.find(s, kind, cmp.Or(ref.at("namespace").text(), s.namespace), name)
+		oci := f.chartSource(holder, s, kind, cmp.Or(ref.at("namespace").text(), s.namespace), name)
 		if kind != "OCIRepository" || oci == nil {
 			ref.note(Missing, kind+" "+name+" isn't in the repository, or of a kind without counterpart", "commit the chart (helm pull --untar), and write its folder in spec.source.path; no Application is written")
 			return false
@@ -158,7 +158,7 @@ func (f *flux) chart(s *source, out tree, holder, a *fluxApp) bool {
 		chart.at("version").drop(Different, "the chart of the branch is taken, whatever its version", "")
 		return true
 	case "HelmRepository":
-		repository := f.find(s, kind, namespace, name)
+		repository := f.chartSource(holder, s, kind, namespace, name)
 		if repository == nil {
 			ref.note(Wrong, "HelmRepository "+namespace+"/"+name+" isn't in the repository", "commit the chart (helm pull --untar); no Application is written")
 			return false
@@ -172,6 +172,29 @@ func (f *flux) chart(s *source, out tree, holder, a *fluxApp) bool {
 	}
 	ref.note(Missing, "a chart from a "+kind+" has no counterpart", "commit the chart (helm pull --untar); no Application is written")
 	return false
+}
+
+// chartSource is where a release has its chart from: as the Kustomization makes that
+// which makes the release, with what it patches and replaces, else as it stands in a file.
+func (f *flux) chartSource(holder *fluxApp, s *source, kind, namespace, name string) *source {
+	if holder == nil {
+		return f.find(s, kind, namespace, name)
+	}
+	for _, o := range holder.makes(kind) {
+		if o.Name != name || cmp.Or(o.Namespace, namespace) != namespace {
+			continue
+		}
+		origin := f.origin(holder, o)
+		for _, made := range readMade(holder.s.file, o, fluxGroup, origin, f.w.notes) {
+			if origin != nil {
+				f.used[origin] = true
+				origin.at("spec").take() // it is read as it is rendered
+			}
+			f.made = append(f.made, made)
+			return made
+		}
+	}
+	return f.find(s, kind, namespace, name)
 }
 
 // remoteChart writes a chart that is in no Git repository.

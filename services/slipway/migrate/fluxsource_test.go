@@ -149,18 +149,19 @@ func TestWhatAGitRepositoryLeavesOut(t *testing.T) {
 }
 
 // Of several of one name the chart is that beside its release, however many clusters make
-// it, and wherever their Kustomizations lie.
+// it, and wherever their Kustomizations lie; with what these patch and replace.
 func TestAReleaseHasTheChartThatLiesBesideIt(t *testing.T) {
 	t.Parallel()
-	const ks = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: gate, namespace: flux-system}\nspec: {interval: 1h, path: ./apps/%[1]s/gate, targetNamespace: %[1]s, prune: true, wait: true, serviceAccountName: x, sourceRef: {kind: GitRepository, name: flux-system}}\n"
+	const ks = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: gate, namespace: flux-system}\nspec: {interval: 1h, path: ./apps/%[1]s/gate, targetNamespace: %[1]s, prune: true, wait: true, serviceAccountName: x, sourceRef: {kind: GitRepository, name: flux-system}, postBuild: {substitute: {GATE: 4.0.0}}}\n"
 	const release = "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: gate}\nspec: {interval: 1h, serviceAccountName: x, chartRef: {kind: OCIRepository, name: gate}}\n"
-	const oci = "apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {name: gate}\nspec: {interval: 1h, url: oci://ghcr.io/acme/charts/gate, ref: {tag: %s, digest: %q}}\n"
+	const oci = "apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {name: gate}\nspec: {interval: 1h, url: oci://ghcr.io/acme/charts/gate, ref: {tag: %q, digest: %q}}\n"
 	files := map[string]string{}
-	for place, version := range map[string]string{"east": "1.0.0", "west": "2.0.0"} {
+	for place, version := range map[string]string{"east": "1.0.0", "west": "2.0.0", "north": "0.0.0", "south": "${GATE}"} {
 		files["clusters/"+place+".yaml"] = fmt.Sprintf(ks, place)
 		files["apps/"+place+"/gate/release.yaml"] = release
 		files["apps/"+place+"/gate/chart.yaml"] = fmt.Sprintf(oci, version, "sha256:"+strings.Repeat("a", 64))
 	}
+	files["apps/north/gate/kustomization.yaml"] = "resources: [release.yaml, chart.yaml]\npatches: [{target: {kind: OCIRepository}, patch: '- {op: replace, path: /spec/ref/tag, value: 3.0.0}'}]\n"
 	r, err := migrate.Flux(t.Context(), migrate.Options{FS: tree(files), Repository: "https://git.example.com/acme/home"})
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +172,7 @@ func TestAReleaseHasTheChartThatLiesBesideIt(t *testing.T) {
 		version, _, _ = strings.Cut(version, "\n")
 		got[f.Path] = version
 	}
-	if want := map[string]string{"clusters/east.yaml": "1.0.0", "clusters/west.yaml": "2.0.0"}; !maps.Equal(got, want) {
+	if want := map[string]string{"clusters/east.yaml": "1.0.0", "clusters/west.yaml": "2.0.0", "clusters/north.yaml": "3.0.0", "clusters/south.yaml": "4.0.0"}; !maps.Equal(got, want) {
 		t.Errorf("the versions are %q, want %q\n%s", got, want, print(r))
 	}
 	if strings.Contains(print(r), "missing: ") {
