@@ -65,7 +65,8 @@ func (f *flux) builtFrom(s *source, ref value, namespace, name, at string, out t
 	}
 	if oci := f.find(s, "OCIRepository", namespace, name); oci != nil {
 		f.used[oci] = true
-		oci.at("spec").take()
+		oci.at("spec", "url").take()
+		oci.at("spec", "ref").take()
 	}
 	ref.note(Different, "its source is an artifact, OCIRepository "+namespace+"/"+name+", which is taken to be built from "+found[0]+" of this repository",
 		"look at what `slipway diff` shows: what its pipeline changes on the way has to be in Git")

@@ -24,7 +24,7 @@ func tree(files map[string]string) fstest.MapFS {
 // is of that folder, where there is no doubt which it is.
 func TestAnArtifactIsOfTheFolderThatItWasBuiltFrom(t *testing.T) {
 	t.Parallel()
-	const oci = "apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {name: hulls, namespace: flux-system}\nspec: {interval: 5m, url: oci://registry.example.com/hulls, ref: {tag: latest}}\n"
+	const oci = "apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {name: hulls, namespace: flux-system}\nspec: {interval: 5m, url: oci://registry.example.com/hulls, ref: {tag: latest}, verify: {provider: cosign}}\n"
 	const deck = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: deck}\n"
 	for name, c := range map[string]struct {
 		at, repository string
@@ -55,7 +55,7 @@ func TestAnArtifactIsOfTheFolderThatItWasBuiltFrom(t *testing.T) {
 				}
 				return
 			}
-			if !strings.Contains(all, c.want) || !strings.Contains(all, "repository: "+c.repository+"\n") || !strings.Contains(all, "taken to be built from") {
+			if !strings.Contains(all, c.want) || !strings.Contains(all, "repository: "+c.repository+"\n") || !strings.Contains(all, "taken to be built from") || !strings.Contains(all, "missing: OCIRepository flux-system/hulls: spec.verify") {
 				t.Errorf("it is:\n%s\nwant %s", all, c.want)
 			}
 			lint(t, r)
