@@ -7,7 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/slipway-cd/slipway/events"
-	"github.com/slipway-cd/slipway/services/automator/policy"
+	"github.com/slipway-cd/slipway/services/automator"
 	"github.com/slipway-cd/slipway/shared/api"
 )
 
@@ -47,16 +47,12 @@ func hasOrder(expression string) bool {
 // usable is whether the automator can choose by a track; one that isn't is told, so
 // that it doesn't take the rules with it that stand beside it.
 func usable(at value, track tree) bool {
-	var t api.Track
 	text, err := yaml.Marshal(track)
 	if err == nil {
-		err = api.DecodePart("track", text, &t)
-	}
-	if err == nil {
-		err = policy.Check(t)
+		_, err = automator.Try(string(text), "", false, nil)
 	}
 	if err != nil {
-		at.note(Wrong, "what it comes to is not right: "+err.Error(), "mend it there first; no rule is written")
+		at.note(Wrong, "what it comes to is not right: "+strings.TrimPrefix(err.Error(), automator.ErrInput.Error()+": "), "mend it there first; no rule is written")
 	}
 	return err == nil
 }
