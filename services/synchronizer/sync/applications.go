@@ -36,16 +36,16 @@ type applications struct {
 	mu       sync.Mutex
 	byKey    map[string]*app
 	bySource map[string]map[string]*app
-	followed map[string]place               // by the keys of bySource
-	waiting  map[string]map[string]bool     // namespace of objects → applications
-	guarded  map[string]bool                // applications
-	waits    links                          // for others
-	leaves   links                          // to those that are to take objects over
-	removed  links                          // from Git, to those that are to delete them
-	holders  holders                        // of objects
-	wanted   wantedBy                       // when they were rendered last
-	sourced  map[source]map[string]bool     // ConfigMaps and Secrets → applications
-	uses     map[string]map[string][]source // application → what it uses them as → which
+	followed map[string]place                                // by the keys of bySource
+	waiting  map[string]map[string]bool                      // namespace of objects → applications
+	guarded  map[string]map[schema.GroupVersionResource]bool // applications, and the kinds of their objects
+	waits    links                                           // for others
+	leaves   links                                           // to those that are to take objects over
+	removed  links                                           // from Git, to those that are to delete them
+	holders  holders                                         // of objects
+	wanted   wantedBy                                        // when they were rendered last
+	sourced  map[source]map[string]bool                      // ConfigMaps and Secrets → applications
+	uses     map[string]map[string][]source                  // application → what it uses them as → which
 
 	wakeups workqueue.TypedRateLimitingInterface[wakeup]
 }
@@ -117,7 +117,7 @@ func (a *app) resolves(u *unstructured.Unstructured) bool {
 
 func newApplications(b *Brain) *applications {
 	a := &applications{
-		brain: b, byKey: map[string]*app{}, bySource: map[string]map[string]*app{}, followed: map[string]place{}, waiting: map[string]map[string]bool{}, guarded: map[string]bool{},
+		brain: b, byKey: map[string]*app{}, bySource: map[string]map[string]*app{}, followed: map[string]place{}, waiting: map[string]map[string]bool{}, guarded: map[string]map[schema.GroupVersionResource]bool{},
 		waits: newLinks(), leaves: newLinks(), removed: newLinks(), holders: newHolders(), sourced: map[source]map[string]bool{}, uses: map[string]map[string][]source{},
 		wakeups: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[wakeup]()),
 	}
@@ -291,7 +291,7 @@ func (a *applications) remove(obj any) {
 	}
 	a.mu.Unlock()
 	a.setWaiting(keyOf(u), nil)
-	a.setGuarded(keyOf(u), false)
+	a.setGuarded(keyOf(u), nil)
 	a.depend(keyOf(u), nil)
 	a.leave(keyOf(u), nil)
 	a.hold(keyOf(u), nil)

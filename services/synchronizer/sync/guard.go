@@ -56,7 +56,11 @@ func (b *Brain) stand(ctx context.Context, a *app, l *live) error {
 		g.targets = append(g.targets, health.Target{Kind: kind, Resource: resource, Namespace: e.Namespace, Name: e.Name, Rule: rules.For(kind)})
 	}
 	a.guard = g
-	b.apps.setGuarded(a.key, true)
+	kinds := map[schema.GroupVersionResource]bool{}
+	for _, t := range g.targets {
+		kinds[t.Resource.GroupVersionResource] = true
+	}
+	b.apps.setGuarded(a.key, kinds)
 	b.health.Add(a.key)
 	return nil
 }
@@ -64,7 +68,7 @@ func (b *Brain) stand(ctx context.Context, a *app, l *live) error {
 // leave takes the guard away. The application's mutex is held.
 func (b *Brain) leave(a *app) {
 	a.guard = nil
-	b.apps.setGuarded(a.key, false)
+	b.apps.setGuarded(a.key, nil)
 }
 
 // over says whether a target may be gone: a Job has done its work.

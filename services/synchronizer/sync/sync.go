@@ -284,11 +284,15 @@ func (b *Brain) changed(c *cluster, scope kube.Scope, before, kept any) {
 
 // dropped is told of a watch whose kind isn't served, such as one whose
 // definition was made this moment. Those who wait look again soon, which
-// starts it anew.
-func (b *Brain) dropped(kube.Scope) {
-	const soon = 200 * time.Millisecond
+// starts it anew; so do those who guard objects of that kind, who would hear of
+// no change otherwise.
+func (b *Brain) dropped(scope kube.Scope) {
+	const soon, later = 200 * time.Millisecond, time.Second
 	for _, key := range b.apps.waitingIn("") {
 		b.health.AddAfter(key, soon)
+	}
+	for _, key := range b.apps.guardedOf(scope.Resource) {
+		b.health.AddAfter(key, later)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
 )
 
@@ -39,19 +41,33 @@ func (b *Brain) Gone(worked func(key string) bool) {
 func (a *applications) isWatched(key string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.waiting[""][key] || a.guarded[key]
+	return a.waiting[""][key] || a.guarded[key] != nil
 }
 
-// setGuarded notes that an application is woken by its objects though it waits
-// for nothing. Pods, which are many and nobody's in particular, don't wake it.
-func (a *applications) setGuarded(key string, on bool) {
+// setGuarded notes that an application is woken by its objects, of these kinds, though
+// it waits for nothing; nil: no longer. Pods, which are many and nobody's in particular,
+// don't wake it.
+func (a *applications) setGuarded(key string, kinds map[schema.GroupVersionResource]bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if on {
-		a.guarded[key] = true
-	} else {
+	if kinds == nil {
 		delete(a.guarded, key)
+		return
 	}
+	a.guarded[key] = kinds
+}
+
+// guardedOf are the applications that are woken by objects of a kind though they wait
+// for nothing.
+func (a *applications) guardedOf(kind schema.GroupVersionResource) (keys []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for key, kinds := range a.guarded {
+		if kinds[kind] {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 func (a *applications) waitingIn(namespace string) []string {
