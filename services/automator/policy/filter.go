@@ -10,15 +10,19 @@ import (
 // filter is what a track looks at of the tags.
 type filter struct {
 	match   *regexp.Regexp
-	extract string
+	extract string // what is compared, of match's groups; empty: the whole tag
+	from    string // what says so
 	ignore  []*regexp.Regexp
 }
 
 func newFilter(t api.Filter) (f filter, err error) {
-	f.extract = t.Extract
+	f.extract, f.from = t.Extract, fmt.Sprintf("extract %q", t.Extract)
 	if t.Match != "" {
 		if f.match, err = regexp.Compile(t.Match); err != nil {
 			return f, fmt.Errorf("match: %w", err)
+		}
+		if f.extract == "" && f.match.SubexpIndex("order") >= 0 {
+			f.extract, f.from = "${order}", `match's group "order"`
 		}
 	}
 	for _, s := range t.Ignore {
@@ -65,16 +69,12 @@ func (f filter) part(tag string) (string, error) {
 	if m == nil {
 		return "", fmt.Errorf("does not match %q", f.match)
 	}
-	template, from := f.extract, fmt.Sprintf("extract %q", f.extract)
-	if template == "" {
-		if f.match.SubexpIndex("order") < 0 {
-			return tag, nil
-		}
-		template, from = "${order}", `match's group "order"`
+	if f.extract == "" {
+		return tag, nil
 	}
-	part := string(f.match.ExpandString(nil, template, tag, m))
+	part := string(f.match.ExpandString(nil, f.extract, tag, m))
 	if part == "" {
-		return "", fmt.Errorf("has nothing in %s", from)
+		return "", fmt.Errorf("has nothing in %s", f.from)
 	}
 	return part, nil
 }

@@ -11,23 +11,13 @@ import (
 // folders in it, unless it says so.
 func (a *argo) directory(v value, dir string, out tree) {
 	var ignore []string
-	if include := v.at("include"); include.there() {
-		if patterns, ok := gitignored(include.text()); ok {
-			ignore = []string{"*", "!*/"}
-			for _, p := range patterns {
-				ignore = append(ignore, "!"+p)
-			}
-		} else {
-			include.note(Missing, "it can't be said by patterns of gitignore", "write spec.source.ignore by hand")
+	if include := filePatterns(v.at("include")); len(include) > 0 {
+		ignore = []string{"*", "!*/"}
+		for _, p := range include {
+			ignore = append(ignore, "!"+p)
 		}
 	}
-	if exclude := v.at("exclude"); exclude.there() {
-		if patterns, ok := gitignored(exclude.text()); ok {
-			ignore = append(ignore, patterns...)
-		} else {
-			exclude.note(Missing, "it can't be said by patterns of gitignore", "write spec.source.ignore by hand")
-		}
-	}
+	ignore = append(ignore, filePatterns(v.at("exclude"))...)
 	recurse := v.at("recurse").is(false)
 	if kustomized(a.FS, dir) || exists(a.FS, path.Join(dir, "Chart.yaml")) {
 		return // Argo CD reads nothing of this then
@@ -35,11 +25,20 @@ func (a *argo) directory(v value, dir string, out tree) {
 	if entries, err := fs.ReadDir(a.FS, dir); err == nil && !recurse && slices.ContainsFunc(entries, fs.DirEntry.IsDir) {
 		ignore = append(ignore, "/*/")
 	}
-	var all []any
-	for _, p := range ignore {
-		all = append(all, p)
+	set(out, anyList(ignore), "source", "ignore")
+}
+
+// filePatterns are those of gitignore that say what include or exclude does; one that
+// they can't say is told.
+func filePatterns(v value) []string {
+	if !v.there() {
+		return nil
 	}
-	set(out, all, "source", "ignore")
+	patterns, ok := gitignored(v.text())
+	if !ok {
+		v.note(Missing, "it can't be said by patterns of gitignore", "write spec.source.ignore by hand")
+	}
+	return patterns
 }
 
 // gitignored is a pattern of Argo CD's include and exclude (github.com/gobwas/glob, to

@@ -8,7 +8,7 @@ import "cmp"
 func (f *flux) findHome() string {
 	votes, first := map[string]int{}, []string{}
 	for _, g := range f.of("GitRepository") {
-		address := webAddress(g.at("spec", "url").peek())
+		address := addressOf(g)
 		if f.own() != "" && sameRepository(address, f.own()) {
 			return address
 		}
@@ -17,7 +17,7 @@ func (f *flux) findHome() string {
 	for _, s := range f.of("Kustomization") {
 		at := cleanPath(s.at("spec", "path").peek())
 		if git := f.gitOf(s); git != nil && at != "." && exists(f.FS, at) {
-			votes[webAddress(git.at("spec", "url").peek())]++
+			votes[addressOf(git)]++
 		}
 	}
 	home := ""
@@ -39,6 +39,9 @@ func (f *flux) gitOf(s *source) *source {
 	return f.find(s, "GitRepository", cmp.Or(ref.at("namespace").peek(), s.namespace), ref.at("name").peek())
 }
 
+// addressOf is where a GitRepository is.
+func addressOf(git *source) string { return webAddress(git.at("spec", "url").peek()) }
+
 // isHome says whether an address is of the repository that is read; it is taken to be
 // where nobody says which that is.
 func (f *flux) isHome(address string) bool {
@@ -52,7 +55,7 @@ func (f *flux) isHome(address string) bool {
 // of an artifact isn't: what that is built from may lie deeper.
 func (f *flux) atHome(s *source, at string) bool {
 	if git := f.gitOf(s); git != nil {
-		return f.isHome(webAddress(git.at("spec", "url").peek()))
+		return f.isHome(addressOf(git))
 	}
 	return at != "." || s.at("spec", "sourceRef", "kind").peek() == "GitRepository"
 }

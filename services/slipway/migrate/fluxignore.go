@@ -24,15 +24,11 @@ func (f *flux) leavesOut(s *source, at string, out tree) {
 		v.note(Wrong, "it leaves out all of "+at+", which is applied", "mend it there first")
 	case slices.ContainsFunc(patterns, func(p string) bool { return slices.Contains(kustomizationNames, path.Base(p)) }):
 		v.take() // that names what it takes
-	case f.isHome(webAddress(git.at("spec", "url").peek())) && kustomized(f.FS, at):
+	case f.isHome(addressOf(git)) && kustomized(f.FS, at):
 		v.take()
 	default:
 		v.take()
-		var all []any
-		for _, p := range patterns {
-			all = append(all, p)
-		}
-		set(out, all, "source", "ignore")
+		set(out, anyList(patterns), "source", "ignore")
 	}
 }
 

@@ -61,11 +61,7 @@ func usable(at value, track tree) bool {
 func withFilter(t tree, f api.Filter) tree {
 	set(t, f.Match, "match")
 	set(t, f.Extract, "extract")
-	var all []any
-	for _, e := range f.Ignore {
-		all = append(all, e)
-	}
-	set(t, all, "ignore")
+	set(t, anyList(f.Ignore), "ignore")
 	return t
 }
 

@@ -119,11 +119,7 @@ func (t tracked) rule(constraint string) tree {
 		filter.Ignore = append(filter.Ignore, glob(pattern))
 	}
 	rule := tree{"pin": "tag"}
-	var platforms []any
-	for _, p := range t.platforms {
-		platforms = append(platforms, p)
-	}
-	set(rule, platforms, "platforms")
+	set(rule, anyList(t.platforms), "platforms")
 	return t.choose(constraint, filter, rule)
 }
 
