@@ -45,8 +45,13 @@ func run(ctx context.Context, once bool, s *screen) error {
 	if err != nil {
 		return err
 	}
+	push, err := plainPush(ctx, w)
+	if err != nil {
+		return err
+	}
+	s.done("for comparison: git push of an empty commit to the same Gitea took %d ms", ms(push))
 	if once {
-		return report(r)
+		return report(r, push)
 	}
 	return stay(ctx, s, w)
 }
@@ -121,17 +126,33 @@ func release(ctx context.Context, s *screen, w *local.World, o *local.Observer, 
 	return r, nil
 }
 
+// plainPush is how long git push takes to the same host for a commit that
+// changes nothing: what no release can do without.
+func plainPush(ctx context.Context, w *local.World) (time.Duration, error) {
+	c, err := w.Clone(ctx, "plain")
+	if err != nil {
+		return 0, err
+	}
+	if _, err := c.Git(ctx, "commit", "--allow-empty", "-m", "What a push alone takes"); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	err = c.Push(ctx)
+	return time.Since(start), err
+}
+
 func ms(d time.Duration) int64 { return d.Milliseconds() }
 
 // report prints the last line of a demo that ends by itself.
-func report(r local.Release) error {
+func report(r local.Release, push time.Duration) error {
 	line, err := json.Marshal(struct {
 		PushToCommitMs    int64  `json:"pushToCommitMs"`
 		CommitToAppliedMs int64  `json:"commitToAppliedMs"`
 		PushToAppliedMs   int64  `json:"pushToAppliedMs"`
 		PushToReadyMs     int64  `json:"pushToReadyMs"`
+		GitPushMs         int64  `json:"gitPushMs"` // a plain push to the same host
 		ChainID           string `json:"chainId"`
-	}{ms(r.Committed.Sub(r.Pushed)), ms(r.Applied.Sub(r.Committed)), ms(r.Applied.Sub(r.Pushed)), ms(r.Ready.Sub(r.Pushed)), r.ChainID})
+	}{ms(r.Committed.Sub(r.Pushed)), ms(r.Applied.Sub(r.Committed)), ms(r.Applied.Sub(r.Pushed)), ms(r.Ready.Sub(r.Pushed)), ms(push), r.ChainID})
 	if err != nil {
 		return fmt.Errorf("write the result: %w", err)
 	}
