@@ -225,6 +225,7 @@ require (
 	github.com/sigstore/sigstore-go v1.3.0 // indirect
 	github.com/sigstore/timestamp-authority/v2 v2.1.3 // indirect
 	github.com/sirupsen/logrus v1.10.1 // indirect
+	github.com/slipway-cd/slipway/shared/keyless v0.0.0 // indirect
 	github.com/spf13/cast v1.10.0 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/spiffe/go-spiffe/v2 v2.8.1 // indirect
@@ -292,6 +293,7 @@ replace (
 	github.com/slipway-cd/slipway/services/slipway => ../services/slipway
 	github.com/slipway-cd/slipway/services/synchronizer => ../services/synchronizer
 	github.com/slipway-cd/slipway/shared => ../shared
+	github.com/slipway-cd/slipway/shared/keyless => ../shared/keyless
 	github.com/slipway-cd/slipway/shared/kube => ../shared/kube
 	github.com/slipway-cd/slipway/shared/render => ../shared/render
 )

@@ -26,18 +26,19 @@ type Package struct {
 var imports = map[string][]string{
 	"events":                     {},
 	"shared":                     {"events"},
+	"shared/keyless":             {"events", "shared"},
 	"shared/kube":                {"events", "shared"},
 	"shared/render":              {"events", "shared"},
 	"services/registry-receiver": {"events", "shared"},
 	"services/git-receiver":      {"events", "shared"},
-	"services/automator":         {"events", "shared", "shared/render"},
-	"services/synchronizer":      {"events", "shared", "shared/kube", "shared/render"},
+	"services/automator":         {"events", "shared", "shared/keyless", "shared/render"},
+	"services/synchronizer":      {"events", "shared", "shared/keyless", "shared/kube", "shared/render"},
 	"services/rollouts":          {"events", "shared", "shared/kube"},
 	"services/notifier":          {"events", "shared"},
 	"services/dashboard":         {"events", "shared"},
 	// Of the other services only the root packages: see crossing.
-	"services/slipway": {"events", "shared", "shared/kube", "shared/render", "services/*"},
-	"e2e":              {"events", "shared", "shared/kube", "shared/render", "services/*"},
+	"services/slipway": {"events", "shared", "shared/keyless", "shared/kube", "shared/render", "services/*"},
+	"e2e":              {"events", "shared", "shared/keyless", "shared/kube", "shared/render", "services/*"},
 }
 
 // owners say which packages alone may import something of others.
@@ -48,7 +49,7 @@ var owners = []struct {
 	{"github.com/nats-io/", []string{"shared/bus", "e2e/subscribers"}},
 	{"github.com/go-git/", []string{"shared/gitrepo"}},
 	{"k8s.io/client-go", []string{"shared/kube", "services/synchronizer", "services/rollouts", "e2e"}},
-	{"github.com/sigstore/", []string{"services/automator"}},
+	{"github.com/sigstore/", []string{"shared/keyless", "services/automator"}},
 	{"github.com/go-chi/", []string{"shared/service", "shared/webhook", "services/automator", "services/dashboard"}},
 }
 

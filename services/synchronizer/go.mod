@@ -231,6 +231,7 @@ require (
 replace (
 	github.com/slipway-cd/slipway/events => ../../events
 	github.com/slipway-cd/slipway/shared => ../../shared
+	github.com/slipway-cd/slipway/shared/keyless => ../../shared/keyless
 	github.com/slipway-cd/slipway/shared/kube => ../../shared/kube
 	github.com/slipway-cd/slipway/shared/render => ../../shared/render
 )

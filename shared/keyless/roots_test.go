@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/slipway-cd/slipway/services/automator/keyless"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/keyless"
 )
 
 var who = []api.Identity{{Issuer: actions, Subject: workflow}}

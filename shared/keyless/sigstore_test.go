@@ -1,0 +1,170 @@
+package keyless_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sigstore/sigstore/pkg/signature"
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/keyless"
+)
+
+// depot is a TUF repository over HTTP.
+type depot struct {
+	*httptest.Server
+	root string // the file by which it is believed at first
+
+	mu    sync.Mutex
+	files map[string][]byte
+	asked int
+	away  bool
+}
+
+// newDepot has a trusted root, signed until then.
+func newDepot(t *testing.T, roots []byte, until time.Time) *depot {
+	t.Helper()
+	d := &depot{files: map[string][]byte{}}
+	d.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.asked++
+		data, found := d.files[r.URL.Path]
+		if !found || d.away {
+			http.Error(w, "no", http.StatusNotFound)
+			return
+		}
+		_, _ = w.Write(data)
+	}))
+	t.Cleanup(d.Close)
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	ok(t, err)
+	signer, err := signature.LoadSigner(private, crypto.Hash(0))
+	ok(t, err)
+	key, err := metadata.KeyFromPublicKey(public)
+	ok(t, err)
+	root := metadata.Root(until)
+	for _, role := range []string{"root", "targets", "snapshot", "timestamp"} {
+		ok(t, root.Signed.AddKey(key, role))
+	}
+	targets := metadata.Targets(until)
+	target, err := metadata.TargetFile().FromBytes("trusted_root.json", roots, "sha256")
+	ok(t, err)
+	targets.Signed.Targets["trusted_root.json"] = target
+	put := func(path string, sign func(signature.Signer) (*metadata.Signature, error), text func(bool) ([]byte, error)) []byte {
+		_, err := sign(signer)
+		ok(t, err)
+		data, err := text(false)
+		ok(t, err)
+		d.files[path] = data
+		return data
+	}
+	at := filepath.Join(t.TempDir(), "root.json")
+	ok(t, os.WriteFile(at, put("/1.root.json", root.Sign, root.ToBytes), 0o600))
+	d.root = at
+	put("/1.targets.json", targets.Sign, targets.ToBytes)
+	snapshot, timestamp := metadata.Snapshot(until), metadata.Timestamp(until)
+	put("/1.snapshot.json", snapshot.Sign, snapshot.ToBytes)
+	put("/timestamp.json", timestamp.Sign, timestamp.ToBytes)
+	d.files[fmt.Sprintf("/targets/%s.trusted_root.json", target.Hashes["sha256"])] = roots
+	return d
+}
+
+func (d *depot) set(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f()
+}
+
+func (d *depot) requests() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.asked
+}
+
+var somebody = []api.Identity{{Issuer: actions, Subject: workflow}}
+
+func TestTheTrustedRootComesByTUF(t *testing.T) {
+	t.Parallel()
+	roots := rootsOf(t, sigstore(t), parts{})
+	d := newDepot(t, roots, time.Now().Add(time.Hour))
+	dir := t.TempDir()
+	s := keyless.NewSigstore(keyless.Options{URL: d.URL, Root: d.root, Dir: dir})
+	got, err := s.Trust(t.Context(), somebody)
+	ok(t, err)
+	want, err := keyless.New("r.json", roots, somebody)
+	ok(t, err)
+	if got.ID() != want.ID() {
+		t.Error("it isn't trusted by the roots that the repository has")
+	}
+	asked := d.requests()
+	if _, err := s.Trust(t.Context(), somebody); err != nil || d.requests() != asked {
+		t.Errorf("asked again at once: %d requests, then %d, %v", asked, d.requests(), err)
+	}
+
+	// What was kept counts at the next start while the repository is away; who has
+	// kept nothing is told what to do.
+	d.set(func() { d.away = true })
+	got, err = keyless.NewSigstore(keyless.Options{URL: d.URL, Root: d.root, Dir: dir}).Trust(t.Context(), somebody)
+	if err != nil || got.ID() != want.ID() {
+		t.Errorf("what was kept doesn't count: %v", err)
+	}
+	_, err = keyless.NewSigstore(keyless.Options{URL: d.URL, Root: d.root}).Trust(t.Context(), somebody)
+	if !errors.Is(err, keyless.ErrNoRoots) || !strings.Contains(err.Error(), "sigstore.roots") {
+		t.Errorf("with the repository away: %v", err)
+	}
+}
+
+func TestATUFRepositoryIsHeldToItsRoot(t *testing.T) {
+	t.Parallel()
+	roots := rootsOf(t, sigstore(t), parts{})
+	in := func(d time.Duration) time.Time { return time.Now().Add(d) }
+	other := newDepot(t, roots, in(time.Hour))
+	expired, changed := newDepot(t, roots, in(-time.Hour)), newDepot(t, roots, in(time.Hour))
+	for path := range changed.files {
+		if strings.HasPrefix(path, "/targets/") {
+			changed.files[path] = bytes.ToUpper(roots)
+		}
+	}
+	for name, o := range map[string]keyless.Options{
+		"another's":                {URL: newDepot(t, roots, in(time.Hour)).URL, Root: other.root},
+		"the public Sigstore's":    {URL: other.URL},
+		"expired":                  {URL: expired.URL, Root: expired.root},
+		"a target that is changed": {URL: changed.URL, Root: changed.root},
+		"no root":                  {URL: other.URL, Root: filepath.Join(t.TempDir(), "absent.json")},
+	} {
+		if _, err := keyless.NewSigstore(o).Trust(t.Context(), somebody); !errors.Is(err, keyless.ErrNoRoots) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTheTrustedRootIsAFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "trusted_root.json")
+	s := keyless.NewSigstore(keyless.Options{File: file})
+	if _, err := s.Trust(t.Context(), somebody); !errors.Is(err, keyless.ErrNoRoots) || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without the file: %v", err)
+	}
+	ok(t, os.WriteFile(file, []byte("{\n"), 0o600))
+	if _, err := s.Trust(t.Context(), somebody); err == nil || !strings.Contains(err.Error(), file+":2: ") {
+		t.Errorf("with half of one: %v", err)
+	}
+	ok(t, os.WriteFile(file, rootsOf(t, sigstore(t), parts{}), 0o600))
+	if _, err := s.Trust(t.Context(), somebody); err != nil {
+		t.Errorf("after it was written: %v", err)
+	}
+}
