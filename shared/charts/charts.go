@@ -28,6 +28,9 @@ var (
 	ErrAway = errors.New("the chart repository can't be reached")
 	// ErrDigest says that an archive is another than its repository says.
 	ErrDigest = errors.New("the archive is another than the index says")
+	// ErrUntrusted says that nobody who is trusted has signed the chart: one may
+	// do so yet.
+	ErrUntrusted = errors.New("nobody who is trusted has signed it")
 	// ErrBad says that what is there is no chart, or none that is taken: it is
 	// of no use to ask again.
 	ErrBad = errors.New("it is not a chart that can be used")

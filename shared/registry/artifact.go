@@ -23,8 +23,8 @@ var (
 const blobWithin = time.Minute
 
 // Layer asks for the one layer of a media type of an artifact whose config is of
-// another, and which has at most so many bytes. The bytes are those of the
-// digest. Errors are those of [Client.Resolve], [ErrOther] and [ErrTooLarge].
+// another, and which has at most so many bytes. The bytes are what
+// its manifest says, and digest is that one's: the artifact's. Errors are those of [Client.Resolve], [ErrOther] and [ErrTooLarge].
 func (c *Client) Layer(ctx context.Context, image events.Image, config, layer string, most int64) (digest string, data []byte, err error) {
 	var m *v1.Manifest
 	err = c.ask(ctx, question{image.Repository, image.Tag != "", timeout}, func(ctx context.Context, at target) error {
@@ -39,6 +39,7 @@ func (c *Client) Layer(ctx context.Context, image events.Image, config, layer st
 		if err != nil {
 			return err
 		}
+		digest = d.Digest.String()
 		m, err = img.Manifest()
 		return err
 	})
@@ -68,7 +69,7 @@ func (c *Client) Layer(ctx context.Context, image events.Image, config, layer st
 	if err != nil {
 		return "", nil, fail("fetch a layer of", image.String(), err)
 	}
-	return found.Digest.String(), data, nil
+	return digest, data, nil
 }
 
 func layerOf(m *v1.Manifest, config, layer string, most int64) (v1.Descriptor, error) {

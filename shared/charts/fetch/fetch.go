@@ -46,6 +46,9 @@ const defaultUnpacked = 64 << 20
 type Question struct {
 	api.ChartRef
 	Access Access
+	// Trust says who must have signed the chart, which a registry must have then;
+	// nil: nobody.
+	Trust registry.Trust
 	// Since is how old what is known of a range may be. What an exact version
 	// is doesn't change: it is asked for once.
 	Since time.Time
@@ -118,12 +121,20 @@ func (c *Client) fetch(ctx context.Context, q Question) (charts.Archive, error) 
 	if q.OCI() {
 		return c.fromRegistry(ctx, q)
 	}
+	if q.Trust != nil {
+		return charts.Archive{}, fmt.Errorf("%w: signatures are looked for in registries alone, at oci:// addresses", charts.ErrBad)
+	}
 	return c.fromRepository(ctx, q)
 }
 
-// key names an answer in the cache: for whom, and what.
+// key names an answer in the cache: for whom, and what. What was verified for
+// some isn't for others.
 func (q Question) key(version, digest string) string {
-	return keyOf(q.Access.id, q.Repository, q.Name, version, digest)
+	parts := []string{q.Access.id, q.Repository, q.Name, version, digest}
+	if q.Trust != nil {
+		parts = append(parts, q.Trust.ID())
+	}
+	return keyOf(parts...)
 }
 
 func (c *Client) remembered(q Question) (resolved, bool) {
@@ -177,7 +188,11 @@ func (c *Client) fromRegistry(ctx context.Context, q Question) (charts.Archive, 
 	image := events.Image{Repository: repo, Tag: strings.ReplaceAll(version, "+", "_")}
 	var data []byte
 	err = c.gate.Through(ctx, q.Access.id+" "+repo.Host, func(ctx context.Context) error {
-		_, data, err = client.Layer(ctx, image, configMedia, chartMedia, charts.MaxPacked)
+		var manifest string
+		manifest, data, err = client.Layer(ctx, image, configMedia, chartMedia, charts.MaxPacked)
+		if err == nil && q.Trust != nil {
+			err = client.VerifyCosign(ctx, events.Image{Repository: repo, Digest: manifest}, q.Trust)
+		}
 		return registryError(err)
 	})
 	if err != nil {
@@ -224,6 +239,9 @@ func registryError(err error) error {
 		return fmt.Errorf("%w: %w", charts.ErrUnauthorized, err)
 	case errors.Is(err, registry.ErrOther), errors.Is(err, registry.ErrTooLarge):
 		return fmt.Errorf("%w: %w", charts.ErrBad, err)
+	case errors.Is(err, registry.ErrUnsigned), errors.Is(err, registry.ErrOtherKey),
+		errors.Is(err, registry.ErrOtherDigest), errors.Is(err, registry.ErrBadSignature):
+		return fmt.Errorf("%w: %w", charts.ErrUntrusted, err)
 	}
 	return fmt.Errorf("%w: %w", charts.ErrAway, err)
 }
