@@ -24,6 +24,9 @@ type HelmSource struct {
 	// Secret of the Application's namespace has credentials for Repository;
 	// empty: the config's.
 	Secret string `json:"secret,omitempty"`
+	// Verify says who must have signed the chart, which a registry must have; nil:
+	// nobody.
+	Verify *ChartVerify `json:"verify,omitempty"`
 	// ReleaseName is the application's name where it is empty.
 	ReleaseName string `json:"releaseName,omitempty"`
 	// ValuesFiles are applied in order, each over those before and all over
@@ -74,7 +77,7 @@ const maxRelease = 53
 var releaseName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 
 func (h *HelmSource) validate(dir string) error {
-	faults := []error{h.validateChart(dir)}
+	faults := []error{h.validateChart(dir), h.validateVerify()}
 	if r := h.ReleaseName; r != "" && (len(r) > maxRelease || !releaseName.MatchString(r)) {
 		faults = append(faults, fmt.Errorf("spec.source.helm.releaseName %q is not a name of lower-case letters, digits, hyphens and dots, of at most %d characters", r, maxRelease))
 	}

@@ -88,18 +88,24 @@ func (k *Keyless) validate() error {
 	if strings.TrimSpace(k.Roots) == "" {
 		faults = append(faults, errors.New("roots is required: the path of a trusted root (Sigstore's trusted_root.json) beside this file"))
 	}
-	if len(k.Identities) == 0 {
-		faults = append(faults, errors.New("identities is empty: name who may sign, else anybody could"))
+	return errors.Join(append(faults, validateIdentities(k.Identities))...)
+}
+
+func validateIdentities(identities []Identity) error {
+	if len(identities) == 0 {
+		return errors.New("identities is empty: name who may sign, else anybody could")
 	}
-	for i, one := range k.Identities {
-		if err := one.validate(); err != nil {
+	var faults []error
+	for i, one := range identities {
+		if err := one.Validate(); err != nil {
 			faults = append(faults, fmt.Errorf("identities[%d]: %w", i, err))
 		}
 	}
 	return errors.Join(faults...)
 }
 
-func (i Identity) validate() error {
+// Validate says what is wrong with an identity: one that anybody has, too.
+func (i Identity) Validate() error {
 	var faults []error
 	for _, part := range []struct{ name, exact, expression string }{
 		{"issuer", i.Issuer, i.IssuerRegExp}, {"subject", i.Subject, i.SubjectRegExp},
