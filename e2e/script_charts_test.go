@@ -43,7 +43,9 @@ func cmdChart(ts *testscript.TestScript, _ bool, args []string) {
 	check(ts, err)
 	switch args[0] {
 	case "push":
-		check(ts, parts.PushChart(context.Background(), s.w.Registry.Addr, "charts/"+chart, version, archive))
+		digest, err := parts.PushChart(context.Background(), s.w.Registry.Addr, "charts/"+chart, version, archive)
+		check(ts, err)
+		ts.Setenv("DIGEST", digest)
 	case "publish":
 		s.charts.Publish(chart, version, archive)
 	default:

@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -133,10 +134,12 @@ func cmdWorld(ts *testscript.TestScript, _ bool, args []string) {
 	check(ts, err)
 	public, err := x509.MarshalPKIXPublicKey(s.key.Public())
 	check(ts, err)
-	ts.Setenv("COSIGN_KEY", string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})))
+	text := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})
+	ts.Setenv("COSIGN_KEY", string(text))
+	ts.Setenv("COSIGN_KEY_BASE64", base64.StdEncoding.EncodeToString(text))
 }
 
-// cmdSign signs the image that was pushed last, by the key whose public half is
+// cmdSign signs the image, or the chart, that was pushed last, by the key whose public half is
 // COSIGN_KEY: sign shop/web.
 func cmdSign(ts *testscript.TestScript, _ bool, args []string) {
 	s := world(ts)

@@ -43,22 +43,26 @@ func PackChart(chart string, files map[string][]byte) ([]byte, error) {
 }
 
 // PushChart pushes an archive as `helm push` does.
-func PushChart(ctx context.Context, registryAddr, repo, version string, archive []byte) error {
+func PushChart(ctx context.Context, registryAddr, repo, version string, archive []byte) (digest string, err error) {
 	ref, err := name.NewTag(fmt.Sprintf("%s/%s:%s", registryAddr, repo, strings.ReplaceAll(version, "+", "_")), name.Insecure)
 	if err != nil {
-		return fmt.Errorf("push a chart: %w", err)
+		return "", fmt.Errorf("push a chart: %w", err)
 	}
 	image, err := mutate.Append(
 		mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), "application/vnd.cncf.helm.config.v1+json"),
 		mutate.Addendum{Layer: static.NewLayer(archive, "application/vnd.cncf.helm.chart.content.v1.tar+gzip")},
 	)
 	if err != nil {
-		return fmt.Errorf("push %s: %w", ref, err)
+		return "", fmt.Errorf("push %s: %w", ref, err)
 	}
 	if err := remote.Write(ref, image, remote.WithContext(ctx)); err != nil {
-		return fmt.Errorf("push %s: %w", ref, err)
+		return "", fmt.Errorf("push %s: %w", ref, err)
 	}
-	return nil
+	d, err := image.Digest()
+	if err != nil {
+		return "", fmt.Errorf("push %s: %w", ref, err)
+	}
+	return d.String(), nil
 }
 
 // ChartRepository is one with an index.yaml, for a user and a password.

@@ -85,7 +85,7 @@ func run(ctx context.Context, s *service.Service) error {
 	}
 	brain = sync.New(sync.Config{
 		Cluster: cfg.Cluster, Trusted: cfg.Synchronizer.Trusted, Concurrency: cfg.Synchronizer.Concurrency, DegradedAfter: cfg.Synchronizer.DegradedAfter, Sweep: cfg.Sweep.Interval,
-		Repositories: known, Own: mirrorsOf(cfg).openOwn, Charts: chartClient(cfg), Bases: brought, Images: cfg.Aliases(), Git: cfg.GitAliases(),
+		Repositories: known, Own: mirrorsOf(cfg).openOwn, Charts: chartClient(cfg), Sigstore: sigstore(cfg), Bases: brought, Images: cfg.Aliases(), Git: cfg.GitAliases(),
 		Source: "/synchronizer/" + cfg.Cluster, Held: bus.Held, Log: s.Log, Metrics: s.Metrics, Tracer: s.Bus.Tracer(),
 	}, parts)
 	return brain.Run(ctx)

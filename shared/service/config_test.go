@@ -119,6 +119,24 @@ func TestPeopleAndTheirIssuersAreToldApart(t *testing.T) {
 	}
 }
 
+func TestWhoseSignaturesCountIsSaidWhole(t *testing.T) {
+	for text, want := range map[string]string{
+		`{roots: trusted_root.json}`:                                   "",
+		`{tuf: "https://tuf.example.com/repository", root: root.json}`: "",
+		`{roots: trusted_root.json, tuf: "https://tuf.example.com"}`:   "sigstore: give either roots, or tuf and root",
+		`{tuf: "https://tuf.example.com"}`:                             "sigstore: give tuf and root together",
+		`{root: root.json}`:                                            "sigstore: give tuf and root together",
+		`{tuf: tuf.example.com, root: root.json}`:                      "sigstore.tuf: it is no plain http or https address",
+		`{tuf: "https://u:hidden@tuf.example.com", root: root.json}`:   "sigstore.tuf: it is no plain http or https address",
+		`{trustedRoot: root.json}`:                                     "trustedRoot is not known",
+	} {
+		_, err := service.Load(write(t, good+"sigstore: "+text+"\n"))
+		if (want == "") != (err == nil) || (err != nil && (!strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hidden"))) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestTracingIsSaidWhole(t *testing.T) {
 	t.Setenv("TOKEN", "Bearer 0123456789abcdef")
 	for text, want := range map[string]string{

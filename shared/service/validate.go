@@ -47,6 +47,7 @@ func (c Config) Validate() error {
 	}
 	c.validateRegistries(f)
 	c.validateBases(f)
+	c.Sigstore.validate(f)
 	c.validateRepositories(f)
 	c.validateSources(f)
 	c.validateGitAccess(f)

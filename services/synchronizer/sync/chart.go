@@ -115,8 +115,9 @@ func (b *Brain) configAccess(a *app, ref api.ChartRef) (access fetch.Access, err
 	return access, nil
 }
 
-// chartQuestion is what is asked for, and with whose credentials. It has no name
-// where the chart is in the repository. The Secret wakes from then on.
+// chartQuestion is what is asked for, with whose credentials, and who must have
+// signed it. It has no name where the chart is in the repository. The Secrets wake
+// from then on.
 func (b *Brain) chartQuestion(ctx context.Context, a *app, application *api.Application) (q fetch.Question, err error) {
 	helm := application.Spec.Source.Helm
 	ref, remote := helm.Remote()
@@ -124,12 +125,15 @@ func (b *Brain) chartQuestion(ctx context.Context, a *app, application *api.Appl
 		b.apps.setSources(a.key, usedAsChart, nil)
 	}
 	if !remote {
+		b.apps.setSources(a.key, usedAsSigners, nil)
 		return q, nil
 	}
 	q.ChartRef = ref
-	access, err := b.configAccess(a, ref)
-	if err != nil {
+	if q.Access, err = b.configAccess(a, ref); err != nil {
 		return q, &refusedError{reasonProject, fmt.Errorf("%w: add it to spec.repositories there, without its scheme, or take another chart", err)}
+	}
+	if q.Trust, err = b.chartTrust(ctx, a, application, helm.Verify); err != nil {
+		return q, err
 	}
 	if helm.Secret != "" {
 		found, err := b.secretsOf(ctx, a, application, usedAsChart, []string{helm.Secret})
@@ -140,9 +144,7 @@ func (b *Brain) chartQuestion(ctx context.Context, a *app, application *api.Appl
 		if q.Access, err = fetch.SecretAccess(name+" "+found[0].version, ref, found[0].data); err != nil {
 			return q, missingError{reason: reasonCredentials, message: fmt.Sprintf("spec.source.helm.secret: Secret %s: %v", name, err)}
 		}
-		return q, nil
 	}
-	q.Access = access
 	return q, nil
 }
 
@@ -160,6 +162,9 @@ func chartFault(ctx context.Context, err error) error {
 	}
 	if errors.Is(err, charts.ErrBad) {
 		return &refusedError{reasonBadChart, err}
+	}
+	if errors.Is(err, charts.ErrUntrusted) {
+		return missingError{reason: reasonUntrusted, message: err.Error() + ": what runs keeps running; sign it, or say in spec.source.helm.verify who else may"}
 	}
 	help := ""
 	if errors.Is(err, charts.ErrUnauthorized) {

@@ -16,8 +16,9 @@ const (
 	usedAsCredentials = "credentials"
 	usedAsKeys        = "keys"
 	usedAsKubeconfig  = "kubeconfig"
-	usedAsFormer      = "former" // kubeconfigs of clusters to which it went before
-	usedAsChart       = "chart"  // its credentials
+	usedAsFormer      = "former"  // kubeconfigs of clusters to which it went before
+	usedAsChart       = "chart"   // its credentials
+	usedAsSigners     = "signers" // of the chart
 )
 
 // uses say of what is missing where it was named, and the reason of the condition.
@@ -26,6 +27,7 @@ var uses = map[string]struct{ field, reason string }{
 	usedAsKeys:        {"spec.source.verify", reasonKeys},
 	usedAsKubeconfig:  {"spec.destination.kubeconfigSecret", reasonKubeconfig},
 	usedAsChart:       {"spec.source.helm.secret", reasonCredentials},
+	usedAsSigners:     {"spec.source.helm.verify.cosign", reasonKeys},
 }
 
 // secret is one as it was read.

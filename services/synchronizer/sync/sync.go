@@ -25,6 +25,7 @@ import (
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
 	basefetch "github.com/slipway-cd/slipway/shared/bases/fetch"
 	"github.com/slipway-cd/slipway/shared/charts/fetch"
+	"github.com/slipway-cd/slipway/shared/keyless"
 	"github.com/slipway-cd/slipway/shared/kube"
 	"github.com/slipway-cd/slipway/shared/tracing"
 )
@@ -105,6 +106,9 @@ type Config struct {
 	Own func(context.Context, Own) (Mirror, error)
 	// Charts brings charts that lie outside of repositories.
 	Charts *fetch.Client
+	// Sigstore says whose signatures of charts count where an Application brings
+	// no roots.
+	Sigstore *keyless.Sigstore
 	// Bases brings what kustomizations name beyond their repositories.
 	Bases *basefetch.Client
 	// Held says whether the work of a context is still ours alone.
