@@ -128,21 +128,7 @@ func (f *flux) namespace(s *source, beside string) {
 func (f *flux) chart(s *source, out tree, holder, a *fluxApp) bool {
 	spec := s.at("spec")
 	if ref := spec.at("chartRef"); ref.there() {
-		kind, name := ref.at("kind").text(), ref.at("name").text()
-		oci := f.chartSource(holder, s, kind, cmp.Or(ref.at("namespace").text(), s.namespace), name)
-		if kind != "OCIRepository" || oci == nil {
-			ref.note(Missing, kind+" "+name+" isn't in the repository, or of a kind without counterpart", "commit the chart (helm pull --untar), and write its folder in spec.source.path; no Application is written")
-			return false
-		}
-		f.used[oci] = true
-		oci.at("spec", "layerSelector").take() // the chart is what is taken
-		url := oci.at("spec", "url").text()
-		at := strings.LastIndexByte(url, '/')
-		version := cmp.Or(oci.at("spec", "ref", "semver").text(), oci.at("spec", "ref", "tag").text()) // in Flux' own order
-		if version != "" {
-			oci.at("spec", "ref", "digest").drop(Different, "the chart's version is taken, whatever its digest is", "")
-		}
-		return f.remoteChart(s, ref, out, holder, url[at+1:], url[:max(at, 0)], version)
+		return f.artifactChart(s, ref, out, holder)
 	}
 	chart := spec.at("chart", "spec")
 	ref := chart.at("sourceRef")
@@ -168,10 +154,35 @@ func (f *flux) chart(s *source, out tree, holder, a *fluxApp) bool {
 		if dir, base := path.Split(name); strings.HasPrefix(at, "oci://") && dir != "" { // a registry has folders
 			at, name = strings.TrimSuffix(at, "/")+"/"+strings.Trim(dir, "/"), base
 		}
-		return f.remoteChart(s, chart.at("chart"), out, holder, name, at, cmp.Or(chart.at("version").text(), "*"))
+		written := f.remoteChart(s, chart.at("chart"), out, holder, name, at, cmp.Or(chart.at("version").text(), "*"))
+		if strings.HasPrefix(at, "oci://") {
+			chartVerify(s, chart.at("verify"), namespace, out)
+		}
+		return written
 	}
 	ref.note(Missing, "a chart from a "+kind+" has no counterpart", "commit the chart (helm pull --untar); no Application is written")
 	return false
+}
+
+// artifactChart writes a chart that is an artifact by itself.
+func (f *flux) artifactChart(s *source, ref value, out tree, holder *fluxApp) bool {
+	kind, name := ref.at("kind").text(), ref.at("name").text()
+	oci := f.chartSource(holder, s, kind, cmp.Or(ref.at("namespace").text(), s.namespace), name)
+	if kind != "OCIRepository" || oci == nil {
+		ref.note(Missing, kind+" "+name+" isn't in the repository, or of a kind without counterpart", "commit the chart (helm pull --untar), and write its folder in spec.source.path; no Application is written")
+		return false
+	}
+	f.used[oci] = true
+	oci.at("spec", "layerSelector").take() // the chart is what is taken
+	url := oci.at("spec", "url").text()
+	at := strings.LastIndexByte(url, '/')
+	version := cmp.Or(oci.at("spec", "ref", "semver").text(), oci.at("spec", "ref", "tag").text()) // in Flux' own order
+	if version != "" {
+		oci.at("spec", "ref", "digest").drop(Different, "the chart's version is taken, whatever its digest is", "")
+	}
+	written := f.remoteChart(s, ref, out, holder, url[at+1:], url[:max(at, 0)], version)
+	chartVerify(s, oci.at("spec", "verify"), oci.namespace, out)
+	return written
 }
 
 // chartSource is where a release has its chart from: as the Kustomization makes that
