@@ -12,9 +12,9 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/automator/freeze"
-	"github.com/slipway-cd/slipway/shared/keyless"
 	"github.com/slipway-cd/slipway/services/automator/policy"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/keyless"
 	"github.com/slipway-cd/slipway/shared/registry"
 	"github.com/slipway-cd/slipway/shared/render"
 	"github.com/slipway-cd/slipway/shared/service"
