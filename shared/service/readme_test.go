@@ -35,7 +35,7 @@ func TestTheExamplesOfTheReadmeAreRight(t *testing.T) {
 			examples = append(examples, yaml)
 		}
 	}
-	if len(examples) != 5 {
+	if len(examples) != 6 {
 		t.Fatalf("%d examples", len(examples))
 	}
 	c, err := service.Load(folder(t, examples[0], map[string]string{"quay.yaml": examples[1]}))
@@ -45,7 +45,10 @@ func TestTheExamplesOfTheReadmeAreRight(t *testing.T) {
 	if c, err = service.Load(folder(t, examples[3], nil)); err != nil || *c.Tracing.Sample != 0.25 {
 		t.Errorf("%+v, %v", c.Tracing, err)
 	}
-	if c, err = service.Load(folder(t, examples[4], nil)); err != nil || c.Bus.TLS.CA == "" {
+	if c, err = service.Load(folder(t, examples[4], nil)); err != nil || c.Sigstore.Roots != "/etc/slipway/trusted_root.json" {
+		t.Errorf("%+v, %v", c.Sigstore, err)
+	}
+	if c, err = service.Load(folder(t, examples[5], nil)); err != nil || c.Bus.TLS.CA == "" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	if c, err = service.Load(folder(t, examples[2], nil)); err != nil || c.Repositories[0].Host.Kind != "gitlab" {
