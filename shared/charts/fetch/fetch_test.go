@@ -63,7 +63,7 @@ type site struct {
 
 	mu       sync.Mutex
 	files    map[string]string
-	asked    []string // "GET /index.yaml 200 user"
+	asked    []string // "/index.yaml 200 user"
 	user     string   // with password "secret"; empty: anybody
 	redirect map[string]string
 	status   int

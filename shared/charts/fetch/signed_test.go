@@ -1,7 +1,6 @@
 package fetch_test
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -134,10 +133,7 @@ func TestSignaturesAreInRegistriesAlone(t *testing.T) {
 	index.put("1.0.0", pack(t, "1.0.0", "one"), "", "")
 	q := fetch.Question{ChartRef: index.ref("1.0.0"), Trust: newSigner(t).trust(t)}
 	fails(t, newClient(t), q, charts.ErrBad, "in registries alone")
-	if said := index.said(); strings.Contains(said, "GET") {
+	if said := index.said(); said != "" {
 		t.Errorf("it was asked: %s", said)
-	}
-	if bytes.Contains([]byte(index.said()), []byte("tgz")) {
-		t.Error("the archive was fetched")
 	}
 }
