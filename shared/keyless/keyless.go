@@ -34,18 +34,18 @@ type Trust struct {
 // New trusts the identities by a trusted root in Sigstore's JSON form, which the
 // file of that name has. Errors begin with name and line.
 func New(name string, roots []byte, identities []api.Identity) (*Trust, error) {
+	return new(Parsed).Trust(name, roots, identities)
+}
+
+func trust(r *root.TrustedRoot, of [sha256.Size]byte, identities []api.Identity) (*Trust, error) {
 	if len(identities) == 0 {
 		return nil, errors.New("no identities are given")
-	}
-	r, err := parseRoots(name, roots)
-	if err != nil {
-		return nil, err
 	}
 	text, err := json.Marshal(identities)
 	if err != nil {
 		return nil, fmt.Errorf("write the identities: %w", err)
 	}
-	of, who := sha256.Sum256(roots), sha256.Sum256(text)
+	who := sha256.Sum256(text)
 	t := &Trust{roots: r, identities: identities, id: hex.EncodeToString(of[:]) + "-" + hex.EncodeToString(who[:])}
 	// A certificate lives for minutes: something that is trusted must say when
 	// it was used. What else the roots have is demanded as well.

@@ -19,12 +19,19 @@ import (
 // Sigstore is whose roots count where nobody has named others. It is safe for
 // concurrent use.
 type Sigstore struct {
-	opts Options
-	turn chan struct{} // one asks at a time
+	opts   Options
+	turn   chan struct{} // one asks at a time
+	parsed Parsed
 
-	mu    sync.Mutex
-	roots []byte    // as they were last
-	until time.Time // when they are asked for again
+	mu   sync.Mutex
+	last answer
+}
+
+// answer is what the repository said last; the zero one: nobody has asked.
+type answer struct {
+	roots []byte
+	err   error
+	until time.Time // when it is asked again
 }
 
 // Options say where a Sigstore's trusted root is. Without any it is that of the
@@ -46,7 +53,9 @@ type Options struct {
 // for a week, and what is kept counts no longer.
 const (
 	rootsFresh   = 24 * time.Hour
+	rootsStale   = 24 * time.Hour // for so long after that who asks needn't wait
 	rootsRetry   = 15 * time.Minute
+	rootsRefused = 30 * time.Second // with nothing at all: who asks is told at once
 	rootsTimeout = 10 * time.Second
 )
 
@@ -60,48 +69,110 @@ func NewSigstore(o Options) *Sigstore { return &Sigstore{opts: o, turn: make(cha
 
 // Trust trusts the identities by the roots of now. It errs with [ErrNoRoots].
 func (s *Sigstore) Trust(ctx context.Context, identities []api.Identity) (*Trust, error) {
-	name, text, err := s.now(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoRoots, err)
-	}
-	t, err := New(name, text, identities)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoRoots, err)
-	}
-	return t, nil
-}
-
-func (s *Sigstore) now(ctx context.Context) (name string, text []byte, err error) {
 	if s.opts.File != "" {
-		text, err = os.ReadFile(s.opts.File)
-		return s.opts.File, text, err
+		return s.byFile(identities)
+	}
+	if a, known := s.known(ctx); known {
+		return s.by(a, identities)
 	}
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
-		return "", nil, ctx.Err()
+		return nil, ctx.Err()
 	}
-	repository := s.repository()
-	if text, fresh := s.known(); fresh {
-		return repository, text, nil
+	if a, known := s.known(ctx); known {
+		return s.by(a, identities) // who had the turn before has asked
 	}
-	ctx, cancel := context.WithTimeout(ctx, rootsTimeout)
-	defer cancel()
-	text, err = s.ask(ctx, false)
-	next := rootsFresh
+	a, err := s.refresh(ctx)
 	if err != nil {
+		return nil, err
+	}
+	return s.by(a, identities)
+}
+
+// Known is Trust for who may not wait; ok is false where the repository would
+// have to be asked first.
+func (s *Sigstore) Known(ctx context.Context, identities []api.Identity) (t *Trust, ok bool, err error) {
+	if s.opts.File != "" {
+		t, err = s.byFile(identities)
+		return t, true, err
+	}
+	a, known := s.known(ctx)
+	if !known {
+		return nil, false, nil
+	}
+	t, err = s.by(a, identities)
+	return t, true, err
+}
+
+func (s *Sigstore) byFile(identities []api.Identity) (*Trust, error) {
+	text, err := os.ReadFile(s.opts.File)
+	return s.of(s.opts.File, answer{roots: text, err: err}, identities)
+}
+
+func (s *Sigstore) by(a answer, identities []api.Identity) (*Trust, error) {
+	return s.of(s.repository(), a, identities)
+}
+
+func (s *Sigstore) of(name string, a answer, identities []api.Identity) (*Trust, error) {
+	err := a.err
+	if err == nil {
+		var t *Trust
+		if t, err = s.parsed.Trust(name, a.roots, identities); err == nil {
+			return t, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %w", ErrNoRoots, err)
+}
+
+// known is what the repository said, while that counts. Where it should be asked
+// again but counts a while longer, that is done beside.
+func (s *Sigstore) known(ctx context.Context) (answer, bool) {
+	s.mu.Lock()
+	a := s.last
+	s.mu.Unlock()
+	switch now := time.Now(); {
+	case now.Before(a.until):
+		return a, true
+	case a.roots == nil || now.After(a.until.Add(rootsStale)):
+		return a, false
+	}
+	select {
+	case s.turn <- struct{}{}:
+		go func() {
+			defer func() { <-s.turn }()
+			_, _ = s.refresh(context.WithoutCancel(ctx)) // who asks next is told
+		}()
+	default: // somebody does
+	}
+	return a, true
+}
+
+// refresh asks the repository, or what was kept of it, for who has the turn. It
+// errs only where ctx has ended.
+func (s *Sigstore) refresh(ctx context.Context) (a answer, err error) {
+	asking, cancel := context.WithTimeout(ctx, rootsTimeout)
+	defer cancel()
+	next := rootsFresh
+	if a.roots, a.err = s.ask(asking, false); a.err != nil {
+		if ctx.Err() != nil {
+			return a, ctx.Err()
+		}
 		next = rootsRetry
 		kept, failed := s.ask(ctx, true)
-		if failed != nil {
-			return "", nil, fmt.Errorf("ask the TUF repository %s: %w: where it can't be reached, name a file with a trusted root in sigstore.roots of the config", repository, err)
+		if failed == nil {
+			a = answer{roots: kept}
+		} else {
+			next = rootsRefused
+			a.err = fmt.Errorf("ask the TUF repository %s: %w: where it can't be reached, name a file with a trusted root in sigstore.roots of the config", s.repository(), a.err)
 		}
-		text = kept
 	}
+	a.until = time.Now().Add(next)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.roots, s.until = text, time.Now().Add(next)
-	return repository, text, nil
+	s.last = a
+	return a, nil
 }
 
 func (s *Sigstore) repository() string {
@@ -109,12 +180,6 @@ func (s *Sigstore) repository() string {
 		return s.opts.URL
 	}
 	return tuf.DefaultMirror
-}
-
-func (s *Sigstore) known() (text []byte, fresh bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.roots, s.roots != nil && time.Now().Before(s.until)
 }
 
 // ask asks the repository, or only what was kept of it while that hasn't

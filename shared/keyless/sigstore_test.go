@@ -32,6 +32,7 @@ type depot struct {
 	files map[string][]byte
 	asked int
 	away  bool
+	hold  chan struct{} // answers wait for its end
 }
 
 // newDepot has a trusted root, signed until then.
@@ -39,6 +40,12 @@ func newDepot(t *testing.T, roots []byte, until time.Time) *depot {
 	t.Helper()
 	d := &depot{files: map[string][]byte{}}
 	d.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d.mu.Lock()
+		hold := d.hold
+		d.mu.Unlock()
+		if hold != nil {
+			<-hold
+		}
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.asked++
@@ -125,6 +132,80 @@ func TestTheTrustedRootComesByTUF(t *testing.T) {
 	_, err = keyless.NewSigstore(keyless.Options{URL: d.URL, Root: d.root}).Trust(t.Context(), somebody)
 	if !errors.Is(err, keyless.ErrNoRoots) || !strings.Contains(err.Error(), "sigstore.roots") {
 		t.Errorf("with the repository away: %v", err)
+	}
+}
+
+func TestWhoMayNotWaitIsToldWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	roots := rootsOf(t, sigstore(t), parts{})
+	d := newDepot(t, roots, time.Now().Add(time.Hour))
+	s := keyless.NewSigstore(keyless.Options{URL: d.URL, Root: d.root})
+	if _, known, err := s.Known(t.Context(), somebody); known || err != nil || d.requests() != 0 {
+		t.Fatalf("before anybody asked: known %t, %v, %d requests", known, err, d.requests())
+	}
+
+	// Nothing can be had: that is known, too, and nobody else waits for it.
+	d.set(func() { d.away = true })
+	if _, err := s.Trust(t.Context(), somebody); !errors.Is(err, keyless.ErrNoRoots) {
+		t.Fatalf("with the repository away: %v", err)
+	}
+	asked := d.requests()
+	_, known, err := s.Known(t.Context(), somebody)
+	if _, again := s.Trust(t.Context(), somebody); !known || !errors.Is(err, keyless.ErrNoRoots) || !errors.Is(again, keyless.ErrNoRoots) || d.requests() != asked {
+		t.Errorf("after that: known %t, %v, then %v, %d requests more", known, err, again, d.requests()-asked)
+	}
+
+	d.set(func() { d.away = false })
+	s.Age(keyless.RootsFresh)
+	first, err := s.Trust(t.Context(), somebody)
+	ok(t, err)
+	second, known, err := s.Known(t.Context(), somebody)
+	if !known || err != nil || second.ID() != first.ID() {
+		t.Errorf("after it was asked: known %t, %v", known, err)
+	}
+}
+
+func TestATrustedRootIsAskedForAgainBeside(t *testing.T) {
+	t.Parallel()
+	former, later := rootsOf(t, sigstore(t), parts{}), rootsOf(t, sigstore(t), parts{})
+	before, after := newDepot(t, former, time.Now().Add(time.Hour)), newDepot(t, later, time.Now().Add(time.Hour))
+	s := keyless.NewSigstore(keyless.Options{URL: before.URL, Root: before.root})
+	of := func(text []byte) string {
+		want, err := keyless.New("r.json", text, somebody)
+		ok(t, err)
+		return want.ID()
+	}
+	got, err := s.Trust(t.Context(), somebody)
+	ok(t, err)
+	if got.ID() != of(former) {
+		t.Fatal("not by the repository's roots")
+	}
+
+	// The day after, the repository has others: who asks isn't held up by that, and
+	// is told in the end.
+	hold := make(chan struct{})
+	before.set(func() { before.files, before.hold = after.files, hold })
+	root, err := os.ReadFile(after.root)
+	ok(t, err)
+	ok(t, os.WriteFile(before.root, root, 0o600))
+	s.Age(keyless.RootsFresh + time.Minute)
+	got, known, err := s.Known(t.Context(), somebody)
+	if !known || err != nil || got.ID() != of(former) {
+		t.Fatalf("while it is asked: known %t, %v", known, err)
+	}
+	close(hold)
+	s.Settle()
+	got, err = s.Trust(t.Context(), somebody)
+	ok(t, err)
+	if got.ID() != of(later) {
+		t.Error("the new roots don't count")
+	}
+
+	// After too long nothing old counts.
+	before.set(func() { before.away = true })
+	s.Age(3 * keyless.RootsFresh)
+	if _, err := s.Trust(t.Context(), somebody); !errors.Is(err, keyless.ErrNoRoots) {
+		t.Errorf("three days later, with the repository away: %v", err)
 	}
 }
 

@@ -43,7 +43,7 @@ func chartSince(work Work, resync time.Duration) (at time.Time) {
 // chart brings the chart of an Application that lies outside of the config
 // repos, and has what it came to among the variables.
 func (b *Brain) chart(ctx context.Context, a *app, application *api.Application, vars variables, since time.Time) (variables, error) {
-	q, err := b.chartQuestion(ctx, a, application)
+	q, err := b.chartQuestion(ctx, a, application, false)
 	if err != nil || q.Name == "" {
 		return vars, err
 	}
@@ -61,7 +61,7 @@ func (b *Brain) chart(ctx context.Context, a *app, application *api.Application,
 // knownChart is chart for who may not wait; ok is false where it would have to
 // be fetched.
 func (b *Brain) knownChart(ctx context.Context, a *app, application *api.Application, vars variables) (_ variables, ok bool) {
-	q, err := b.chartQuestion(ctx, a, application)
+	q, err := b.chartQuestion(ctx, a, application, true)
 	if err != nil || q.Name == "" {
 		return vars, err == nil
 	}
@@ -117,8 +117,8 @@ func (b *Brain) configAccess(a *app, ref api.ChartRef) (access fetch.Access, err
 
 // chartQuestion is what is asked for, with whose credentials, and who must have
 // signed it. It has no name where the chart is in the repository. The Secrets wake
-// from then on.
-func (b *Brain) chartQuestion(ctx context.Context, a *app, application *api.Application) (q fetch.Question, err error) {
+// from then on. Where here is set nobody is asked over the network.
+func (b *Brain) chartQuestion(ctx context.Context, a *app, application *api.Application, here bool) (q fetch.Question, err error) {
 	helm := application.Spec.Source.Helm
 	ref, remote := helm.Remote()
 	if !remote || helm.Secret == "" {
@@ -132,7 +132,7 @@ func (b *Brain) chartQuestion(ctx context.Context, a *app, application *api.Appl
 	if q.Access, err = b.configAccess(a, ref); err != nil {
 		return q, &refusedError{reasonProject, fmt.Errorf("%w: add it to spec.repositories there, without its scheme, or take another chart", err)}
 	}
-	if q.Trust, err = b.chartTrust(ctx, a, application, helm.Verify); err != nil {
+	if q.Trust, err = b.chartTrust(ctx, a, application, helm.Verify, here); err != nil {
 		return q, err
 	}
 	if helm.Secret != "" {

@@ -13,16 +13,20 @@ import (
 	"github.com/slipway-cd/slipway/shared/registry"
 )
 
+// errNotAsked says that who may not wait would have to.
+var errNotAsked = errors.New("Sigstore's trusted root must be asked for first") //nolint:staticcheck // a name
+
 // chartTrust is who must have signed an Application's chart; nil: nobody. The
-// Secrets that say so wake from then on.
-func (b *Brain) chartTrust(ctx context.Context, a *app, application *api.Application, verify *api.ChartVerify) (registry.Trust, error) {
+// Secrets that say so wake from then on. Where here is set nobody is asked over
+// the network.
+func (b *Brain) chartTrust(ctx context.Context, a *app, application *api.Application, verify *api.ChartVerify, here bool) (registry.Trust, error) {
 	if verify == nil {
 		b.apps.setSources(a.key, usedAsSigners, nil)
 		return nil, nil //nolint:nilnil // nobody need have signed it
 	}
 	want := verify.Cosign
 	if want.Keyless != nil {
-		return b.chartIdentities(ctx, a, application, *want.Keyless)
+		return b.chartIdentities(ctx, a, application, *want.Keyless, here)
 	}
 	found, err := b.secretsOf(ctx, a, application, usedAsSigners, want.Keys)
 	if err != nil {
@@ -54,17 +58,10 @@ func publicOf(data map[string][]byte) []string {
 	return all
 }
 
-func (b *Brain) chartIdentities(ctx context.Context, a *app, application *api.Application, want api.ChartKeyless) (registry.Trust, error) {
+func (b *Brain) chartIdentities(ctx context.Context, a *app, application *api.Application, want api.ChartKeyless, here bool) (registry.Trust, error) {
 	if want.Roots == "" {
 		b.apps.setSources(a.key, usedAsSigners, nil)
-		trust, err := b.cfg.Sigstore.Trust(ctx, want.Identities)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			return nil, missingError{reason: reasonKeys, message: uses[usedAsSigners].field + ".keyless: " + err.Error()}
-		}
-		return trust, nil
+		return b.sigstoreIdentities(ctx, want.Identities, here)
 	}
 	found, err := b.secretsOf(ctx, a, application, usedAsSigners, []string{want.Roots})
 	if err != nil {
@@ -74,11 +71,32 @@ func (b *Brain) chartIdentities(ctx context.Context, a *app, application *api.Ap
 	if !has {
 		return nil, unusable(a, "keyless.roots", want.Roots, api.RootsKey, errors.New("it has none of this name"))
 	}
-	trust, err := keyless.New(api.RootsKey, text, want.Identities)
+	trust, err := b.roots.Trust(api.RootsKey, text, want.Identities)
 	if err != nil {
 		return nil, unusable(a, "keyless.roots", want.Roots, api.RootsKey, err)
 	}
 	return trust, nil
+}
+
+// sigstoreIdentities are trusted by the roots of the config's Sigstore.
+func (b *Brain) sigstoreIdentities(ctx context.Context, identities []api.Identity, here bool) (registry.Trust, error) {
+	var trust *keyless.Trust
+	var err error
+	if here {
+		var known bool
+		if trust, known, err = b.cfg.Sigstore.Known(ctx, identities); !known {
+			return nil, errNotAsked
+		}
+	} else {
+		trust, err = b.cfg.Sigstore.Trust(ctx, identities)
+	}
+	switch {
+	case err == nil:
+		return trust, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	}
+	return nil, missingError{reason: reasonKeys, message: uses[usedAsSigners].field + ".keyless: " + err.Error()}
 }
 
 // unusable says where what a Secret has is of no use.

@@ -155,6 +155,7 @@ type Brain struct {
 	notes    *notes
 	metrics  *metrics
 	log      *slog.Logger
+	roots    keyless.Parsed // of Secrets
 }
 
 // New makes a brain. Nothing runs yet.
