@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/slipway-cd/slipway/shared/api"
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/gitrepo/gitconfig"
+	"github.com/slipway-cd/slipway/shared/keyless"
 	"github.com/slipway-cd/slipway/shared/registry"
 	"github.com/slipway-cd/slipway/shared/service"
 )
@@ -175,8 +177,9 @@ func (p *parts) newDeployer(client *registry.Client, revisions *promote.Revision
 	if err != nil {
 		return nil, err
 	}
+	sigstore := keyless.Configured(p.Config.Sigstore, filepath.Join(p.Config.Data, "automator-sigstore"))
 	return &promote.Deployer{
-		Repos: p.repos, Tags: p.tags, Health: p.health, Approvals: p.approvals, Due: p.due, Pulls: p.pulls, Waiting: p.waiting, Checker: &promote.Checker{Registry: client}, Revisions: revisions, Bus: p.Bus, Log: p.Log,
+		Repos: p.repos, Tags: p.tags, Health: p.health, Approvals: p.approvals, Due: p.due, Pulls: p.pulls, Waiting: p.waiting, Checker: &promote.Checker{Registry: client, Sigstore: sigstore}, Revisions: revisions, Bus: p.Bus, Log: p.Log,
 		Name: name, Email: email, Signer: signer, Wording: wording, NewImages: p.sweeper.New, Announcer: announcer, Metrics: p.metrics,
 	}, nil
 }

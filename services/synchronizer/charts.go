@@ -8,7 +8,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/slipway-cd/slipway/shared/charts/fetch"
-	"github.com/slipway-cd/slipway/shared/keyless"
 	"github.com/slipway-cd/slipway/shared/registry"
 	"github.com/slipway-cd/slipway/shared/service"
 )
@@ -24,12 +23,6 @@ func chartClient(cfg service.Config) *fetch.Client {
 		hosts = append(hosts, h)
 	}
 	return fetch.New(fetch.Options{Dir: filepath.Join(cfg.Data, Name, "charts"), Registries: hosts, Aliases: cfg.Aliases()})
-}
-
-// sigstore is whose roots count for signatures of charts.
-func sigstore(cfg service.Config) *keyless.Sigstore {
-	s := cfg.Sigstore
-	return keyless.NewSigstore(keyless.Options{File: s.Roots, URL: s.TUF, Root: s.Root, Dir: filepath.Join(cfg.Data, Name, "sigstore")})
 }
 
 // rereadSecret is how long a secret counts before its file is read again.

@@ -14,6 +14,7 @@ import (
 	"github.com/slipway-cd/slipway/services/synchronizer/sync"
 	"github.com/slipway-cd/slipway/shared/bus"
 	"github.com/slipway-cd/slipway/shared/gitrepo/gitconfig"
+	"github.com/slipway-cd/slipway/shared/keyless"
 	"github.com/slipway-cd/slipway/shared/kube"
 	"github.com/slipway-cd/slipway/shared/service"
 )
@@ -85,7 +86,7 @@ func run(ctx context.Context, s *service.Service) error {
 	}
 	brain = sync.New(sync.Config{
 		Cluster: cfg.Cluster, Trusted: cfg.Synchronizer.Trusted, Concurrency: cfg.Synchronizer.Concurrency, DegradedAfter: cfg.Synchronizer.DegradedAfter, Sweep: cfg.Sweep.Interval,
-		Repositories: known, Own: mirrorsOf(cfg).openOwn, Charts: chartClient(cfg), Sigstore: sigstore(cfg), Bases: brought, Images: cfg.Aliases(), Git: cfg.GitAliases(),
+		Repositories: known, Own: mirrorsOf(cfg).openOwn, Charts: chartClient(cfg), Sigstore: keyless.Configured(cfg.Sigstore, filepath.Join(cfg.Data, Name, "sigstore")), Bases: brought, Images: cfg.Aliases(), Git: cfg.GitAliases(),
 		Source: "/synchronizer/" + cfg.Cluster, Held: bus.Held, Log: s.Log, Metrics: s.Metrics, Tracer: s.Bus.Tracer(),
 	}, parts)
 	return brain.Run(ctx)

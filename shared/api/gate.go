@@ -82,7 +82,7 @@ func (v *Verify) validate() error {
 	case v.Cosign.Key != "":
 		return errors.New("cosign: give either key or keyless, not both")
 	}
-	if err := v.Cosign.Keyless.validate(); err != nil {
+	if err := validateIdentities(v.Cosign.Keyless.Identities); err != nil {
 		return fmt.Errorf("cosign.keyless: %w", err)
 	}
 	return nil

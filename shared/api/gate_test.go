@@ -52,7 +52,7 @@ func TestWhatIsWrongInARulesGatesIsToldWithItsPlace(t *testing.T) {
 		"    mode: automatic\n    after: {application: a/b/c, same: name}":                              `same "name" is neither digest nor revision`,
 		"    mode: automatic\n    verify: {cosign: {}}":                                                 "cosign.keyless is required",
 		"    mode: automatic\n    verify: {cosign: {key: k.pub, keyless: {}}}":                          "not both",
-		"    mode: automatic\n    verify: {cosign: {keyless: {}}}":                                      "roots is required",
+		"    mode: automatic\n    verify: {cosign: {keyless: {}}}":                                      "identities is empty",
 		"    mode: automatic\n    verify: {cosign: {keyless: {roots: r.json}}}":                         "identities is empty",
 		"    mode: automatic\n    verify: {cosign: {keyless: {roots: r.json, identities: [{}]}}}":       "exactly one of issuer and issuerRegExp",
 		"    mode: automatic\n    verify: {cosign: {keyless: {roots: r.json, issuer: x}}}":              "issuer",

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strings"
 )
 
 // Keyless wants a signature by an identity that a certificate authority of
@@ -12,8 +11,9 @@ import (
 type Keyless struct {
 	// Roots is the path, beside the policy's file, of a trusted root in
 	// Sigstore's JSON form: the certificate authorities, transparency logs and
-	// time stamping authorities that are believed.
-	Roots string `json:"roots"`
+	// time stamping authorities that are believed. Empty: those of the config, which
+	// are the public Sigstore's where it names no others.
+	Roots string `json:"roots,omitempty"`
 	// Identities are those who may sign; any of them suffices.
 	Identities []Identity `json:"identities"`
 }
@@ -81,14 +81,6 @@ func anything(expression string) bool {
 		}
 	}
 	return true
-}
-
-func (k *Keyless) validate() error {
-	var faults []error
-	if strings.TrimSpace(k.Roots) == "" {
-		faults = append(faults, errors.New("roots is required: the path of a trusted root (Sigstore's trusted_root.json) beside this file"))
-	}
-	return errors.Join(append(faults, validateIdentities(k.Identities))...)
 }
 
 func validateIdentities(identities []Identity) error {

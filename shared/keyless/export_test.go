@@ -11,9 +11,16 @@ func (s *Sigstore) Age(d time.Duration) {
 
 // Settle waits for who is asking.
 func (s *Sigstore) Settle() {
-	s.turn <- struct{}{}
-	<-s.turn
+	s.mu.Lock()
+	asking := s.asking
+	s.mu.Unlock()
+	if asking != nil {
+		<-asking
+	}
 }
 
-// RootsFresh is how long it counts.
-const RootsFresh = rootsFresh
+// RootsFresh is how long it counts, RootsRefused where nothing could be had.
+const (
+	RootsFresh   = rootsFresh
+	RootsRefused = rootsRefused
+)

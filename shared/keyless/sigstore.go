@@ -14,17 +14,18 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/service"
 )
 
 // Sigstore is whose roots count where nobody has named others. It is safe for
 // concurrent use.
 type Sigstore struct {
 	opts   Options
-	turn   chan struct{} // one asks at a time
 	parsed Parsed
 
-	mu   sync.Mutex
-	last answer
+	mu     sync.Mutex
+	last   answer
+	asking chan struct{} // closed when who asks now has been answered; nil: nobody asks
 }
 
 // answer is what the repository said last; the zero one: nobody has asked.
@@ -65,40 +66,40 @@ const rootsTarget = "trusted_root.json"
 var ErrNoRoots = errors.New("Sigstore's trusted root can't be had") //nolint:staticcheck // a name
 
 // NewSigstore asks nobody yet.
-func NewSigstore(o Options) *Sigstore { return &Sigstore{opts: o, turn: make(chan struct{}, 1)} }
+func NewSigstore(o Options) *Sigstore { return &Sigstore{opts: o} }
+
+// Configured is the Sigstore of a config; the folder keeps what its repository
+// said.
+func Configured(s service.Sigstore, dir string) *Sigstore {
+	return NewSigstore(Options{File: s.Roots, URL: s.TUF, Root: s.Root, Dir: dir})
+}
 
 // Trust trusts the identities by the roots of now. It errs with [ErrNoRoots].
 func (s *Sigstore) Trust(ctx context.Context, identities []api.Identity) (*Trust, error) {
 	if s.opts.File != "" {
 		return s.byFile(identities)
 	}
-	if a, known := s.known(ctx); known {
-		return s.by(a, identities)
+	for {
+		a, known, asked := s.known(ctx)
+		if known {
+			return s.by(a, identities)
+		}
+		select {
+		case <-asked:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if a, known := s.known(ctx); known {
-		return s.by(a, identities) // who had the turn before has asked
-	}
-	a, err := s.refresh(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return s.by(a, identities)
 }
 
-// Known is Trust for who may not wait; ok is false where the repository would
-// have to be asked first.
+// Known is Trust for who may not wait; ok is false where the repository has to be
+// asked first, which is begun.
 func (s *Sigstore) Known(ctx context.Context, identities []api.Identity) (t *Trust, ok bool, err error) {
 	if s.opts.File != "" {
 		t, err = s.byFile(identities)
 		return t, true, err
 	}
-	a, known := s.known(ctx)
+	a, known, _ := s.known(ctx)
 	if !known {
 		return nil, false, nil
 	}
@@ -126,53 +127,48 @@ func (s *Sigstore) of(name string, a answer, identities []api.Identity) (*Trust,
 	return nil, fmt.Errorf("%w: %w", ErrNoRoots, err)
 }
 
-// known is what the repository said, while that counts. Where it should be asked
-// again but counts a while longer, that is done beside.
-func (s *Sigstore) known(ctx context.Context) (answer, bool) {
+// known is what the repository said, while that counts. Where it must be asked
+// again that is done beside: who asked may leave, and the next finds the answer.
+// Where nothing is known, asked is closed after that.
+func (s *Sigstore) known(ctx context.Context) (a answer, known bool, asked <-chan struct{}) {
 	s.mu.Lock()
-	a := s.last
-	s.mu.Unlock()
-	switch now := time.Now(); {
-	case now.Before(a.until):
-		return a, true
-	case a.roots == nil || now.After(a.until.Add(rootsStale)):
-		return a, false
+	defer s.mu.Unlock()
+	now := time.Now()
+	if now.Before(s.last.until) {
+		return s.last, true, nil
 	}
-	select {
-	case s.turn <- struct{}{}:
+	if s.asking == nil {
+		done := make(chan struct{})
+		s.asking = done
+		ctx := context.WithoutCancel(ctx)
 		go func() {
-			defer func() { <-s.turn }()
-			_, _ = s.refresh(context.WithoutCancel(ctx)) // who asks next is told
+			defer close(done)
+			a := s.refreshed(ctx)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.last, s.asking = a, nil
 		}()
-	default: // somebody does
 	}
-	return a, true
+	return s.last, s.last.roots != nil && now.Before(s.last.until.Add(rootsStale)), s.asking
 }
 
-// refresh asks the repository, or what was kept of it, for who has the turn. It
-// errs only where ctx has ended.
-func (s *Sigstore) refresh(ctx context.Context) (a answer, err error) {
-	asking, cancel := context.WithTimeout(ctx, rootsTimeout)
+// refreshed is what the repository says now, or what was kept of it.
+func (s *Sigstore) refreshed(ctx context.Context) (a answer) {
+	ctx, cancel := context.WithTimeout(ctx, rootsTimeout)
 	defer cancel()
 	next := rootsFresh
-	if a.roots, a.err = s.ask(asking, false); a.err != nil {
-		if ctx.Err() != nil {
-			return a, ctx.Err()
-		}
+	if a.roots, a.err = s.ask(ctx, false); a.err != nil {
 		next = rootsRetry
-		kept, failed := s.ask(ctx, true)
-		if failed == nil {
+		kept, err := s.ask(ctx, true)
+		if err == nil {
 			a = answer{roots: kept}
 		} else {
 			next = rootsRefused
-			a.err = fmt.Errorf("ask the TUF repository %s: %w: where it can't be reached, name a file with a trusted root in sigstore.roots of the config", s.repository(), a.err)
+			a = answer{err: fmt.Errorf("ask the TUF repository %s: %w: where it can't be reached, name a file with a trusted root in sigstore.roots of the config", s.repository(), a.err)}
 		}
 	}
 	a.until = time.Now().Add(next)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.last = a
-	return a, nil
+	return a
 }
 
 func (s *Sigstore) repository() string {

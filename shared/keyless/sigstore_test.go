@@ -2,6 +2,7 @@ package keyless_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -140,15 +141,12 @@ func TestWhoMayNotWaitIsToldWhatIsKnown(t *testing.T) {
 	roots := rootsOf(t, sigstore(t), parts{})
 	d := newDepot(t, roots, time.Now().Add(time.Hour))
 	s := keyless.NewSigstore(keyless.Options{URL: d.URL, Root: d.root})
-	if _, known, err := s.Known(t.Context(), somebody); known || err != nil || d.requests() != 0 {
-		t.Fatalf("before anybody asked: known %t, %v, %d requests", known, err, d.requests())
-	}
-
 	// Nothing can be had: that is known, too, and nobody else waits for it.
 	d.set(func() { d.away = true })
-	if _, err := s.Trust(t.Context(), somebody); !errors.Is(err, keyless.ErrNoRoots) {
-		t.Fatalf("with the repository away: %v", err)
+	if _, known, err := s.Known(t.Context(), somebody); known || err != nil {
+		t.Fatalf("before anybody asked: known %t, %v", known, err)
 	}
+	s.Settle()
 	asked := d.requests()
 	_, known, err := s.Known(t.Context(), somebody)
 	if _, again := s.Trust(t.Context(), somebody); !known || !errors.Is(err, keyless.ErrNoRoots) || !errors.Is(again, keyless.ErrNoRoots) || d.requests() != asked {
@@ -156,7 +154,7 @@ func TestWhoMayNotWaitIsToldWhatIsKnown(t *testing.T) {
 	}
 
 	d.set(func() { d.away = false })
-	s.Age(keyless.RootsFresh)
+	s.Age(keyless.RootsRefused)
 	first, err := s.Trust(t.Context(), somebody)
 	ok(t, err)
 	second, known, err := s.Known(t.Context(), somebody)
@@ -199,6 +197,23 @@ func TestATrustedRootIsAskedForAgainBeside(t *testing.T) {
 	ok(t, err)
 	if got.ID() != of(later) {
 		t.Error("the new roots don't count")
+	}
+
+	// Who leaves before the answer leaves it to the next.
+	hold = make(chan struct{})
+	before.set(func() { before.hold = hold })
+	s.Age(3 * keyless.RootsFresh)
+	leaving, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := s.Trust(leaving, somebody); !errors.Is(err, context.Canceled) {
+		t.Errorf("who left: %v", err)
+	}
+	asked := before.requests()
+	close(hold)
+	s.Settle()
+	answered := before.requests()
+	if got, err = s.Trust(t.Context(), somebody); err != nil || got.ID() != of(later) || answered == asked || before.requests() != answered {
+		t.Errorf("after somebody left: %v, %d requests, then %d and %d", err, asked, answered, before.requests())
 	}
 
 	// After too long nothing old counts.

@@ -31,8 +31,8 @@ type Config struct {
 	// repository, such as github.com/kubernetes-sigs/**: repositories, and addresses
 	// of files without the scheme. One that begins with http:// allows plain http.
 	RemoteBases []string `yaml:"remoteBases"` // default none
-	// Sigstore says whose keyless signatures of charts count where an Application
-	// brings no roots of its own.
+	// Sigstore says whose keyless signatures count where a policy (of images) or an
+	// Application (of its chart) brings no roots of its own.
 	Sigstore Sigstore `yaml:"sigstore"`
 	// Credentials are for the Git addresses of which nothing else says any.
 	Credentials  []PrefixCredentials `yaml:"credentials"`

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slipway-cd/slipway/events"
+	"github.com/slipway-cd/slipway/shared/keyless"
 	"github.com/slipway-cd/slipway/shared/registry"
 )
 
@@ -26,6 +27,8 @@ type Inspector interface {
 // former one ran, and are signed. What was found of a digest doesn't change.
 type Checker struct {
 	Registry Inspector
+	// Sigstore is trusted where a rule brings no roots.
+	Sigstore *keyless.Sigstore
 
 	mu        sync.Mutex
 	platforms map[string][]string // by repository and digest
@@ -139,19 +142,26 @@ func (c *Checker) platformsOf(ctx context.Context, image events.Image) ([]string
 }
 
 func (c *Checker) isSigned(ctx context.Context, d Decision) error {
-	if d.rule.trust == nil {
+	trust := d.rule.trust
+	if d.rule.identities != nil {
+		var err error
+		if trust, err = c.Sigstore.Trust(ctx, d.rule.identities); err != nil {
+			return err
+		}
+	}
+	if trust == nil {
 		return nil
 	}
 	image := events.Image{Repository: d.Image, Tag: d.Target.Tag, Digest: d.digest}
 	// A file of keys or roots may change, and the rule not.
-	key := strings.Join([]string{image.String(), d.rule.Hash, d.rule.trust.ID()}, " ")
+	key := strings.Join([]string{image.String(), d.rule.Hash, trust.ID()}, " ")
 	c.mu.Lock()
 	known := c.signed[key]
 	c.mu.Unlock()
 	if known {
 		return nil
 	}
-	if err := c.Registry.VerifyCosign(ctx, image, d.rule.trust); err != nil {
+	if err := c.Registry.VerifyCosign(ctx, image, trust); err != nil {
 		return err
 	}
 	c.mu.Lock()

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +22,7 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/automator/promote"
+	"github.com/slipway-cd/slipway/shared/keyless"
 	"github.com/slipway-cd/slipway/shared/registry"
 )
 
@@ -211,5 +214,31 @@ func TestRootsThatCantBeReadBlockTheirRule(t *testing.T) {
 		if got := b.last(); !strings.HasPrefix(got, "blocked: ") || !strings.Contains(got, says) || !strings.Contains(got, "policies/shop.yaml:1: ") || b.uses() != "1.0.0" {
 			t.Errorf("decided %q, want %q", got, says)
 		}
+	}
+}
+
+// Who brings no roots trusts the config's Sigstore, whose file may come later and
+// change.
+func TestRootsThatNobodyBringsAreTheConfigs(t *testing.T) {
+	b, l := looking(t, strings.Replace(keylessRule, "roots: keys/root.json, ", "", 1)+", "+manual, nil)
+	file := filepath.Join(t.TempDir(), "trusted_root.json")
+	b.deploy.Checker.Sigstore = keyless.NewSigstore(keyless.Options{File: file})
+	b.pushed("1.1.0", digestA)
+	must(t, b.work("ghcr.io/acme/web:1.1.0"))
+	if got := b.last(); !strings.HasPrefix(got, "waiting: 1.1.0 can't be looked into: Sigstore's trusted root can't be had: open "+file) || l.asked != 0 {
+		t.Fatalf("decided %q, asked %d times", got, l.asked)
+	}
+	must(t, os.WriteFile(file, []byte(trustedRoot(t)), 0o600))
+	must(t, b.work(web, "head"))
+	asked := l.asked
+	must(t, b.work(web, "head"))
+	if asked == 0 || l.asked != asked {
+		t.Fatalf("asked %d times, then %d", asked, l.asked)
+	}
+	must(t, os.WriteFile(file, []byte(trustedRoot(t)), 0o600))
+	l.unsigned = fmt.Errorf("%w: maria@example.com by another", registry.ErrOtherKey)
+	must(t, b.work(web, "head"))
+	if got := b.last(); l.asked == asked || !strings.HasPrefix(got, "blocked: 1.1.0 ") {
+		t.Errorf("asked %d times, then %d; decided %q", asked, l.asked, got)
 	}
 }

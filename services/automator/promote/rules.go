@@ -31,7 +31,8 @@ type Rule struct {
 
 	applications, images, allowed api.Patterns
 	freezes                       freeze.Windows
-	trust                         registry.Trust // who must have signed; nil: nobody
+	trust                         registry.Trust // who must have signed; nil: nobody, or the identities
+	identities                    []api.Identity // who must have signed by the config's Sigstore; nil: nobody
 	// only are the applications that it may speak for, where it is a guest's; nil: all.
 	only map[events.Application]bool
 	// broken says that the file or rule can't be read: whoever it may speak
@@ -127,6 +128,8 @@ func (r *Rule) readTrust(fsys fs.FS, file string) (err error) {
 	}
 	switch {
 	case r.Verify == nil:
+	case r.Verify.Cosign.Keyless != nil && r.Verify.Cosign.Keyless.Roots == "":
+		r.identities = r.Verify.Cosign.Keyless.Identities
 	case r.Verify.Cosign.Keyless != nil:
 		r.trust, err = readRoots(fsys, file, r.Verify.Cosign.Keyless)
 	default:
