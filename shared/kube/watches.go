@@ -7,8 +7,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic/dynamicinformer"
-	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -121,9 +119,9 @@ func (s *Watches) informer(scope Scope) cache.SharedIndexInformer {
 	indexers := cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}
 	var informer cache.SharedIndexInformer
 	if s.options.MetadataOnly != nil && s.options.MetadataOnly(scope.Resource) {
-		informer = metadatainformer.NewFilteredMetadataInformer(s.clients.Metadata, scope.Resource, scope.Namespace, 0, indexers, nil).Informer()
+		informer = newMetadataInformer(s.clients.Metadata, scope.Resource, scope.Namespace, indexers)
 	} else {
-		informer = dynamicinformer.NewFilteredDynamicInformer(s.clients.Dynamic, scope.Resource, scope.Namespace, 0, indexers, nil).Informer()
+		informer = NewInformer(s.clients.Dynamic, scope.Resource, scope.Namespace, indexers)
 	}
 	// The setters err only on an informer that runs already.
 	_ = informer.SetTransform(s.reduce)

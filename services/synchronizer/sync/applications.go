@@ -14,13 +14,13 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/kube"
 )
 
 // Resource is where Applications are.
@@ -121,7 +121,7 @@ func newApplications(b *Brain) *applications {
 		waits: newLinks(), leaves: newLinks(), removed: newLinks(), holders: newHolders(), sourced: map[source]map[string]bool{}, uses: map[string]map[string][]source{},
 		wakeups: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[wakeup]()),
 	}
-	a.informer = dynamicinformer.NewFilteredDynamicInformer(b.clients.Dynamic, Resource, "", 0, cache.Indexers{}, nil).Informer()
+	a.informer = kube.NewInformer(b.clients.Dynamic, Resource, "", cache.Indexers{})
 	// The setters err only on an informer that runs already.
 	_ = a.informer.SetTransform(func(obj any) (any, error) {
 		if u, ok := obj.(*unstructured.Unstructured); ok {

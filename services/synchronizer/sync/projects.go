@@ -15,11 +15,11 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/slipway-cd/slipway/services/synchronizer/health"
 	"github.com/slipway-cd/slipway/shared/api"
+	"github.com/slipway-cd/slipway/shared/kube"
 )
 
 // ProjectResource is where Projects are.
@@ -60,7 +60,7 @@ func (p *project) Repository(name string) bool {
 // namespaces one says something else than before; it must not block.
 func newProjects(client dynamic.Interface, log *slog.Logger, changed func(governs func(namespace string) bool)) *projects {
 	s := &projects{changed: changed, log: log, client: client, byName: map[string]*project{}}
-	s.informer = dynamicinformer.NewFilteredDynamicInformer(client, ProjectResource, "", 0, cache.Indexers{}, nil).Informer()
+	s.informer = kube.NewInformer(client, ProjectResource, "", cache.Indexers{})
 	// It errs only on an informer that runs already.
 	handler, _ := s.informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc:    func(obj any, initial bool) { s.observe(obj, initial) },
