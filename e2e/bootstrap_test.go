@@ -21,10 +21,7 @@ func TestAClusterComesFromGitAlone(t *testing.T) {
 	if err := parts.Build(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
-	bin, dir := t.TempDir(), t.TempDir()
-	if err := local.Build(ctx, bin, "slipway"); err != nil {
-		t.Fatal(err)
-	}
+	bin, dir := programs(t), t.TempDir()
 	w, err := local.Start(ctx, local.Options{Dir: dir, Bin: bin})
 	if err != nil {
 		t.Fatal(err)

@@ -305,9 +305,7 @@ func (c *chaos) checkEvents() {
 // checkTrace: the command shows the whole way of an image.
 func (c *chaos) checkTrace(p pushed) {
 	c.t.Helper()
-	bin, err := separateBin()
-	must(c.t, err)
-	cmd := exec.CommandContext(c.t.Context(), filepath.Join(bin, "slipway"), "trace", "--config", c.w.Config, "-o", "json", c.reference(p))
+	cmd := exec.CommandContext(c.t.Context(), filepath.Join(programs(c.t), "slipway"), "trace", "--config", c.w.Config, "-o", "json", c.reference(p))
 	out, err := cmd.Output()
 	must(c.t, err)
 	var chains []trace.Chain

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 	"github.com/slipway-cd/slipway/e2e/parts"
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/bus"
-	"github.com/slipway-cd/slipway/shared/render"
 )
 
 // pushed is an image that was pushed.
@@ -61,35 +59,10 @@ type chaos struct {
 	wrote  []string          // subjects of a person's commits
 }
 
-var separateBin = sync.OnceValues(func() (string, error) {
-	built.Store(true)
-	dir, err := os.MkdirTemp("", "slipway-bin-")
-	if err != nil {
-		return "", err
-	}
-	return dir, local.Build(context.Background(), dir, "registry-receiver", "git-receiver", "automator", "synchronizer", "bus", "slipway")
-})
-
-// TestMain takes away what the tests built for all of them.
-func TestMain(m *testing.M) {
-	render.Child()
-	code := m.Run()
-	if built.Load() {
-		if dir, err := separateBin(); err == nil {
-			_ = os.RemoveAll(dir)
-		}
-	}
-	os.Exit(code)
-}
-
-var built atomic.Bool // by separateBin
-
 // newChaos starts the parts of a world; its processes are started by begin.
 func newChaos(t *testing.T, o local.Options) *chaos {
 	t.Helper()
 	must(t, parts.Build(t.Context(), nil))
-	bin, err := separateBin()
-	must(t, err)
 	c := &chaos{
 		t: t, dir: t.TempDir(), apps: 3, begun: time.Now(), kills: map[string]int{},
 		minor: map[string]int{}, notes: map[string]string{},
@@ -97,7 +70,8 @@ func newChaos(t *testing.T, o local.Options) *chaos {
 	if keep := os.Getenv("SLIPWAY_FAULTS_KEEP"); keep != "" {
 		c.dir = filepath.Join(keep, t.Name())
 	}
-	o.Dir, o.Bin, o.Separate, o.Idle = c.dir, bin, true, true // with Scale, Separate says nothing
+	o.Dir, o.Bin, o.Separate, o.Idle = c.dir, programs(t), true, true // with Scale, Separate says nothing
+	var err error
 	c.w, err = local.Start(t.Context(), o)
 	must(t, err)
 	t.Cleanup(func() {

@@ -85,7 +85,7 @@ func startFrontDoor(t *testing.T, posts int, busArgs ...string) *frontDoor {
 	t.Helper()
 	f := &frontDoor{t: t, posts: posts, ids: map[string]string{}}
 	dir := t.TempDir()
-	must(t, local.Build(t.Context(), filepath.Join(dir, "bin"), "git-receiver", "registry-receiver", "bus"))
+	bin := programs(t)
 	secret := filepath.Join(dir, "secret")
 	must(t, os.WriteFile(secret, []byte(frontSecret), 0o600))
 	addr := func() string {
@@ -94,7 +94,7 @@ func startFrontDoor(t *testing.T, posts int, busArgs ...string) *frontDoor {
 		return addr
 	}
 	f.busAddr = addr()
-	f.processes = []*local.Process{local.NewProcess("bus", dir, filepath.Join(dir, "bin", "bus"),
+	f.processes = []*local.Process{local.NewProcess("bus", dir, filepath.Join(bin, "bus"),
 		append([]string{"-dir", filepath.Join(dir, "jetstream"), "-addr", f.busAddr, "-token", secret}, busArgs...)...)}
 	for i, name := range []string{"git-receiver", "registry-receiver"} {
 		hooks, metrics, file := addr(), addr(), filepath.Join(dir, name+".yaml")
@@ -107,7 +107,7 @@ receivers:
   - {name: git, provider: github, secrets: [{file: %s}], rate: {perSecond: 100000, burst: 1000}}
   - {name: registry, provider: distribution, registry: registry.example.com, secrets: [{file: %s}], rate: {perSecond: 100000, burst: 1000}}
 `, dir, f.busAddr, secret, hooks, metrics, secret, secret), 0o600))
-		p := local.NewProcess(name, dir, filepath.Join(dir, "bin", name), file)
+		p := local.NewProcess(name, dir, filepath.Join(bin, name), file)
 		p.MetricsURL = "http://" + metrics
 		f.processes = append(f.processes, p)
 	}

@@ -38,10 +38,7 @@ func TestScripts(t *testing.T) {
 	if err := parts.Build(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	bin := t.TempDir()
-	if err := local.Build(t.Context(), bin, "slipway"); err != nil {
-		t.Fatal(err)
-	}
+	bin := programs(t)
 	issuer := oidctest.Start(t, false)
 	li := map[string]any{"email": "li@example.com", "sub": "li", "groups": []string{"leads"}}
 	tokens := map[string]string{

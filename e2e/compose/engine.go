@@ -38,7 +38,7 @@ func StartEngine(ctx context.Context) (_ *Engine, err error) {
 	}
 	defer func() { _ = log.Close() }()
 	e.cmd = exec.Command("dockerd",
-		"--storage-driver=vfs", "--bridge=none", "--ip-forward=false",
+		"--bridge=none", "--ip-forward=false",
 		"--host="+e.Host, "--data-root="+filepath.Join(dir, "data"), "--exec-root="+filepath.Join(dir, "exec"), "--pidfile="+filepath.Join(dir, "pid"))
 	e.cmd.Stdout, e.cmd.Stderr = log, log
 	// It takes its containers with it when this process dies.

@@ -42,7 +42,7 @@ func Build(ctx context.Context, dir string, names ...string) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"build", "-trimpath", "-o", dir + string(filepath.Separator)}
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", dir + string(filepath.Separator)}
 	for _, name := range names {
 		args = append(args, programs[name])
 	}

@@ -35,13 +35,13 @@ func Eventually(ctx context.Context, timeout time.Duration, check func() error) 
 }
 
 // EventuallyEvery is [Eventually] for a check that is dear: it waits for so long
-// between two.
+// between two, and twice as long as the last one took. What is waited for needs the
+// processors, too, and a kubectl takes one of them for a third of a second.
 func EventuallyEvery(ctx context.Context, pause, timeout time.Duration, check func() error) error {
 	start, late := time.Now(), time.After(timeout)
-	tick := time.NewTicker(pause)
-	defer tick.Stop()
 	var last error
 	for {
+		began := time.Now()
 		err := check()
 		if err == nil {
 			return nil
@@ -54,10 +54,14 @@ func EventuallyEvery(ctx context.Context, pause, timeout time.Duration, check fu
 			return fmt.Errorf("%w after %s: %w", context.Cause(ctx), time.Since(start).Round(time.Millisecond), last)
 		case <-late:
 			return fmt.Errorf("not within %s: %w", timeout, last)
-		case <-tick.C:
+		case <-time.After(max(pause, min(2*time.Since(began), longestPause))):
 		}
 	}
 }
+
+// longestPause bounds it where a check takes its time, as one of a host that
+// doesn't answer does.
+const longestPause = 2 * time.Second
 
 // root is the project's folder: the nearest above the working directory that holds
 // the workspace.
