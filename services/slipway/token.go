@@ -52,7 +52,7 @@ func (f *tokenFlags) read(ctx context.Context) (string, error) {
 	}
 	token, err := service.Secret{Env: f.env}.Read()
 	if err != nil {
-		return "", fmt.Errorf("%w: --token-env: %w", errUsage, err)
+		return "", fmt.Errorf("%w: the API wants to know who you are: %w: put your token there (one of automator.people in the config, or of your OIDC issuer), or name a command that prints it in --token-command", errUsage, err)
 	}
 	return token, nil
 }
