@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slipway-cd/slipway/e2e/local"
 	"github.com/slipway-cd/slipway/e2e/parts"
 	"github.com/slipway-cd/slipway/shared/api/crd"
 )
@@ -33,10 +32,7 @@ func TestAKilledCutOverGoesOn(t *testing.T) {
 	if err := parts.Build(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
-	bin, repo := t.TempDir(), t.TempDir()
-	if err := local.Build(ctx, bin, "slipway"); err != nil {
-		t.Fatal(err)
-	}
+	bin, repo := programs(t), t.TempDir()
 	cluster, err := parts.StartCluster(ctx, parts.ClusterOptions{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

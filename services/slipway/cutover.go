@@ -15,10 +15,11 @@ func newCutover(name string, from cutover.Tool) *cobra.Command {
 	o := cutover.Options{Tool: from}
 	var kubeconfig string
 	c := &cobra.Command{
-		Use:   "cutover NAMESPACE/NAME -f APPLICATION.yaml",
+		Use:   "cutover NAMESPACE/NAME -f APPLICATION.yaml…",
 		Short: "Hand one application of the cluster over from " + from.Name + ", without an object made anew",
 		Long: `Hand one application of the cluster over from ` + from.Name + `. APPLICATION.yaml is ours, in its
-repository (see ` + "`slipway migrate " + name + "`" + `); NAMESPACE/NAME is theirs.
+repository (see ` + "`slipway migrate " + name + "`" + `); NAMESPACE/NAME is theirs. Where several of ours share what theirs
+was, as of an Application of several sources, give the file of each: they are cut over together.
 
 1. Theirs is suspended, and so is what writes its images.
 2. Ours is applied, suspended.
@@ -35,7 +36,7 @@ does none. It exits with 3 where it refuses to go on.`,
 			if o.Namespace, o.Name, ok = strings.Cut(args[0], "/"); !ok || o.Namespace == "" || o.Name == "" || strings.Contains(o.Name, "/") {
 				return fmt.Errorf("%w: name the application as NAMESPACE/NAME", errUsage)
 			}
-			if o.Diff.Application == "" {
+			if len(o.Files) == 0 {
 				return fmt.Errorf("%w: name the file of our Application with -f", errUsage)
 			}
 			clients, err := clientsFor(kubeconfig)
@@ -49,7 +50,7 @@ does none. It exits with 3 where it refuses to go on.`,
 			return cutover.Run(cmd.Context(), clients, o)
 		},
 	}
-	c.Flags().StringVarP(&o.Diff.Application, "filename", "f", "", "the file with our Application, in the repository that holds its path")
+	c.Flags().StringArrayVarP(&o.Files, "filename", "f", nil, "the file with our Application, in the repository that holds its path; may be given several times")
 	c.Flags().StringVar(&o.Diff.Vars, "vars", "", "a file of variables in place of the ConfigMaps and Secrets of substitute.from")
 	valuesFlag(c, &o.Diff.RenderOptions)
 	rootVarsFlag(c, &o.Diff.RenderOptions)

@@ -5,10 +5,8 @@ package cutover
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -36,7 +34,10 @@ type Options struct {
 	// Kind is the kind of the other tool's application; empty: whichever is there.
 	Kind            string
 	Namespace, Name string
-	// Diff has the file of our Application, and how it is tried.
+	// Files have our Applications: one, or each of those that share what theirs
+	// was.
+	Files []string
+	// Diff is how ours are tried; it names no file.
 	Diff synchronizer.DiffOptions
 	// AllowDiff goes on though something would change.
 	AllowDiff bool
@@ -50,14 +51,11 @@ type Options struct {
 // cut is one cut-over.
 type cut struct {
 	Options
-	clients     *kube.Clients
-	application *api.Application
-	document    map[string]any // ours, as it stands in the file
+	clients *kube.Clients
 
 	their  object
 	theirs *unstructured.Unstructured // nil: gone
-	our    object
-	ours   *unstructured.Unstructured // nil: not there yet
+	ours   []*successor
 }
 
 // Run cuts one application over.
@@ -66,8 +64,8 @@ func Run(ctx context.Context, clients *kube.Clients, o Options) error {
 	if err := c.find(ctx); err != nil {
 		return err
 	}
-	if c.theirs == nil && !c.pending() {
-		c.Say(fmt.Sprintf("%s is gone, and %s is there and not held by a cut-over: there is nothing to do", c.their, c.our))
+	if c.theirs == nil && !slices.ContainsFunc(c.ours, (*successor).pending) {
+		c.Say(fmt.Sprintf("%s is gone, and %s is there and not held by a cut-over: there is nothing to do", c.their, c.named()))
 		return nil
 	}
 	for _, step := range []func(context.Context) error{c.guard, c.suspend, c.apply, c.compare} {
@@ -78,23 +76,12 @@ func Run(ctx context.Context, clients *kube.Clients, o Options) error {
 	return nil
 }
 
-// pending says that a cut-over began, and didn't end.
-func (c *cut) pending() bool {
-	return c.ours != nil && c.ours.GetAnnotations()[api.SuspendAnnotation] == reason
-}
-
-// find finds both applications.
+// find finds theirs and ours.
 func (c *cut) find(ctx context.Context) error {
-	var err error
-	if c.application, c.document, err = synchronizer.ReadApplication(c.Diff.RenderOptions); err != nil {
-		return err
-	}
-	m := c.application.Metadata
-	if c.our, err = c.object(schema.GroupVersionKind{Group: api.Group, Version: api.Version, Kind: api.ApplicationKind}, m.Namespace, m.Name); err != nil {
-		return fmt.Errorf("%w (slipway bootstrap installs it)", err)
-	}
-	if c.ours, err = c.our.get(ctx); err != nil {
-		return err
+	for _, file := range c.Files {
+		if err := c.successor(ctx, file); err != nil {
+			return err
+		}
 	}
 	known := false
 	for _, kind := range c.Tool.kinds {
@@ -122,8 +109,10 @@ func (c *cut) find(ctx context.Context) error {
 	if !known {
 		return fmt.Errorf("the cluster has none of the kinds of %s: is this the right cluster?", c.Tool.Name)
 	}
-	if c.theirs == nil && c.ours == nil {
-		return fmt.Errorf("the cluster has no %s: name an application of %s as NAMESPACE/NAME", c.their, c.Tool.Name)
+	for _, o := range c.ours {
+		if c.theirs == nil && o.live == nil {
+			return fmt.Errorf("the cluster has no %s, and no %s: name an application of %s as NAMESPACE/NAME", c.their, o, c.Tool.Name)
+		}
 	}
 	return nil
 }
@@ -174,53 +163,17 @@ func (c *cut) do(what string, act func() error) error {
 	return act()
 }
 
-// apply applies ours, suspended.
-func (c *cut) apply(ctx context.Context) error {
-	if c.pending() {
-		c.Say(c.our.String() + " is there, suspended")
-		return nil
-	}
-	return c.do("apply "+c.our.String()+", suspended", func() error { return c.send(ctx, true) })
-}
-
-// send applies our Application as the root Application would, so that nobody
-// but the synchronizer owns its fields in the end.
-func (c *cut) send(ctx context.Context, suspended bool) error {
-	u := &unstructured.Unstructured{Object: maps.Clone(c.document)}
-	u = u.DeepCopy()
-	annotations := u.GetAnnotations()
-	if annotations == nil {
-		annotations = map[string]string{}
-	}
-	if suspended {
-		annotations[api.SuspendAnnotation] = reason
-	}
-	if c.ours != nil {
-		if owner, ok := c.ours.GetAnnotations()["slipway.dev/owner"]; ok {
-			annotations["slipway.dev/owner"] = owner
-		}
-	}
-	if len(annotations) > 0 {
-		u.SetAnnotations(annotations)
-	}
-	data, err := json.Marshal(u.Object)
-	if err != nil {
-		return err
-	}
-	force := true
-	if _, err = c.our.at.Patch(ctx, c.our.name, types.ApplyPatchType, data, metav1.PatchOptions{FieldManager: manager, Force: &force}); err != nil {
-		return fmt.Errorf("apply %s: %w", c.our, err)
-	}
-	return nil
-}
-
 // compare goes on only where nothing would change.
 func (c *cut) compare(ctx context.Context) error {
-	o := c.Diff
-	o.Marks = c.Tool.marks
-	changes, err := synchronizer.Diff(ctx, c.clients, o)
-	if err != nil {
-		return err
+	var changes []synchronizer.Change
+	for _, o := range c.held() {
+		diff := o.diff
+		diff.Marks = c.Tool.marks
+		found, err := synchronizer.Diff(ctx, c.clients, diff)
+		if err != nil {
+			return err
+		}
+		changes = append(changes, found...)
 	}
 	different, failed := 0, 0
 	for _, change := range changes {
@@ -276,10 +229,15 @@ func (c *cut) take(ctx context.Context, changes []synchronizer.Change) error {
 		if live, err := o.get(ctx); err != nil {
 			return err
 		} else if live == nil || live.GetUID() != uid {
-			return fmt.Errorf("%s was deleted or made anew by somebody while it was cut over: %s stays suspended", o, c.our)
+			return fmt.Errorf("%s was deleted or made anew by somebody while it was cut over: %s stays suspended", o, c.named())
 		}
 	}
-	return c.do("resume "+c.our.String(), func() error { return c.send(ctx, false) })
+	for _, o := range c.held() {
+		if err := c.do("resume "+o.String(), func() error { return o.send(ctx, false) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *cut) adopt(ctx context.Context, changes []synchronizer.Change) (map[object]types.UID, error) {

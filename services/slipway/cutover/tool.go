@@ -139,7 +139,7 @@ func fluxImages(ctx context.Context, c *cut) ([]object, error) {
 		kind.Version = version
 		found, known, err := c.objects(ctx, kind, func(u *unstructured.Unstructured) bool {
 			at, _, _ := unstructured.NestedString(u.Object, "spec", "update", "path")
-			return overlap(clean(c.application.Spec.Source.Path), clean(at))
+			return slices.ContainsFunc(c.ours, func(o *successor) bool { return overlap(clean(o.application.Spec.Source.Path), clean(at)) })
 		})
 		if known || err != nil {
 			return found, err

@@ -133,7 +133,7 @@ var argoAdvice = map[string]map[string]string{
 		"spec.source.kustomize":                    "!write it into the kustomization.yaml of the path",
 		"spec.sourceHydrator":                      "what is rendered is applied from memory",
 		"spec.source":                              "no Application is written for it, or this command doesn't know it",
-		"spec.sources":                             "!an Application has one source: write one for each",
+		"spec.sources":                             "!what of it is not read has no counterpart: look up what it does",
 		"operation":                                "it is a sync that somebody asked for: nothing",
 	},
 	"ApplicationSet": {

@@ -84,16 +84,21 @@ func (a *argo) application(s *source) {
 	a.syncPolicy(s, out, doc)
 	a.differences(s, out)
 	s.at("spec", "project").take()
+	parts, refs := a.parts(s)
+	a.several(s, parts)
 	if !a.unread(s) {
-		a.images(s)
+		a.images(s, parts)
 	}
 	a.settings(s, doc)
 	carry(s, doc, "argoproj.io/")
-	if !a.source(s, out) {
-		return
-	}
-	if file, ok := a.w.write(s.file, s, doc); ok {
-		a.w.moved = append(a.w.moved, Moved{From: s.id(), To: s.namespace + "/" + s.name, File: file})
+	for _, p := range parts {
+		one := grown(doc, p.name)
+		if !a.source(s, p, refs, one["spec"].(tree)) {
+			continue
+		}
+		if file, ok := a.w.write(s.file, s, one); ok {
+			a.w.moved = append(a.w.moved, Moved{From: s.id(), To: s.namespace + "/" + p.name, File: file})
+		}
 	}
 }
 
@@ -130,39 +135,11 @@ func (a *argo) settings(s *source, doc tree) {
 	}
 }
 
-// source writes where the manifests are. Of several, all but one must be there
-// for their values files alone.
-func (a *argo) source(s *source, out tree) bool {
-	spec := s.at("spec")
-	from, refs := spec.at("source"), map[string]value{}
-	if list := spec.at("sources").items(); len(list) > 0 {
-		var real []value
-		for _, v := range list {
-			name := v.at("ref").text()
-			if name != "" {
-				refs["$"+name] = v
-			}
-			if v.at("path").there() || v.at("chart").there() || name == "" {
-				real = append(real, v)
-			}
-		}
-		if len(real) != 1 {
-			spec.at("sources").note(Missing, "an Application has one source", "write one Application for each; none is written")
-			for _, v := range list {
-				v.take()
-			}
-			return false
-		}
-		from = real[0]
-		for _, v := range refs {
-			if v.node != from.node {
-				v.at("targetRevision").take()
-				v.at("repoURL").take()
-			}
-		}
-	}
+// source writes where the manifests are.
+func (a *argo) source(s *source, p part, refs map[string]value, out tree) bool {
+	from := p.from
 	if from.at("chart").text() != "" {
-		return a.remoteChart(s, from, refs, out)
+		return a.remoteChart(s, p, refs, out)
 	}
 	repository := webAddress(from.at("repoURL").text())
 	if repository == "" {
@@ -176,7 +153,7 @@ func (a *argo) source(s *source, out tree) bool {
 	set(out, dir, "source", "path")
 	a.directory(from.at("directory"), dir, out)
 	a.kustomize(from.at("kustomize"), out)
-	return a.helm(s, from, refs, dir, out)
+	return a.helm(s, p, refs, dir, out)
 }
 
 var (

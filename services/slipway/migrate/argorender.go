@@ -10,7 +10,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-func (a *argo) remoteChart(s *source, from value, refs map[string]value, out tree) bool {
+func (a *argo) remoteChart(s *source, p part, refs map[string]value, out tree) bool {
+	from := p.from
 	repoURL, name, version := from.at("repoURL").text(), from.at("chart").text(), from.at("targetRevision").text()
 	repository, branch := a.own(), cmp.Or(a.Branch, "main")
 	for _, v := range refs {
@@ -32,15 +33,19 @@ func (a *argo) remoteChart(s *source, from value, refs map[string]value, out tre
 	set(out, name, "source", "helm", "chart")
 	set(out, repoURL, "source", "helm", "repository")
 	set(out, version, "source", "helm", "version")
-	return a.helm(s, from, refs, path.Dir(s.file), out)
+	return a.helm(s, p, refs, path.Dir(s.file), out)
 }
 
 // helm writes the settings of a chart.
-func (a *argo) helm(s *source, from value, refs map[string]value, dir string, out tree) bool {
-	h := from.at("helm")
+func (a *argo) helm(s *source, part part, refs map[string]value, dir string, out tree) bool {
+	h := part.from.at("helm")
 	h.flag("skipCrds", out, "source", "helm", "skipCRDs")
 	h.flag("ignoreMissingValueFiles", out, "source", "helm", "ignoreMissingValuesFiles")
-	if release := h.at("releaseName").text(); release != s.name {
+	release := h.at("releaseName").text()
+	if release == "" && (h.there() || part.from.at("chart").there() || exists(a.FS, path.Join(dir, "Chart.yaml"))) {
+		release = s.name
+	}
+	if release != part.name {
 		set(out, release, "source", "helm", "releaseName")
 	}
 	var files []any

@@ -120,16 +120,7 @@ func (a *argo) unread(s *source) bool {
 func (u *updater) track(a *argo) {
 	spec := u.s.at("spec")
 	for i, ref := range u.refs {
-		var applications []any
-		if ref.labels == nil && !strings.ContainsAny(ref.name, `[]\`) {
-			applications = []any{a.pattern(u.namespace, ref.name)}
-		} else {
-			for _, s := range a.sources {
-				if s.kind == "Application" && u.chosen(s) == &u.refs[i] {
-					applications = append(applications, a.pattern(s.namespace, s.name))
-				}
-			}
-		}
+		applications := u.applications(a, &u.refs[i])
 		if ref.annotations {
 			ref.at.take()
 			continue // the rules are written of the annotations
@@ -153,6 +144,27 @@ func (u *updater) track(a *argo) {
 			}
 		}
 	}
+}
+
+// applications are how a rule names what a reference chooses: by its pattern, where
+// that says it, and by what an Application of several sources becomes.
+func (u *updater) applications(a *argo, ref *updaterRef) (all []any) {
+	listed := ref.labels != nil || strings.ContainsAny(ref.name, `[]\`)
+	if !listed {
+		all = []any{a.pattern(u.namespace, ref.name)}
+	}
+	for _, s := range a.sources {
+		if s.kind != "Application" || u.chosen(s) != ref {
+			continue
+		}
+		parts, _ := a.parts(s)
+		for _, p := range parts {
+			if named, err := path.Match(ref.name, p.name); listed || err == nil && !named {
+				all = append(all, a.pattern(s.namespace, p.name))
+			}
+		}
+	}
+	return all
 }
 
 // trackedOf reads what is said of an image, there or in what holds it.

@@ -21,7 +21,7 @@ type tracked struct {
 }
 
 // images writes a rule for each image that an Application's annotations name.
-func (a *argo) images(s *source) {
+func (a *argo) images(s *source, parts []part) {
 	list, ok := s.setting(updaterMark + "image-list")
 	if !ok {
 		return
@@ -36,7 +36,7 @@ func (a *argo) images(s *source) {
 		if !named {
 			alias, image = "", entry
 		}
-		a.track(s, []any{a.pattern(s.namespace, s.name)}, mode, s.tracked(strings.TrimSpace(alias), image))
+		a.track(s, a.patterns(s, parts), mode, s.tracked(strings.TrimSpace(alias), image))
 	}
 }
 
