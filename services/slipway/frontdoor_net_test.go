@@ -2,12 +2,14 @@ package slipway_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -112,11 +114,32 @@ func quick(s *http.Server) {
 }
 
 func TestZ11SlowSendersAreEndedAndDelayNobody(t *testing.T) {
-	f := newFront(t, frontOptions{server: quick})
 	if s := service.NewServer(nil, slog.Default()); s.ReadHeaderTimeout != 10*time.Second || s.ReadTimeout != 30*time.Second || s.IdleTimeout == 0 {
 		t.Errorf("the listener's deadlines are %s, %s and %s", s.ReadHeaderTimeout, s.ReadTimeout, s.IdleTimeout)
 	}
-	var conns []net.Conn
+	patient := newFront(t, frontOptions{})
+	slow := patient.slow(t)
+	patient.fine(t)
+	for i, conn := range slow {
+		_ = conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+		if got, err := io.ReadAll(conn); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("a good sender waited until connection %d was ended: %.60q, %v", i, got, err)
+		}
+	}
+	f := newFront(t, frontOptions{server: quick})
+	for i, conn := range f.slow(t) {
+		_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		got, err := io.ReadAll(conn)
+		if err != nil || (i%2 == 0 && !bytes.HasPrefix(got, []byte("HTTP/1.1 408 "))) || bytes.HasPrefix(got, []byte("HTTP/1.1 2")) {
+			t.Fatalf("connection %d: %.60q, %v", i, got, err)
+		}
+	}
+	f.fine(t)
+}
+
+// slow opens connections that never send all that they said they would.
+func (f *front) slow(t *testing.T) (conns []net.Conn) {
+	t.Helper()
 	open := func(text string) {
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", f.addr)
 		if err != nil {
@@ -130,19 +153,7 @@ func TestZ11SlowSendersAreEndedAndDelayNobody(t *testing.T) {
 		open(fmt.Sprintf("POST /hooks/github HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n{", 25*webhook.MiB))
 		open("POST /hooks/git")
 	}
-	began := time.Now()
-	f.fine(t)
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("a good sender waited %s", took)
-	}
-	for i, conn := range conns {
-		_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
-		got, err := io.ReadAll(conn)
-		if err != nil || (i%2 == 0 && !bytes.HasPrefix(got, []byte("HTTP/1.1 408 "))) || bytes.HasPrefix(got, []byte("HTTP/1.1 2")) {
-			t.Fatalf("connection %d: %.60q, %v", i, got, err)
-		}
-	}
-	f.fine(t)
+	return conns
 }
 
 func TestZ11ManyIdleConnectionsHarmNobody(t *testing.T) {
@@ -248,7 +259,7 @@ func TestZ28ANoisySourceIsToldToWaitAndDelaysNobody(t *testing.T) {
 	}
 	began := time.Now()
 	h := gitHook("gitea", "gitea", "push", push).signed()
-	if got := f.send(t, h); got.status != http.StatusAccepted || time.Since(began) > time.Second {
+	if got := f.send(t, h); got.status != http.StatusAccepted || time.Since(began) > hangs {
 		t.Errorf("another source: %d after %s", got.status, time.Since(began))
 	}
 	all.Wait()

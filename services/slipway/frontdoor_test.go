@@ -147,7 +147,7 @@ func TestZ07DeepLongAndHugeNumbersAre400InMilliseconds(t *testing.T) {
 		h := github(`{"ref":` + value + `}`).signed()
 		began := time.Now()
 		f.wants(t, name, h, 0, http.StatusBadRequest)
-		if took := time.Since(began); took > 2*time.Second { // many times over, for a busy machine
+		if took := time.Since(began); took > hangs {
 			t.Errorf("%s took %s", name, took)
 		}
 	}

@@ -203,14 +203,17 @@ func TestZ23RapidResetDelaysNobody(t *testing.T) {
 		}()
 		go func() { _, _ = io.Copy(io.Discard, conn) }()
 	}
-	for sending := true; sending; sending = len(ended) < connections {
-		began := time.Now()
+	meanwhile := 0
+	for len(ended) < connections {
 		f.taken(t, &tls.Config{RootCAs: ca.Pool()})
-		if took := time.Since(began); took > 2*time.Second { // many times over, for a busy machine
-			t.Errorf("a good sender waited %s", took)
+		if len(ended) < connections {
+			meanwhile++
 		}
 		runtime.ReadMemStats(&now)
 		most = max(most, now.HeapAlloc)
+	}
+	if meanwhile == 0 {
+		t.Error("a good sender waited until the last of the others had done")
 	}
 	for _, conn := range conns {
 		_ = conn.Close()
@@ -221,7 +224,7 @@ func TestZ23RapidResetDelaysNobody(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&now)
 	grew, kept := int64(most)-int64(before.HeapAlloc), int64(now.HeapAlloc)-int64(before.HeapAlloc)
-	t.Logf("%d streams reset on %d connections: the heap grew by %d KiB and kept %d", connections*streams, connections, grew/1024, kept/1024)
+	t.Logf("%d streams reset on %d connections: the heap grew by %d KiB and kept %d; %d good requests meanwhile", connections*streams, connections, grew/1024, kept/1024, meanwhile)
 	if grew > 128*webhook.MiB || kept > 32*webhook.MiB {
 		t.Errorf("the heap grew by %d MiB and kept %d", grew/webhook.MiB, kept/webhook.MiB)
 	}

@@ -57,7 +57,7 @@ func refusedAtOnce(t *testing.T, b *bus.Bus, all []events.Event) {
 	t.Helper()
 	began := time.Now()
 	err := b.Publish(t.Context(), all...)
-	if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "no room") || took > time.Second {
+	if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "no room") || took > 2*time.Second { // an attempt that times out
 		t.Errorf("publish: %v after %s", err, took)
 	}
 }
