@@ -25,8 +25,8 @@ spec:
 `
 
 // TestAKilledCutOverGoesOn kills the command at ever later moments, until it has
-// come to its end: then theirs is gone, ours goes on, and the objects are those
-// that were there before.
+// come to its end: then theirs is gone, both of ours that share what it was go on,
+// and the objects are those that were there before.
 func TestAKilledCutOverGoesOn(t *testing.T) {
 	ctx := t.Context()
 	if err := parts.Build(ctx, nil); err != nil {
@@ -53,25 +53,25 @@ func TestAKilledCutOverGoesOn(t *testing.T) {
 		return strings.TrimSpace(out)
 	}
 	apply(string(crd.Applications) + "---\n" + fluxDefinition)
-	for _, name := range []string{"app.yaml", "path/objects.yaml"} {
-		if err := os.MkdirAll(filepath.Join(repo, filepath.Dir(name)), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	app, objects := filepath.Join(repo, "app.yaml"), filepath.Join(repo, "path", "objects.yaml")
-	write(t, app, `apiVersion: slipway.dev/v1alpha1
+	var apps []string
+	for n, name := range []string{"many", "more"} {
+		app, objects := filepath.Join(repo, name+".yaml"), filepath.Join(repo, name, "objects.yaml")
+		must(t, os.MkdirAll(filepath.Dir(objects), 0o700))
+		write(t, app, `apiVersion: slipway.dev/v1alpha1
 kind: Application
-metadata: {name: many, namespace: default}
-spec: {source: {repository: "https://git.example.com/a/b.git", branch: main, path: path}}
+metadata: {name: `+name+`, namespace: default}
+spec: {source: {repository: "https://git.example.com/a/b.git", branch: main, path: `+name+`}}
 `)
-	var text strings.Builder
-	for i := range 20 {
-		fmt.Fprintf(&text, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: many-%d, namespace: default, labels: {many: \"\"}}\ndata: {a: b}\n", i)
+		var text strings.Builder
+		for i := range 10 {
+			fmt.Fprintf(&text, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: many-%d, namespace: default, labels: {many: \"\"}}\ndata: {a: b}\n", 10*n+i)
+		}
+		// In the cluster they have Flux's mark, which goes once the fields are ours.
+		write(t, objects, strings.ReplaceAll(text.String(), `many: ""`, `many: "", kustomize.toolkit.fluxcd.io/name: many`))
+		kubectl("apply", "--server-side", "--field-manager", "kustomize-controller", "-f", objects)
+		write(t, objects, text.String())
+		apps = append(apps, "-f", app)
 	}
-	// In the cluster they have Flux's mark, which goes once the fields are ours.
-	write(t, objects, strings.ReplaceAll(text.String(), `many: ""`, `many: "", kustomize.toolkit.fluxcd.io/name: many`))
-	kubectl("apply", "--server-side", "--field-manager", "kustomize-controller", "-f", objects)
-	write(t, objects, text.String())
 	apply(`apiVersion: kustomize.toolkit.fluxcd.io/v1
 kind: Kustomization
 metadata: {name: many, namespace: default, finalizers: [finalizers.fluxcd.io]}
@@ -82,7 +82,8 @@ spec: {path: ./path, prune: true}
 	killed := 0
 	for patience := 60 * time.Millisecond; ; patience += 35 * time.Millisecond {
 		within, cancel := context.WithTimeout(ctx, patience) // then it is killed
-		cmd := exec.CommandContext(within, filepath.Join(bin, "slipway"), "migrate", "flux", "cutover", "default/many", "-f", app, "--own-rights")
+		cmd := exec.CommandContext(within, filepath.Join(bin, "slipway"), "migrate", "flux", "cutover", "default/many", "--own-rights")
+		cmd.Args = append(cmd.Args, apps...)
 		cmd.Env = append(os.Environ(), "KUBECONFIG="+cluster.Kubeconfig)
 		out, err := cmd.CombinedOutput()
 		late := within.Err() != nil
@@ -105,8 +106,8 @@ spec: {path: ./path, prune: true}
 	if left := kubectl("get", "kustomizations.kustomize.toolkit.fluxcd.io", "-o", "name"); left != "" {
 		t.Errorf("theirs is still there: %s", left)
 	}
-	if ours := kubectl("get", "applications.slipway.dev", "many", "-o", "yaml"); strings.Contains(ours, "suspend") {
-		t.Errorf("ours is suspended:\n%s", ours)
+	if ours := kubectl("get", "applications.slipway.dev", "many", "more", "-o", "yaml"); strings.Contains(ours, "suspend") {
+		t.Errorf("ours are suspended:\n%s", ours)
 	}
 	if managers := kubectl("get", "configmaps", "-l", "many", "-o", "jsonpath={.items[*].metadata.managedFields[*].manager}", "--show-managed-fields"); strings.Contains(managers, "kustomize-controller") || strings.Count(managers, "slipway") != 20 {
 		t.Errorf("the fields are those of %s", managers)

@@ -86,7 +86,7 @@ func (a *argo) application(s *source) {
 	s.at("spec", "project").take()
 	parts, refs := a.parts(s)
 	a.several(s, parts)
-	if !a.unread(s) {
+	if len(parts) > 0 && !a.unread(s) {
 		a.images(s, parts)
 	}
 	a.settings(s, doc)
