@@ -41,13 +41,7 @@ func (a *argo) helm(s *source, part part, refs map[string]value, dir string, out
 	h := part.from.at("helm")
 	h.flag("skipCrds", out, "source", "helm", "skipCRDs")
 	h.flag("ignoreMissingValueFiles", out, "source", "helm", "ignoreMissingValuesFiles")
-	release := h.at("releaseName").text()
-	if release == "" && (h.there() || part.from.at("chart").there() || exists(a.FS, path.Join(dir, "Chart.yaml"))) {
-		release = s.name
-	}
-	if release != part.name {
-		set(out, release, "source", "helm", "releaseName")
-	}
+	a.release(s, part, dir, out)
 	var files []any
 	right := true
 	for _, v := range h.at("valueFiles").items() {
@@ -91,6 +85,19 @@ func (a *argo) helm(s *source, part part, refs map[string]value, dir string, out
 		namespace.drop(Missing, "a release's namespace is that of the destination", "write it in spec.destination.namespace")
 	}
 	return right
+}
+
+// release writes a release's name where it isn't that of ours: without one Argo CD
+// takes the Application's for all of its sources.
+func (a *argo) release(s *source, part part, dir string, out tree) {
+	h := part.from.at("helm")
+	name := h.at("releaseName").text()
+	if name == "" && (h.there() || part.from.at("chart").there() || exists(a.FS, path.Join(dir, "Chart.yaml"))) {
+		name = s.name
+	}
+	if name != part.name {
+		set(out, name, "source", "helm", "releaseName")
+	}
 }
 
 func (a *argo) sameRepository(ref value, out tree) bool {
