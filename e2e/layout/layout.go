@@ -198,7 +198,7 @@ func moduleOf(p string) string {
 	switch {
 	case parts[0] == "services" && len(parts) > 1:
 		return parts[0] + "/" + parts[1]
-	case parts[0] == "shared" && len(parts) > 1 && (parts[1] == "kube" || parts[1] == "render"):
+	case parts[0] == "shared" && len(parts) > 1 && slices.Contains([]string{"keyless", "kube", "render"}, parts[1]):
 		return parts[0] + "/" + parts[1]
 	}
 	return parts[0]
