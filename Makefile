@@ -43,11 +43,11 @@ export GORACE := suppressions=$(CURDIR)/.ci/races.txt
 .PHONY: test
 test: parts ## every module's tests with -race, and the end-to-end tests on real parts
 	$(TEST) -timeout 30m $(UNITS)
-	$(TEST) -timeout 40m -count=1 -p 1 $(E2E)
+	$(TEST) -timeout 55m -count=1 -p 1 $(E2E)
 
 .PHONY: e2e
 e2e: parts ## only the end-to-end tests
-	$(TEST) -timeout 40m -count=1 -p 1 $(E2E)
+	$(TEST) -timeout 55m -count=1 -p 1 $(E2E)
 
 .PHONY: bench
 bench: parts ## benchmarks of the packages, then of the whole way beside this machine's floor
