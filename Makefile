@@ -8,12 +8,12 @@ SHELL := bash
 MODULE  := github.com/slipway-cd/slipway
 MODULES := $(shell go list -m 2>/dev/null)
 DIRS    := $(shell go list -m -f '{{.Dir}}' 2>/dev/null)
-# e2e talks to real parts: its tests run one package after the other, never
-# from the cache.
 # Without the clone's path in it, what one clone has built is another's, too. What
 # go vet would find make lint does: here it would look at two thousand packages of
 # others first, a fifth of what a cold build takes.
 TEST    := go test -race -trimpath -vet=off -shuffle=on
+# e2e talks to real parts: its tests run one package after the other, never
+# from the cache.
 UNITS   := $(addsuffix /...,$(filter-out $(MODULE)/e2e,$(MODULES)))
 E2E     := $(MODULE)/e2e/...
 

@@ -1,6 +1,7 @@
 package keyless
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,9 +77,6 @@ func Configured(s service.Sigstore, dir string) *Sigstore {
 
 // Trust trusts the identities by the roots of now. It errs with [ErrNoRoots].
 func (s *Sigstore) Trust(ctx context.Context, identities []api.Identity) (*Trust, error) {
-	if s.opts.File != "" {
-		return s.byFile(identities)
-	}
 	for {
 		a, known, asked := s.known(ctx)
 		if known {
@@ -95,10 +93,6 @@ func (s *Sigstore) Trust(ctx context.Context, identities []api.Identity) (*Trust
 // Known is Trust for who may not wait; ok is false where the repository has to be
 // asked first, which is begun.
 func (s *Sigstore) Known(ctx context.Context, identities []api.Identity) (t *Trust, ok bool, err error) {
-	if s.opts.File != "" {
-		t, err = s.byFile(identities)
-		return t, true, err
-	}
 	a, known, _ := s.known(ctx)
 	if !known {
 		return nil, false, nil
@@ -107,30 +101,25 @@ func (s *Sigstore) Known(ctx context.Context, identities []api.Identity) (t *Tru
 	return t, true, err
 }
 
-func (s *Sigstore) byFile(identities []api.Identity) (*Trust, error) {
-	text, err := os.ReadFile(s.opts.File)
-	return s.of(s.opts.File, answer{roots: text, err: err}, identities)
-}
-
 func (s *Sigstore) by(a answer, identities []api.Identity) (*Trust, error) {
-	return s.of(s.repository(), a, identities)
-}
-
-func (s *Sigstore) of(name string, a answer, identities []api.Identity) (*Trust, error) {
 	err := a.err
 	if err == nil {
 		var t *Trust
-		if t, err = s.parsed.Trust(name, a.roots, identities); err == nil {
+		if t, err = s.parsed.Trust(cmp.Or(s.opts.File, s.repository()), a.roots, identities); err == nil {
 			return t, nil
 		}
 	}
 	return nil, fmt.Errorf("%w: %w", ErrNoRoots, err)
 }
 
-// known is what the repository said, while that counts. Where it must be asked
+// known is what the file has, or what the repository said, while that counts. Where it must be asked
 // again that is done beside: who asked may leave, and the next finds the answer.
 // Where nothing is known, asked is closed after that.
 func (s *Sigstore) known(ctx context.Context) (a answer, known bool, asked <-chan struct{}) {
+	if s.opts.File != "" {
+		a.roots, a.err = os.ReadFile(s.opts.File)
+		return a, true, nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -87,8 +86,7 @@ func (c *cut) apply(ctx context.Context) error {
 // send applies our Application as the root Application would, so that nobody
 // but the synchronizer owns its fields in the end.
 func (o *successor) send(ctx context.Context, suspended bool) error {
-	u := &unstructured.Unstructured{Object: maps.Clone(o.document)}
-	u = u.DeepCopy()
+	u := (&unstructured.Unstructured{Object: o.document}).DeepCopy()
 	annotations := u.GetAnnotations()
 	if annotations == nil {
 		annotations = map[string]string{}
