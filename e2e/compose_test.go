@@ -53,6 +53,32 @@ func TestComposeLosesNothingWhenAReplicaOfEachServiceDies(t *testing.T) {
 	digests = release(t, p, apps, "1.2.0", nil)
 	applied(t, p, apps, digests)
 	once(t, p, digests)
+
+	downLeavesOnlyWhatIsNotOurs(t, p)
+}
+
+// downLeavesOnlyWhatIsNotOurs takes all down while a container of somebody else's is in
+// the network: the network stays, the data doesn't.
+func downLeavesOnlyWhatIsNotOurs(t *testing.T, p *compose.Project) {
+	t.Helper()
+	network := p.Name + "_default"
+	guest, err := p.Docker(t.Context(), "", "run", "-d", "--network", network, "--entrypoint", "nats-server", p.Images+"/nats:"+p.Tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Down(t.Context(), true); err != nil {
+		t.Error("down with a guest in the network: ", err)
+	}
+	volumes, err := p.Docker(t.Context(), "", "volume", "ls", "-q", "--filter", "label=com.docker.compose.project="+p.Name)
+	if err != nil || volumes != "" {
+		t.Errorf("these volumes are left (%v): %s", err, volumes)
+	}
+	if _, err := p.Docker(t.Context(), "", "rm", "-f", "-v", strings.TrimSpace(guest)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Docker(t.Context(), "", "network", "rm", network); err != nil {
+		t.Error(err)
+	}
 }
 
 // composeProject is docker-compose.yaml on the engine that runs, or on one of the test's own.

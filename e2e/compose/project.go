@@ -157,16 +157,6 @@ func (p *Project) Scale(ctx context.Context, scale ...string) error {
 	return p.Healthy(ctx, append(Services[:len(Services)-1:len(Services)-1], backing...)...)
 }
 
-// Down stops everything and removes the containers; with volumes the data too.
-func (p *Project) Down(ctx context.Context, volumes bool) error {
-	args := []string{"down", "--remove-orphans"}
-	if volumes {
-		args = append(args, "--volumes")
-	}
-	_, err := p.Compose(ctx, "", args...)
-	return err
-}
-
 // Containers are the running containers of a service.
 func (p *Project) Containers(ctx context.Context, service string) ([]string, error) {
 	out, err := p.Compose(ctx, "", "ps", "-q", service)
