@@ -81,6 +81,7 @@ type Bus struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	batches  chan struct{} // slots for atomic batches in flight
+	told     told
 
 	mu      sync.Mutex
 	buckets map[string]jetstream.KeyValue

@@ -69,3 +69,25 @@ func (b *Bus) Rests(ctx context.Context, queue, key string) bool {
 	var body leaseBody
 	return err == nil && json.Unmarshal(raw.Data, &body) == nil && body.Owner == ""
 }
+
+// Received is how many messages came over the connection.
+func (b *Bus) Received() uint64 { return b.nc.Stats().InMsgs }
+
+// Empty removes all events, as an operator may.
+func (b *Bus) Empty(ctx context.Context) error {
+	stream, err := b.js.Stream(ctx, eventStream)
+	if err != nil {
+		return err
+	}
+	return stream.Purge(ctx)
+}
+
+// ToldIDs is how many ids are kept.
+func (b *Bus) ToldIDs() int {
+	b.told.mu.Lock()
+	defer b.told.mu.Unlock()
+	return b.told.ids
+}
+
+// KeepTold bounds the ids that are kept.
+func (b *Bus) KeepTold(most int) { b.told.most = most }

@@ -79,25 +79,6 @@ func (b *Bus) Read(ctx context.Context, o ReadOptions) iter.Seq2[Stored, error] 
 	}
 }
 
-// Has says whether an event of e's id, type and key was stored since then. It
-// goes through all events of that type and key, so it is for few.
-func (b *Bus) Has(ctx context.Context, e events.Event, since time.Time) (bool, error) {
-	return inTime(ctx, func() (bool, error) { return b.has(ctx, e, since) })
-}
-
-func (b *Bus) has(ctx context.Context, e events.Event, since time.Time) (bool, error) {
-	s := scan{stream: eventStream, filters: []string{e.NATSSubject()}, since: since}
-	for m, err := range b.scan(ctx, s) {
-		if err != nil {
-			return false, fmt.Errorf("look for event %s: %w", e.ID, err)
-		}
-		if m.Headers().Get(jetstream.MsgIDHeader) == e.ID {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
 // scan is a walk over a stream.
 type scan struct {
 	stream  string

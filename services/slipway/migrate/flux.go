@@ -274,6 +274,10 @@ func (f *flux) look(a *fluxApp, out tree) {
 	if address, _ := source["repository"].(string); !f.isHome(address) {
 		return
 	}
+	if strings.Contains(a.path, "${") {
+		a.s.at("spec", "path").note(Different, "it is known only when the Application that brings this one has put its variables in: what is there was not looked at", "look with `slipway diff` before the cut-over")
+		return
+	}
 	if !exists(f.FS, a.path) {
 		a.s.at("spec", "path").note(Wrong, "the repository has no "+a.path, "mend it there first")
 		return
