@@ -3,10 +3,12 @@
 package trace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,34 +48,45 @@ type Chain struct {
 // Find gives the chains that a reference means, the newest first: a chain id
 // gives that one, a commit those that it holds, an image or an application
 // the last. It errs with [ErrNotFound].
+//
+// Only the chains that are given are held in memory; what is read is bounded where
+// the reference is an image, whose event is its chain's first.
 func Find(ctx context.Context, r Reader, ref string) ([]Chain, error) {
-	match, err := matcher(ref)
+	m, err := matcher(ref)
 	if err != nil {
 		return nil, err
 	}
-	var chains []string // the newest last
+	ids, since, err := m.chains(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("read events: %w", err)
+	}
+	o := bus.ReadOptions{Since: since}
 	byChain := map[string][]bus.Stored{}
-	for s, err := range r.Read(ctx, bus.ReadOptions{}) {
-		if err != nil {
-			return nil, fmt.Errorf("read events: %w", err)
-		}
-		id := s.Event.ChainID
-		byChain[id] = append(byChain[id], s)
-		if match.event(s.Event) && (len(chains) == 0 || chains[len(chains)-1] != id) {
-			chains = slices.DeleteFunc(chains, func(c string) bool { return c == id })
-			chains = append(chains, id)
-		}
+	for _, id := range ids {
+		byChain[id] = nil
+		o.ChainID = id
 	}
-	if len(chains) == 0 {
-		return nil, fmt.Errorf("%s: %w", ref, ErrNotFound)
+	if len(ids) > 1 {
+		o.ChainID = ""
 	}
-	slices.Reverse(chains)
-	if match.newest {
-		chains = chains[:1]
+	if len(ids) > 0 {
+		for s, err := range r.Read(ctx, o) {
+			if err != nil {
+				return nil, fmt.Errorf("read events: %w", err)
+			}
+			if stored, wanted := byChain[s.Event.ChainID]; wanted {
+				byChain[s.Event.ChainID] = append(stored, s)
+			}
+		}
 	}
 	var found []Chain
-	for _, id := range chains {
-		found = append(found, chain(id, byChain[id]))
+	for _, id := range ids {
+		if len(byChain[id]) > 0 {
+			found = append(found, chain(id, byChain[id]))
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%s: %w", ref, ErrNotFound)
 	}
 	return found, nil
 }
@@ -91,30 +104,99 @@ func chain(id string, stored []bus.Stored) Chain {
 
 // match says which events a reference means.
 type match struct {
-	event  func(events.Event) bool
-	newest bool // of several chains, only the last
+	chain    string // the reference is a chain's id
+	searches []search
+	newest   bool // of several chains, only the last
+}
+
+// search is where such events are, and which of those that are there.
+type search struct {
+	in    bus.ReadOptions
+	event func(events.Event) bool
+	first bool // such an event is its chain's first
 }
 
 var (
 	chainID  = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 	commitID = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+
+	withCommit = []events.Type{events.ChangeMergedType, events.RefUpdatedType, events.PipelineRunStartedType, events.PipelineRunFinishedType}
+	// byApplication are the types of applicationOf that have it as their key.
+	byApplication = []events.Type{
+		events.PipelineRunStartedType, events.PipelineRunFinishedType,
+		events.ServiceDeployedType, events.ServiceUpgradedType, events.ServiceRolledBackType, events.ServiceRemovedType,
+	}
 )
 
 func matcher(ref string) (match, error) {
 	switch {
 	case chainID.MatchString(ref):
-		return match{event: func(e events.Event) bool { return e.ChainID == ref }}, nil
+		return match{chain: ref}, nil
 	case commitID.MatchString(ref):
-		return match{event: func(e events.Event) bool { return strings.HasPrefix(commitOf(e), ref) }}, nil
+		return match{searches: []search{{
+			in:    bus.ReadOptions{Types: withCommit},
+			event: func(e events.Event) bool { return strings.HasPrefix(commitOf(e), ref) },
+		}}}, nil
 	}
+	m := match{newest: true}
 	image, imageErr := events.ParseImage(ref, nil)
+	if imageErr == nil {
+		m.searches = append(m.searches, search{
+			in:    bus.ReadOptions{Types: []events.Type{events.ArtifactPublishedType}, Key: image.Repository.String()},
+			event: func(e events.Event) bool { return isImage(e, image) }, first: true,
+		})
+	}
 	app, appErr := events.ParseApplication(ref)
+	if appErr == nil {
+		ofApp := func(e events.Event) bool { return applicationOf(e) == app.String() }
+		m.searches = append(m.searches,
+			search{in: bus.ReadOptions{Types: byApplication, Key: app.String()}, event: ofApp},
+			search{in: bus.ReadOptions{Types: []events.Type{events.ChangeMergedType}}, event: ofApp})
+	}
 	if imageErr != nil && appErr != nil {
 		return match{}, fmt.Errorf("%s is neither an image, a commit, a chain id nor an application (cluster/namespace/name): %w", ref, imageErr)
 	}
-	return match{newest: true, event: func(e events.Event) bool {
-		return (appErr == nil && applicationOf(e) == app.String()) || (imageErr == nil && isImage(e, image))
-	}}, nil
+	return m, nil
+}
+
+// together is how far apart the events of one delivery may be stored.
+const together = time.Minute
+
+// chains are those that the reference means, the newest first, and since when their
+// events are stored; zero is not known.
+func (m match) chains(ctx context.Context, r Reader) (ids []string, since time.Time, err error) {
+	if m.chain != "" {
+		return []string{m.chain}, time.Time{}, nil
+	}
+	type seen struct {
+		last  uint64 // the sequence of its last event that is meant
+		since time.Time
+	}
+	all := map[string]seen{}
+	for _, search := range m.searches {
+		for s, err := range r.Read(ctx, search.in) {
+			if err != nil {
+				return nil, time.Time{}, err
+			}
+			if !search.event(s.Event) {
+				continue
+			}
+			was, known := all[s.Event.ChainID]
+			if !known && search.first {
+				was.since = s.StoredAt.Add(-together)
+			}
+			was.last = max(was.last, s.Sequence)
+			all[s.Event.ChainID] = was
+		}
+	}
+	ids = slices.SortedFunc(maps.Keys(all), func(a, b string) int { return cmp.Compare(all[b].last, all[a].last) })
+	if m.newest && len(ids) > 1 {
+		ids = ids[:1]
+	}
+	if len(ids) == 1 {
+		since = all[ids[0]].since
+	}
+	return ids, since, nil
 }
 
 func isImage(e events.Event, image events.Image) bool {
