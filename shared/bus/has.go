@@ -61,6 +61,7 @@ func (b *Bus) Has(ctx context.Context, e events.Event, since time.Time) (bool, e
 func (b *Bus) has(ctx context.Context, e events.Event, since time.Time) (bool, error) {
 	name := e.NATSSubject()
 	s := b.told.subject(name)
+	since = notBeforeUnix(since)
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
@@ -96,7 +97,7 @@ func (s *subject) fresh() bool {
 // long again: of a queue of old deliveries the older may come later.
 func (b *Bus) readSubject(ctx context.Context, name string, s *subject, since time.Time) error {
 	at := time.Now()
-	since = since.Add(-max(at.Sub(since), 0))
+	since = notBeforeUnix(since.Add(-max(at.Sub(since), 0)))
 	was := len(s.seqs)
 	seqs := map[idHash]uint64{}
 	for m, err := range b.scan(ctx, scan{stream: eventStream, filters: []string{name}, since: since}) {
@@ -108,6 +109,14 @@ func (b *Bus) readSubject(ctx context.Context, name string, s *subject, since ti
 	s.since, s.at, s.seqs = since, at, seqs
 	b.told.count(name, s, was)
 	return nil
+}
+
+// notBeforeUnix bounds what a sender says of its time to what JSON can hold.
+func notBeforeUnix(t time.Time) time.Time {
+	if begin := time.Unix(0, 0); t.Before(begin) {
+		return begin
+	}
+	return t
 }
 
 // storedAt is when the message of a sequence was stored; one with another id is none.

@@ -98,6 +98,22 @@ func TestTheIdsOfManySubjectsAreForgotten(t *testing.T) {
 	}
 }
 
+func TestASendersClockMayBeAnything(t *testing.T) {
+	b, all := withEvents(t, 20)
+	for _, since := range []time.Time{{}, time.Unix(0, 0), time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC), time.Now().Add(-time.Hour)} {
+		if had, err := b.Has(t.Context(), all[3], since); err != nil || !had {
+			t.Errorf("since %s: has it is %t, %v", since, had, err)
+		}
+	}
+	before := b.Received()
+	if had, err := b.Has(t.Context(), bustest.Artifact(t, "new", "shop/web"), time.Time{}); err != nil || had {
+		t.Errorf("a new one: has it is %t, %v", had, err)
+	}
+	if n := b.Received() - before; n > 0 {
+		t.Errorf("what was read from the beginning is read anew: %d messages", n)
+	}
+}
+
 // BenchmarkHas is one question of a storm.
 func BenchmarkHas(b *testing.B) {
 	for _, n := range []int{100, 10_000} {
