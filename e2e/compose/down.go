@@ -39,7 +39,7 @@ func (p *Project) Down(ctx context.Context, volumes bool) error {
 	if !volumes {
 		return nil
 	}
-	return p.removeVolumes(ctx, network)
+	return p.removeVolumes(ctx)
 }
 
 // keptNetwork is the network that the engine did not remove, by Compose's words.
@@ -55,14 +55,9 @@ func keptNetwork(err error) string {
 
 var activeEndpoints = regexp.MustCompile(`network (\S+) (?:id \S+ )?has active endpoints`)
 
-// removeVolumes removes those of the project that the network belongs to.
-func (p *Project) removeVolumes(ctx context.Context, network string) error {
-	const label = "com.docker.compose.project"
-	project, err := p.Docker(ctx, "", "network", "inspect", "--format", `{{index .Labels "`+label+`"}}`, network)
-	if err != nil {
-		return fmt.Errorf("remove the data: %w", err)
-	}
-	volumes, err := p.Docker(ctx, "", "volume", "ls", "-q", "--filter", "label="+label+"="+strings.TrimSpace(project))
+// removeVolumes removes those of the project.
+func (p *Project) removeVolumes(ctx context.Context) error {
+	volumes, err := p.Docker(ctx, "", "volume", "ls", "-q", "--filter", "label="+labelProject+"="+p.Name)
 	if err != nil {
 		return fmt.Errorf("remove the data: %w", err)
 	}

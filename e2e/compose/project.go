@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/loader"
+
 	"github.com/slipway-cd/slipway/e2e/parts"
 )
 
@@ -20,7 +22,7 @@ import (
 type Project struct {
 	Root  string // of the working copy
 	Local string // the folder of what is drawn: secrets; empty: deploy/compose/.local
-	// Name is the Compose project's; empty is Compose's own choice, the folder's name.
+	// Name is the Compose project's; empty is what Compose itself takes, see [ownName].
 	Name string
 	// Images and Tag name our images: Images/automator:Tag.
 	Images, Tag string
@@ -42,6 +44,7 @@ type Ports struct{ Hooks, API, Registry, Git int }
 // Open finds the engine and the Compose command: `docker compose` or docker-compose,
 // whichever is there.
 func (p *Project) Open(ctx context.Context) error {
+	def(&p.Name, ownName(p.Root))
 	def(&p.Local, filepath.Join(p.Root, "deploy/compose/.local"))
 	def(&p.Images, "slipway")
 	def(&p.Tag, "local")
@@ -60,6 +63,15 @@ func (p *Project) Open(ctx context.Context) error {
 		}
 	}
 	return errors.New("neither `docker compose` nor docker-compose is there: install Debian's docker-compose or Docker's compose plug-in")
+}
+
+// ownName is the name that Compose gives a project by itself, so that who runs it by hand
+// has the same one.
+func ownName(root string) string {
+	if name := os.Getenv("COMPOSE_PROJECT_NAME"); name != "" {
+		return name
+	}
+	return loader.NormalizeProjectName(filepath.Base(root))
 }
 
 func def[T comparable](field *T, value T) {
@@ -82,9 +94,7 @@ func (p *Project) Compose(ctx context.Context, stdin string, args ...string) (st
 	if p.Offline {
 		all = append(all, "-f", filepath.Join(p.Root, "deploy/compose/offline.yaml"))
 	}
-	if p.Name != "" {
-		all = append(all, "-p", p.Name)
-	}
+	all = append(all, "-p", p.Name)
 	return p.run(ctx, strings.NewReader(stdin), p.compose[0], append(all, args...))
 }
 
@@ -157,9 +167,18 @@ func (p *Project) Scale(ctx context.Context, scale ...string) error {
 	return p.Healthy(ctx, append(Services[:len(Services)-1:len(Services)-1], backing...)...)
 }
 
-// Containers are the running containers of a service.
+// What Compose, of either version, labels containers, networks and volumes with.
+const (
+	labelProject = "com.docker.compose.project"
+	labelService = "com.docker.compose.service"
+	labelOneOff  = "com.docker.compose.oneoff" // of `run`
+)
+
+// Containers are the containers of a service, also those that have ended. The engine is
+// asked: Compose 1 takes a second to start.
 func (p *Project) Containers(ctx context.Context, service string) ([]string, error) {
-	out, err := p.Compose(ctx, "", "ps", "-q", service)
+	out, err := p.Docker(ctx, "", "ps", "-a", "-q", "--no-trunc",
+		"--filter", "label="+labelProject+"="+p.Name, "--filter", "label="+labelService+"="+service, "--filter", "label="+labelOneOff+"=False")
 	return strings.Fields(out), err
 }
 

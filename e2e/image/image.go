@@ -116,6 +116,7 @@ func (s Spec) tar() ([]byte, error) {
 	}
 	slices.Sort(paths)
 	var out bytes.Buffer
+	out.Grow(tarSize(all)) // a buffer that grows to a hundred megabytes is filled with zeros four times over
 	w := tar.NewWriter(&out)
 	for _, p := range paths {
 		if err := write(w, all[p]); err != nil {
@@ -126,6 +127,17 @@ func (s Spec) tar() ([]byte, error) {
 		return nil, err
 	}
 	return out.Bytes(), nil
+}
+
+// tarSize is about what the archive of the files takes: each one's data and headers in
+// blocks, and the end.
+func tarSize(files map[string]File) int {
+	const block, headers, end = 512, 3 * 512, 2 * 512
+	size := end
+	for _, f := range files {
+		size += headers + (len(f.Data)+block-1)/block*block
+	}
+	return size
 }
 
 func write(w *tar.Writer, f File) error {
