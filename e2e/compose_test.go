@@ -68,8 +68,8 @@ func downLeavesOnlyWhatIsNotOurs(t *testing.T, p *compose.Project) {
 	if err := p.Down(t.Context(), true); err != nil {
 		t.Error("down with a guest in the network: ", err)
 	}
-	volumes, err := p.Docker(t.Context(), "", "volume", "ls", "-q", "--filter", "label=com.docker.compose.project="+p.Name)
-	if err != nil || volumes != "" {
+	volumes, err := p.Volumes(t.Context())
+	if err != nil || len(volumes) > 0 {
 		t.Errorf("these volumes are left (%v): %s", err, volumes)
 	}
 	// The network goes with the test's own down, if the engine has counted right.

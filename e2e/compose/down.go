@@ -55,16 +55,19 @@ func keptNetwork(err error) string {
 
 var activeEndpoints = regexp.MustCompile(`network (\S+) (?:id \S+ )?has active endpoints`)
 
-// removeVolumes removes those of the project.
+// Volumes are the project's.
+func (p *Project) Volumes(ctx context.Context) ([]string, error) {
+	out, err := p.Docker(ctx, "", "volume", "ls", "-q", "--filter", "label="+labelProject+"="+p.Name)
+	return strings.Fields(out), err
+}
+
 func (p *Project) removeVolumes(ctx context.Context) error {
-	volumes, err := p.Docker(ctx, "", "volume", "ls", "-q", "--filter", "label="+labelProject+"="+p.Name)
+	all, err := p.Volumes(ctx)
+	if err == nil && len(all) > 0 {
+		_, err = p.Docker(ctx, "", append([]string{"volume", "rm"}, all...)...)
+	}
 	if err != nil {
 		return fmt.Errorf("remove the data: %w", err)
-	}
-	if all := strings.Fields(volumes); len(all) > 0 {
-		if _, err := p.Docker(ctx, "", append([]string{"volume", "rm"}, all...)...); err != nil {
-			return fmt.Errorf("remove the data: %w", err)
-		}
 	}
 	return nil
 }

@@ -140,3 +140,35 @@ func root(t *testing.T) string {
 	}
 	return dir
 }
+
+// Each is what docker-compose, of either version, takes by itself.
+func TestTheNameIsTheOneThatComposeTakes(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root(t), composeFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ folder, env, file, want string }{
+		{folder: "My.Slipway 2", want: "myslipway2"},
+		{folder: "slipway", file: "COMPOSE_PROJECT_NAME=filed\n", want: "filed"},
+		{folder: "slipway", env: "told", file: "COMPOSE_PROJECT_NAME=filed\n", want: "told"},
+	} {
+		t.Run(c.want, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), c.folder)
+			t.Setenv("COMPOSE_PROJECT_NAME", c.env)
+			if c.env == "" {
+				os.Unsetenv("COMPOSE_PROJECT_NAME") // Setenv puts it back
+			}
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for name, data := range map[string]string{composeFile: string(text), ".env": c.file} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, err := ownName(t.Context(), dir); err != nil || got != c.want {
+				t.Errorf("it is %q, %v, not %q", got, err, c.want)
+			}
+		})
+	}
+}

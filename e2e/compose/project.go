@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/cli"
 
 	"github.com/slipway-cd/slipway/e2e/parts"
 )
@@ -44,7 +44,12 @@ type Ports struct{ Hooks, API, Registry, Git int }
 // Open finds the engine and the Compose command: `docker compose` or docker-compose,
 // whichever is there.
 func (p *Project) Open(ctx context.Context) error {
-	def(&p.Name, ownName(p.Root))
+	if p.Name == "" {
+		var err error
+		if p.Name, err = ownName(ctx, p.Root); err != nil {
+			return err
+		}
+	}
 	def(&p.Local, filepath.Join(p.Root, "deploy/compose/.local"))
 	def(&p.Images, "slipway")
 	def(&p.Tag, "local")
@@ -65,13 +70,18 @@ func (p *Project) Open(ctx context.Context) error {
 	return errors.New("neither `docker compose` nor docker-compose is there: install Debian's docker-compose or Docker's compose plug-in")
 }
 
-// ownName is the name that Compose gives a project by itself, so that who runs it by hand
-// has the same one.
-func ownName(root string) string {
-	if name := os.Getenv("COMPOSE_PROJECT_NAME"); name != "" {
-		return name
+// ownName is the name that Compose gives a project by itself, by the environment, a file
+// .env or the folder, so that who runs it by hand has the same one.
+func ownName(ctx context.Context, root string) (string, error) {
+	o, err := cli.NewProjectOptions([]string{filepath.Join(root, composeFile)}, cli.WithOsEnv, cli.WithEnvFiles(), cli.WithDotEnv)
+	if err != nil {
+		return "", fmt.Errorf("name the project: %w", err)
 	}
-	return loader.NormalizeProjectName(filepath.Base(root))
+	project, err := o.LoadProject(ctx)
+	if err != nil {
+		return "", fmt.Errorf("name the project: %w", err)
+	}
+	return project.Name, nil
 }
 
 func def[T comparable](field *T, value T) {
@@ -87,10 +97,12 @@ func (p *Project) say(format string, args ...any) {
 	}
 }
 
+const composeFile = "docker-compose.yaml"
+
 // Compose runs Compose on the project's files and gives what it prints.
 func (p *Project) Compose(ctx context.Context, stdin string, args ...string) (string, error) {
 	all := append([]string{}, p.compose[1:]...)
-	all = append(all, "-f", filepath.Join(p.Root, "docker-compose.yaml"))
+	all = append(all, "-f", filepath.Join(p.Root, composeFile))
 	if p.Offline {
 		all = append(all, "-f", filepath.Join(p.Root, "deploy/compose/offline.yaml"))
 	}
