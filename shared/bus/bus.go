@@ -81,7 +81,7 @@ type Bus struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	batches  chan struct{} // slots for atomic batches in flight
-	told     told
+	told     *told
 
 	mu      sync.Mutex
 	buckets map[string]jetstream.KeyValue
@@ -100,7 +100,7 @@ type Bus struct {
 func Connect(ctx context.Context, o Options) (*Bus, error) {
 	b := &Bus{
 		log: o.Log, replicas: max(o.Replicas, 1), metrics: newMetrics(o.Metrics), tracer: o.Tracer,
-		batches: make(chan struct{}, maxBatches), buckets: map[string]jetstream.KeyValue{},
+		batches: make(chan struct{}, maxBatches), buckets: map[string]jetstream.KeyValue{}, told: newTold(),
 		remade: make(chan struct{}), every: orElse(o.Measure, 10*time.Second),
 	}
 	b.life, b.end = context.WithCancel(context.Background())

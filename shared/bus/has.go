@@ -27,8 +27,10 @@ type told struct {
 	mu       sync.Mutex
 	subjects map[string]*subject
 	ids      int
-	most     int // instead of maxTold, where it is set
+	most     int
 }
+
+func newTold() *told { return &told{subjects: map[string]*subject{}, most: maxTold} }
 
 // subject is what was read of one.
 type subject struct {
@@ -140,9 +142,6 @@ func (t *told) subject(name string) *subject {
 	defer t.mu.Unlock()
 	s := t.subjects[name]
 	if s == nil {
-		if t.subjects == nil {
-			t.subjects = map[string]*subject{}
-		}
 		s = &subject{turn: make(chan struct{}, 1)}
 		t.subjects[name] = s
 		t.ids++
@@ -159,7 +158,7 @@ func (t *told) count(name string, s *subject, was int) {
 		t.ids -= was + 1
 	}
 	t.subjects[name] = s
-	if t.ids += len(s.seqs) + 1; t.ids > orElse(t.most, maxTold) {
+	if t.ids += len(s.seqs) + 1; t.ids > t.most {
 		t.subjects, t.ids = map[string]*subject{name: s}, len(s.seqs)+1
 	}
 }

@@ -8,19 +8,13 @@ import (
 
 	"github.com/slipway-cd/slipway/events"
 	"github.com/slipway-cd/slipway/shared/bus"
-	"github.com/slipway-cd/slipway/shared/bus/busserver"
 	"github.com/slipway-cd/slipway/shared/bus/bustest"
 )
 
 // withEvents is a bus with so many events of shop/web.
 func withEvents(t testing.TB, n int) (*bus.Bus, []events.Event) {
 	t.Helper()
-	s, err := busserver.Start(busserver.Options{Dir: t.TempDir(), Addr: ":0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
-	b := bustest.Connect(t, s.URL())
+	b := bustest.Start(t)
 	var all []events.Event
 	for i := range n {
 		all = append(all, bustest.Artifact(t, fmt.Sprint(i), "shop/web"))

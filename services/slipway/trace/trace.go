@@ -60,33 +60,24 @@ func Find(ctx context.Context, r Reader, ref string) ([]Chain, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
 	}
-	o := bus.ReadOptions{Since: since}
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("%s: %w", ref, ErrNotFound)
+	}
 	byChain := map[string][]bus.Stored{}
-	for _, id := range ids {
-		byChain[id] = nil
-		o.ChainID = id
-	}
-	if len(ids) > 1 {
-		o.ChainID = ""
-	}
-	if len(ids) > 0 {
-		for s, err := range r.Read(ctx, o) {
-			if err != nil {
-				return nil, fmt.Errorf("read events: %w", err)
-			}
-			if stored, wanted := byChain[s.Event.ChainID]; wanted {
-				byChain[s.Event.ChainID] = append(stored, s)
-			}
+	for s, err := range r.Read(ctx, bus.ReadOptions{Since: since}) {
+		if err != nil {
+			return nil, fmt.Errorf("read events: %w", err)
 		}
+		if id := s.Event.ChainID; slices.Contains(ids, id) {
+			byChain[id] = append(byChain[id], s)
+		}
+	}
+	if len(byChain) == 0 { // a chain's id is taken as it is
+		return nil, fmt.Errorf("%s: %w", ref, ErrNotFound)
 	}
 	var found []Chain
 	for _, id := range ids {
-		if len(byChain[id]) > 0 {
-			found = append(found, chain(id, byChain[id]))
-		}
-	}
-	if len(found) == 0 {
-		return nil, fmt.Errorf("%s: %w", ref, ErrNotFound)
+		found = append(found, chain(id, byChain[id]))
 	}
 	return found, nil
 }

@@ -112,12 +112,13 @@ func (w *Work) push(id, parent string) {
 // Pull brings what others pushed.
 func (w *Work) Pull() {
 	w.s.t.Helper()
-	id := w.main()
-	if _, err := w.s.try(w.Dir, "merge", "-q", "--ff-only", id); id == "" || err != nil {
-		w.Git("pull", "-q", "--rebase", "origin", "main")
-		return
+	if id := w.main(); id != "" {
+		if _, err := w.s.try(w.Dir, "merge", "-q", "--ff-only", id); err == nil {
+			w.track(id)
+			return
+		}
 	}
-	w.track(id)
+	w.Git("pull", "-q", "--rebase", "origin", "main")
 }
 
 // main is the commit of the repository's branch main; empty where there is none yet,
